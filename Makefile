@@ -1,0 +1,67 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+RUN := $(VENV)/bin/
+INPUT ?= /usr/share/common-licenses
+PYTEST_ARGS ?=
+
+##@ Everyday
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*##/ {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(VENV)/.synced ## Install what the project needs: system packages (as root), Python packages, cluster binaries
+	@$(RUN)python -m batchwright local setup
+
+$(VENV)/.synced: pyproject.toml uv.lock scripts/system-packages
+	@scripts/system-packages
+	@test -x $(VENV)/bin/uv || python3 -m venv $(VENV)
+	@test -x $(VENV)/bin/uv || $(VENV)/bin/pip install --quiet --disable-pip-version-check uv
+	@UV_PROJECT_ENVIRONMENT=$(VENV) $(VENV)/bin/uv sync --locked --quiet --inexact
+	@touch $@
+
+.PHONY: demo
+demo: setup ## Run a pipeline of real containers over INPUT=DIR on a real cluster
+	@$(RUN)batchwright demo --input "$(INPUT)"
+
+##@ Tests
+
+.PHONY: test
+test: verify test-unit test-cluster ## Everything: static checks, unit and property tests, tests on a real cluster
+
+.PHONY: test-unit
+test-unit: $(VENV)/.synced ## Unit and property tests, without a cluster
+	$(RUN)pytest tests/unit tests/property $(PYTEST_ARGS)
+
+.PHONY: test-cluster
+test-cluster: setup ## Tests on the embedded cluster, simulated and real nodes
+	$(RUN)pytest tests/cluster $(PYTEST_ARGS)
+
+.PHONY: verify
+verify: $(VENV)/.synced ## Static checks; generated files must be up to date
+	$(RUN)ruff check operator tests examples
+	$(RUN)ruff format --check operator tests examples
+	$(RUN)mypy
+	$(RUN)lint-imports
+	$(RUN)python -m batchwright.api.crds crds --check
+
+.PHONY: bench
+bench: setup ## Jobs per second, API writes and CPU per job, beside plain Jobs
+	$(RUN)python -m tests.perf.bench
+
+##@ Development
+
+.PHONY: crds
+crds: $(VENV)/.synced ## Generate crds/ from the models
+	$(RUN)python -m batchwright.api.crds crds
+
+.PHONY: format
+format: $(VENV)/.synced ## Format the code
+	$(RUN)ruff check --fix operator tests examples
+	$(RUN)ruff format operator tests examples
+
+.PHONY: clean
+clean: ## Remove the virtual environment and every cache of the checkout
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build

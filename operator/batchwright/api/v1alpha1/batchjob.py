@@ -1,0 +1,210 @@
+"""BatchJob: one submission of a job to a queue."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from batchwright.api.v1alpha1.common import (
+    Command,
+    Conditions,
+    DefinitionName,
+    Environment,
+    Model,
+    ObjectName,
+    Parameters,
+    Reason,
+    ResourceRequirements,
+    RetryStrategy,
+    Rule,
+    Tags,
+    Text,
+    Timeout,
+    Timestamp,
+    Word,
+    exactly_one,
+    rules,
+)
+
+JobState = Literal["SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED"]
+
+# Fields that may not change once a job is submitted; terminate and cancel may be set, once each.
+IMMUTABLE_REQUIRED = ("jobQueue", "jobDefinition")
+IMMUTABLE_OPTIONAL = (
+    "parameters",
+    "dependsOn",
+    "containerOverrides",
+    "retryStrategy",
+    "timeout",
+    "tags",
+    "propagateTags",
+)
+SET_ONCE = ("terminate", "cancel")
+
+
+def _unchanging() -> list[Rule]:
+    listed = [_immutable(f"self.{field} == oldSelf.{field}", field) for field in IMMUTABLE_REQUIRED]
+    listed += [
+        _immutable(
+            f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})",
+            field,
+        )
+        for field in IMMUTABLE_OPTIONAL
+    ]
+    listed += [
+        Rule(
+            f"!has(oldSelf.{field}) || (has(self.{field}) && self.{field} == oldSelf.{field})",
+            f"{field} can be set once and not taken back",
+            field_path=f".{field}",
+            reason="FieldValueForbidden",
+        )
+        for field in SET_ONCE
+    ]
+    return listed
+
+
+def _immutable(cel: str, field: str) -> Rule:
+    message = f"a BatchJob's {field} cannot change: submit a new BatchJob"
+    return Rule(cel, message, field_path=f".{field}", reason="FieldValueForbidden")
+
+
+class JobDependency(Model):
+    """A job that must succeed first (AWS: JobDependency)."""
+
+    model_config = ConfigDict(json_schema_extra=rules(exactly_one(("name", "jobId"))))
+
+    name: ObjectName | None = Field(
+        default=None, description="name of a BatchJob of the same namespace, which need not exist yet."
+    )
+    job_id: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = Field(
+        default=None, description="jobId (the uid) of a BatchJob of the same namespace."
+    )
+
+
+class ContainerOverrides(Model):
+    """What this job changes in its definition's main container (AWS: ContainerOverrides)."""
+
+    command: Command | None = Field(default=None, description="command in place of the definition's.")
+    environment: Environment = Field(
+        default=(), description="environment variables added to, or in place of, the definition's by name."
+    )
+    resource_requirements: ResourceRequirements = Field(
+        default=(), description="resourceRequirements in place of the definition's by type."
+    )
+
+
+class Request(Model):
+    """A request to end the job."""
+
+    reason: Reason = Field(description="reason, which becomes the job's statusReason.")
+
+
+class BatchJobSpec(Model):
+    """What is submitted; immutable but for terminate and cancel."""
+
+    model_config = ConfigDict(json_schema_extra=rules(*_unchanging()))
+
+    job_queue: ObjectName = Field(description="jobQueue is the name of the JobQueue the job waits in.")
+    job_definition: DefinitionName = Field(
+        description='jobDefinition is "name" (its latest revision when the job is first seen) or "name:revision".'
+    )
+    parameters: Parameters = Field(
+        default_factory=dict, description="parameters for Ref::name in the command, over the definition's."
+    )
+    depends_on: Annotated[tuple[JobDependency, ...], Field(max_length=500)] = Field(
+        default=(), description="dependsOn: jobs that must succeed before this one becomes RUNNABLE."
+    )
+    container_overrides: ContainerOverrides | None = Field(
+        default=None, description="containerOverrides: changes to the definition's main container."
+    )
+    retry_strategy: RetryStrategy | None = Field(
+        default=None, description="retryStrategy in place of the definition's."
+    )
+    timeout: Timeout | None = Field(default=None, description="timeout in place of the definition's.")
+    tags: Tags = Field(default_factory=dict, description="tags, kept with the job.")
+    propagate_tags: bool | None = Field(
+        default=None,
+        description="propagateTags copies tags to the pods as annotations; absent: as the definition says.",
+    )
+    terminate: Request | None = Field(
+        default=None, description="terminate ends the job in any state that is not final."
+    )
+    cancel: Request | None = Field(
+        default=None,
+        description="cancel ends the job if it is SUBMITTED, PENDING or RUNNABLE; a job that has started goes on.",
+    )
+
+
+class AttemptContainer(Model):
+    """The container of one attempt."""
+
+    exit_code: int | None = Field(default=None, description="exitCode; absent when there was none (lost node).")
+    reason: Text | None = Field(default=None, description="reason: more on how the container ended.")
+    pod_name: Word | None = Field(default=None, description="podName of the attempt.")
+    node_name: Word | None = Field(default=None, description="nodeName the attempt ran on.")
+
+
+class Attempt(Model):
+    """One finished attempt (AWS: AttemptDetail)."""
+
+    container: AttemptContainer = Field(description="container of the attempt.")
+    started_at: Timestamp | None = Field(default=None, description="startedAt: when the container started.")
+    stopped_at: Timestamp | None = Field(default=None, description="stoppedAt: when it ended.")
+    status_reason: Text | None = Field(default=None, description="statusReason of the attempt.")
+
+
+class ResolvedDependency(Model):
+    """A dependency as it was found."""
+
+    name: ObjectName = Field(description="name of the BatchJob.")
+    job_id: Word = Field(description="jobId that the name meant when it was first found.")
+    state: JobState = Field(description="state it had when last looked at while waiting.")
+
+
+class BatchJobStatus(Model):
+    """Where the job is."""
+
+    observed_generation: int | None = Field(
+        default=None, ge=0, description="observedGeneration is the generation of the spec this status speaks of."
+    )
+    state: JobState | None = Field(
+        default=None,
+        description="state as AWS has it: SUBMITTED, PENDING, RUNNABLE, STARTING, RUNNING, SUCCEEDED, FAILED.",
+    )
+    status_reason: Text | None = Field(default=None, description="statusReason: why the job is in this state.")
+    job_definition: DefinitionName | None = Field(
+        default=None, description='jobDefinition as "name:revision": the revision this job runs.'
+    )
+    compute_environment: ObjectName | None = Field(default=None, description="computeEnvironment the job was sent to.")
+    job_name: Word | None = Field(default=None, description="jobName of the Kubernetes Job that runs it.")
+    created_at: Timestamp | None = Field(default=None, description="createdAt: when the job was submitted.")
+    started_at: Timestamp | None = Field(default=None, description="startedAt: when its last attempt started.")
+    stopped_at: Timestamp | None = Field(default=None, description="stoppedAt: when it ended.")
+    attempts: Annotated[tuple[Attempt, ...], Field(max_length=32)] = Field(
+        default=(), description="attempts that have finished, the oldest first."
+    )
+    depends_on: Annotated[tuple[ResolvedDependency, ...], Field(max_length=500)] = Field(
+        default=(), description="dependsOn: the dependencies found so far."
+    )
+    is_cancelled: bool | None = Field(default=None, description="isCancelled: ended by a cancel request.")
+    is_terminated: bool | None = Field(default=None, description="isTerminated: ended by a terminate request.")
+    conditions: Conditions = Field(default=(), description="conditions: Complete, Failed.")
+
+
+class BatchJob(Model):
+    """A BatchJob is one submission of a JobDefinition to a JobQueue."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            Rule(
+                "!has(self.spec.dependsOn) || "
+                "!self.spec.dependsOn.exists(needed, has(needed.name) && needed.name == self.metadata.name)",
+                "a job cannot depend on itself",
+                field_path=".spec.dependsOn",
+            )
+        )
+    )
+
+    spec: BatchJobSpec = Field(description="spec: what is submitted.")
+    status: BatchJobStatus | None = Field(default=None, description="status: where the job is.")

@@ -1,0 +1,287 @@
+"""A thin client of the API server: JSON in, JSON out, typed errors, retries for what may pass.
+
+aiohttp and orjson in place of the generated client, whose object layer costs more than everything else the operator
+does (style guide B1; ADR 0003). Every write we make is idempotent by name or by value, so all may be retried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import aiohttp
+import orjson
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from batchwright import names
+from batchwright.cluster.connection import Connection, load_connection
+from batchwright.cluster.resources import Resource
+from batchwright.errors import ApiUnavailable, Throttled, api_error
+
+JSON = dict[str, Any]
+PAGE = 500
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+REQUEST_SECONDS = 60.0
+
+
+class ApiClient:
+    """One connection pool to one API server; use as an async context manager."""
+
+    def __init__(self, connection: Connection, *, connections: int = 64) -> None:
+        self.connection = connection
+        self._limit = connections
+        self._session: aiohttp.ClientSession | None = None
+        self.writes = 0
+
+    @classmethod
+    async def connect(cls, context: str | None = None, kubeconfig: str | None = None) -> ApiClient:
+        """A client for the cluster that kubectl would use. Raises ConnectionSetupError."""
+        return cls(await load_connection(context, kubeconfig))
+
+    async def __aenter__(self) -> ApiClient:
+        connector = aiohttp.TCPConnector(ssl=self.connection.ssl_context, limit=self._limit)
+        self._session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends every connection of the pool."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def open(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        timeout: aiohttp.ClientTimeout | None = None,
+    ) -> aiohttp.ClientResponse:
+        """One request without retries; the caller reads the response. Raises ApiError, ApiUnavailable."""
+        if self._session is None:
+            raise RuntimeError("ApiClient is not open: use `async with`")
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        token = await self.connection.authorization()
+        if token:
+            headers["Authorization"] = token
+        try:
+            response = await self._session.request(
+                method,
+                self.connection.server + path,
+                params=params,
+                data=body,
+                headers=headers,
+                timeout=timeout or aiohttp.ClientTimeout(total=REQUEST_SECONDS),
+            )
+            if response.status < 400:
+                return response
+            payload = await response.read()
+            retry_after = response.headers.get("Retry-After")
+            response.release()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiUnavailable(f"{method} {path}: {error or type(error).__name__}") from error
+        raise api_error(response.status, payload, retry_after)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        attempts: int = 5,
+    ) -> JSON:
+        """One request, retried when the server is out of reach or asks to come back later."""
+        data = None if body is None else orjson.dumps(body)
+        if method != "GET":
+            self.writes += 1
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type((ApiUnavailable, Throttled)),
+            stop=stop_after_attempt(attempts),
+            wait=wait_exponential_jitter(initial=0.2, max=5),
+            reraise=True,
+        ):
+            with attempt:
+                response = await self.open(method, path, params=params, body=data, content_type=content_type)
+                try:
+                    payload = await response.read()
+                except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                    raise ApiUnavailable(f"{method} {path}: {error}") from error
+                loaded: JSON = orjson.loads(payload) if payload else {}
+                return loaded
+        raise AssertionError("tenacity returns or raises")
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> JSON:
+        """One object. Raises NotFound."""
+        return await self.request("GET", resource.path(namespace, name))
+
+    async def list_all(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        labels: str | None = None,
+        fields: str | None = None,
+    ) -> list[JSON]:
+        """All objects of a collection, page by page. Objects of a list carry no apiVersion and kind."""
+        found: list[JSON] = []
+        async for page in self.pages(resource, namespace, labels=labels, fields=fields):
+            found += page["items"]
+        return found
+
+    async def pages(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        labels: str | None = None,
+        fields: str | None = None,
+    ) -> AsyncIterator[JSON]:
+        """The pages of a collection as the server sends them, the first consistent with every write before it."""
+        params = {"limit": str(PAGE)} | selectors(labels, fields)
+        while True:
+            page = await self.request("GET", resource.path(namespace), params=params)
+            yield page
+            token = page["metadata"].get("continue")
+            if not token:
+                return
+            params["continue"] = token
+
+    async def create(
+        self, resource: Resource, namespace: str | None, body: JSON, *, dry_run: bool = False, strict: bool = False
+    ) -> JSON:
+        """Creates an object. Raises AlreadyExists, Invalid, Forbidden, NotFound (no such namespace)."""
+        params = {"fieldManager": names.FIELD_MANAGER}
+        if dry_run:
+            params["dryRun"] = "All"
+        if strict:
+            params["fieldValidation"] = "Strict"
+        return await self.request("POST", resource.path(namespace), params=params, body=body)
+
+    async def patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: JSON,
+        *,
+        subresource: str | None = None,
+        content_type: str = MERGE_PATCH,
+    ) -> JSON:
+        """Patches an object or its subresource. Raises NotFound, Conflict, Invalid."""
+        return await self.request(
+            "PATCH",
+            resource.path(namespace, name, subresource),
+            params={"fieldManager": names.FIELD_MANAGER},
+            body=body,
+            content_type=content_type,
+        )
+
+    async def apply(self, resource: Resource, namespace: str | None, body: JSON) -> JSON:
+        """Server-side apply by name, taking over conflicting fields of other managers."""
+        return await self.request(
+            "PATCH",
+            resource.path(namespace, body["metadata"]["name"]),
+            params={"fieldManager": names.FIELD_MANAGER, "force": "true"},
+            body=body,
+            content_type=APPLY_PATCH,
+        )
+
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        propagation: str = "Background",
+        grace_seconds: int | None = None,
+    ) -> None:
+        """Deletes an object; `uid` makes sure it is the one that was seen. Raises NotFound, Conflict."""
+        body: JSON = {"propagationPolicy": propagation}
+        if uid is not None:
+            body["preconditions"] = {"uid": uid}
+        if grace_seconds is not None:
+            body["gracePeriodSeconds"] = grace_seconds
+        await self.request("DELETE", resource.path(namespace, name), body=body)
+
+    async def watch(
+        self,
+        resource: Resource,
+        version: str,
+        *,
+        namespace: str | None = None,
+        labels: str | None = None,
+        fields: str | None = None,
+        seconds: int = 300,
+        idle_seconds: float = 90.0,
+    ) -> AsyncIterator[JSON]:
+        """Events after `version`, bookmarks included, until the server ends the watch.
+
+        Raises Gone when `version` is too old, ApiUnavailable when nothing (not even a bookmark) came for
+        `idle_seconds`: a connection can die in silence, and bookmarks come about once a minute.
+        """
+        params = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(seconds),
+        } | selectors(labels, fields)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=idle_seconds)
+        response = await self.open("GET", resource.path(namespace), params=params, timeout=timeout)
+        try:
+            async for line in _lines(response.content):
+                event: JSON = orjson.loads(line)
+                if event["type"] == "ERROR":
+                    status = event["object"]
+                    raise api_error(status.get("code", 500), orjson.dumps(status), None)
+                yield event
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiUnavailable(f"watch of {resource.plural}: {error or type(error).__name__}") from error
+        finally:
+            response.close()
+
+    async def stream_lines(self, path: str, params: Mapping[str, str]) -> AsyncIterator[bytes]:
+        """Lines of a plain-text stream (pod logs) as they come, without their line ends."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
+        response = await self.open("GET", path, params=params, timeout=timeout)
+        try:
+            async for line in _lines(response.content):
+                yield line
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiUnavailable(f"{path}: {error or type(error).__name__}") from error
+        finally:
+            response.close()
+
+
+def selectors(labels: str | None, fields: str | None) -> dict[str, str]:
+    """The query parameters of a label and a field selector."""
+    params: dict[str, str] = {}
+    if labels:
+        params["labelSelector"] = labels
+    if fields:
+        params["fieldSelector"] = fields
+    return params
+
+
+async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length: aiohttp's own reader refuses those over 128 KiB, and an object may have 1.5 MiB."""
+    rest = b""
+    async for chunk in stream.iter_any():
+        parts = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
+        rest = parts.pop()
+        for part in parts:
+            if part:
+                yield part
+    if rest:
+        yield rest

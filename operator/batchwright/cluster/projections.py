@@ -1,0 +1,172 @@
+"""From the API server's JSON to the slim records that decisions are made of; everything else is dropped here.
+
+Total for whatever the API server may send: absent parts read as their zero values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from batchwright import names
+from batchwright.api.v1alpha1 import BatchJobSpec, BatchJobStatus
+from batchwright.domain.observations import (
+    FINAL_STATES,
+    FinishedJob,
+    Job,
+    Mark,
+    Node,
+    Occupant,
+    Pod,
+    Taint,
+    Work,
+)
+from batchwright.domain.podresources import pod_requests
+from batchwright.domain.quantities import resources_from_wire
+from batchwright.domain.texts import moment
+
+JSON = Mapping[str, Any]
+OUR_MARKS = frozenset({names.POD_CONDITION_TIMEOUT, names.POD_CONDITION_START_FAILED, names.POD_CONDITION_NO_RETRY})
+
+
+def _time(value: str | None) -> datetime | None:
+    return moment(value) if value else None
+
+
+def batch_job(item: JSON) -> Job | FinishedJob:
+    """A BatchJob; of a finished one hardly anything is kept. Raises pydantic.ValidationError on a spec that the schema
+    of an older or newer version let pass."""
+    metadata = item["metadata"]
+    raw = item.get("status") or {}
+    if raw.get("state") in FINAL_STATES:
+        return FinishedJob(
+            uid=metadata["uid"],
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            state=raw["state"],
+            queue=item["spec"]["jobQueue"],
+            stopped_at=_time(raw.get("stoppedAt")),
+        )
+    return Job(
+        uid=metadata["uid"],
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        generation=metadata.get("generation", 0),
+        created_at=moment(metadata["creationTimestamp"]),
+        spec=BatchJobSpec.model_validate(item["spec"]),
+        status=BatchJobStatus.model_validate(raw),
+        deleting="deletionTimestamp" in metadata,
+    )
+
+
+def work(item: JSON) -> Work:
+    """The Kubernetes Job of a BatchJob."""
+    metadata = item["metadata"]
+    status = item.get("status") or {}
+    conditions = {c["type"]: c for c in status.get("conditions") or () if c.get("status") == "True"}
+    failure = conditions.get("Failed")
+    labels = metadata.get("labels") or {}
+    template = item["spec"]["template"]
+    return Work(
+        uid=metadata["uid"],
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        job_id=labels.get(names.LABEL_JOB_ID, ""),
+        environment=(metadata.get("annotations") or {}).get(names.ANNOTATION_ENVIRONMENT, ""),
+        created_at=moment(metadata["creationTimestamp"]),
+        failed=status.get("failed", 0),
+        succeeded=status.get("succeeded", 0),
+        complete="Complete" in conditions,
+        failure=(failure.get("message") or failure.get("reason", "")) if failure else None,
+        deleting="deletionTimestamp" in metadata,
+        request=pod_requests(template.get("spec") or {}),
+    )
+
+
+def pod(item: JSON) -> Pod:
+    """A pod of ours."""
+    metadata = item["metadata"]
+    annotations = metadata.get("annotations") or {}
+    spec = item.get("spec") or {}
+    status = item.get("status") or {}
+    conditions = {c["type"]: c for c in status.get("conditions") or ()}
+    containers = spec.get("containers") or ()
+    main = annotations.get(names.DEFAULT_CONTAINER) or (containers[0]["name"] if containers else "")
+    state: JSON = next((c.get("state") or {} for c in status.get("containerStatuses") or () if c["name"] == main), {})
+    running, ended, waiting = state.get("running"), state.get("terminated"), state.get("waiting") or {}
+    if not waiting:
+        # An init container that cannot start keeps the main one waiting without a reason of its own.
+        waiting = _init_waiting(status)
+    scheduled = conditions.get("PodScheduled") or {}
+    disruption = conditions.get(names.POD_CONDITION_DISRUPTED) or {}
+    mark = next((c for kind, c in conditions.items() if kind in OUR_MARKS and c.get("status") == "True"), None)
+    return Pod(
+        uid=metadata["uid"],
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        job_id=(metadata.get("labels") or {}).get(names.LABEL_JOB_ID, ""),
+        created_at=moment(metadata["creationTimestamp"]),
+        index=int(annotations.get(names.POD_INDEX, 0)),
+        failures=int(annotations.get(names.POD_FAILURE_COUNT, 0)),
+        node=spec.get("nodeName", ""),
+        phase=status.get("phase", "Pending"),
+        deleting="deletionTimestamp" in metadata,
+        gated=bool(spec.get("schedulingGates")),
+        accepted_at=_time(status.get("startTime")),
+        started_at=_time((running or ended or {}).get("startedAt")),
+        stopped_at=_time((ended or {}).get("finishedAt")),
+        running=running is not None,
+        exit_code=ended.get("exitCode") if ended else None,
+        container_reason=(ended or {}).get("reason", ""),
+        container_message=(ended or {}).get("message", ""),
+        waiting_reason=waiting.get("reason", ""),
+        waiting_message=waiting.get("message", ""),
+        pod_reason=status.get("reason", ""),
+        pod_message=status.get("message", ""),
+        unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else "",
+        disruption=_words(disruption) if disruption.get("status") == "True" else "",
+        mark=Mark(mark["type"], mark.get("message", "")) if mark else None,
+        request=pod_requests(spec),
+    )
+
+
+def _init_waiting(status: JSON) -> JSON:
+    for container in status.get("initContainerStatuses") or ():
+        waiting: JSON = (container.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") not in (None, "PodInitializing"):
+            return waiting
+    return {}
+
+
+def _words(condition: JSON) -> str:
+    return (
+        ": ".join(part for part in (condition.get("reason", ""), condition.get("message", "")) if part) or "disrupted"
+    )
+
+
+def occupant(item: JSON) -> Occupant:
+    """A pod that is not ours."""
+    spec = item.get("spec") or {}
+    return Occupant(item["metadata"]["uid"], spec.get("nodeName", ""), pod_requests(spec))
+
+
+def node(item: JSON) -> Node:
+    """A node."""
+    metadata, spec, status = item["metadata"], item.get("spec") or {}, item.get("status") or {}
+    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ())
+    instance = (spec.get("providerID") or "").rsplit("/", 1)[-1]
+    return Node(
+        name=metadata["name"],
+        instance=instance if instance.startswith("i-") else metadata["name"],
+        labels=metadata.get("labels") or {},
+        taints=tuple(
+            Taint(t["key"], t.get("value", ""), t["effect"])
+            for t in spec.get("taints") or ()
+            # The cordon's own taint says what `unschedulable` says.
+            if t["key"] != "node.kubernetes.io/unschedulable"
+        ),
+        allocatable=resources_from_wire(status.get("allocatable") or {}),
+        ready=ready,
+        schedulable=not spec.get("unschedulable", False) and "deletionTimestamp" not in metadata,
+    )

@@ -1,0 +1,156 @@
+"""Status writes: the latest state only, the urgent ones first, none that says nothing new.
+
+Invariants: one write of an object at a time; a state that is overtaken before its turn is never written; under load
+the writes people wait for least wait longest. That is what keeps a job at two status writes in its life.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from batchwright.cluster.client import JSON, ApiClient
+from batchwright.cluster.resources import Resource
+from batchwright.errors import ApiError, Forbidden, Invalid, NotFound
+
+logger = structlog.get_logger(__name__)
+RETRY_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class StatusWrite:
+    """A status to be written, and the one the API server is known to hold."""
+
+    resource: Resource
+    namespace: str | None
+    name: str
+    wanted: JSON
+    held: JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Urgency:
+    """How long a write may wait for a newer state, and its place among those that are due (lower first)."""
+
+    delay_seconds: float
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    label: str
+    urgency: Urgency
+
+
+def merge_patch(wanted: JSON, held: JSON) -> JSON:
+    """The JSON merge patch (RFC 7386) from `held` to `wanted`; lists are replaced whole."""
+    patch: JSON = {}
+    for key, value in wanted.items():
+        before = held.get(key)
+        if value == before:
+            continue
+        patch[key] = merge_patch(value, before) if isinstance(value, dict) and isinstance(before, dict) else value
+    patch.update({key: None for key in held if key not in wanted})
+    return patch
+
+
+class StatusWriter:
+    """Writes statuses by key; `compose` gives the latest for a key (None: nothing to write), `written` hears of it."""
+
+    def __init__(
+        self,
+        api: ApiClient,
+        compose: Callable[[str], StatusWrite | None],
+        written: Callable[[str, JSON | None], None],
+        *,
+        workers: int = 16,
+    ) -> None:
+        self._api = api
+        self._compose = compose
+        self._written = written
+        self._workers = workers
+        self._pending: dict[str, _Pending] = {}
+        self._due: asyncio.PriorityQueue[tuple[int, int, str, _Pending]] = asyncio.PriorityQueue()
+        self._busy: set[str] = set()
+        self._sequence = 0
+
+    def offer(self, key: str, label: str, urgency: Urgency) -> None:
+        """The status of `key` has changed. `label` names the state: the same one again keeps its place in time."""
+        current = self._pending.get(key)
+        if current is not None and current.label == label and current.urgency.rank <= urgency.rank:
+            return
+        pending = _Pending(label, urgency)
+        self._pending[key] = pending
+        if urgency.delay_seconds:
+            asyncio.get_running_loop().call_later(urgency.delay_seconds, self._enqueue, key, pending)
+        else:
+            self._enqueue(key, pending)
+
+    def forget(self, key: str) -> None:
+        """The object is gone."""
+        self._pending.pop(key, None)
+
+    @property
+    def waiting(self) -> int:
+        """Writes offered and not yet done."""
+        return len(self._pending) + len(self._busy)
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._workers):
+                group.create_task(self._work())
+
+    def _enqueue(self, key: str, pending: _Pending) -> None:
+        if self._pending.get(key) is pending:
+            self._sequence += 1
+            self._due.put_nowait((pending.urgency.rank, self._sequence, key, pending))
+
+    async def _work(self) -> None:
+        while True:
+            _, _, key, pending = await self._due.get()
+            if self._pending.get(key) is not pending:
+                continue
+            if key in self._busy:
+                # The write under way ends first; then this one takes its turn.
+                asyncio.get_running_loop().call_later(0.05, self._enqueue, key, pending)
+                continue
+            del self._pending[key]
+            self._busy.add(key)
+            try:
+                await self._write(key, pending)
+            finally:
+                self._busy.discard(key)
+
+    async def _write(self, key: str, pending: _Pending) -> None:
+        write = self._compose(key)
+        if write is None:
+            return
+        patch = merge_patch(write.wanted, write.held)
+        if not patch:
+            return
+        try:
+            await self._patch(write, patch)
+        except NotFound:
+            self._written(key, None)
+        except (Invalid, Forbidden) as error:
+            # Our own status refused: a defect or missing rights. Nothing is lost, for it is derived anew.
+            logger.error("status refused", kind=write.resource.kind, name=write.name, error=str(error))
+            self._again(key, pending, 30.0)
+        except ApiError as error:
+            logger.warning("status not written", kind=write.resource.kind, name=write.name, error=str(error))
+            self._again(key, pending, RETRY_SECONDS)
+        else:
+            self._written(key, write.wanted)
+
+    async def _patch(self, write: StatusWrite, patch: dict[str, Any]) -> None:
+        await self._api.patch(write.resource, write.namespace, write.name, {"status": patch}, subresource="status")
+
+    def _again(self, key: str, pending: _Pending, delay: float) -> None:
+        if key not in self._pending:
+            self._pending[key] = pending
+            asyncio.get_running_loop().call_later(delay, self._enqueue, key, pending)

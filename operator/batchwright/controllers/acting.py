@@ -1,0 +1,112 @@
+"""Act: carry out what was decided. Each action is idempotent, so a crash between two of them costs a repetition."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from batchwright import names
+from batchwright.cluster import projections
+from batchwright.cluster.client import JSON, STRATEGIC_PATCH, ApiClient
+from batchwright.cluster.resources import JOBS, PODS, SERVICE_ACCOUNTS
+from batchwright.controllers.store import Entry, Pinned
+from batchwright.domain.actions import EndAttempt, ReleasePod
+from batchwright.domain.observations import Pod, Work
+from batchwright.domain.texts import timestamp
+from batchwright.errors import AlreadyExists, Conflict, Invalid, NotFound
+from batchwright.workloads.job import JobIdentity, Placement, build_job
+from batchwright.workloads.serviceaccount import build_service_account
+
+
+async def create_work(api: ApiClient, entry: Entry, pinned: Pinned, placement: Placement) -> Work:
+    """Creates the Kubernetes Job of a BatchJob, or finds the one that a try before this made.
+
+    Raises Invalid when the API server refuses it for good, and the other ApiErrors as they come.
+    """
+    job = entry.job
+    manifest = build_job(
+        JobIdentity(job.uid, job.namespace, job.name),
+        job.spec.job_queue,
+        pinned.name,
+        pinned.definition,
+        job.spec,
+        placement,
+    )
+    properties = pinned.definition.container_properties
+    role = properties.job_role_arn if properties else None
+    if role is not None:
+        await _ensure(api, build_service_account(job.namespace, role), job.namespace)
+    try:
+        return projections.work(await api.create(JOBS, job.namespace, manifest))
+    except AlreadyExists:
+        found = projections.work(await api.get(JOBS, job.namespace, manifest["metadata"]["name"]))
+        if found.job_id != job.uid:
+            raise Invalid(f"a Job named {found.name} exists in {job.namespace} and is not this job's") from None
+        return found
+
+
+async def _ensure(api: ApiClient, body: JSON, namespace: str) -> None:
+    try:
+        await api.create(SERVICE_ACCOUNTS, namespace, body)
+    except AlreadyExists:
+        return
+
+
+async def read_pods(api: ApiClient, work: Work) -> list[Pod]:
+    """The pods of a Kubernetes Job, straight from the API server."""
+    items = await api.list_all(PODS, work.namespace, labels=f"{names.LABEL_JOB_ID}={work.job_id}")
+    return [projections.pod(item) for item in items]
+
+
+async def delete_work(api: ApiClient, work: Work, *, propagation: str) -> None:
+    """Deletes a Kubernetes Job; Foreground keeps it until its pods have ended."""
+    try:
+        await api.delete(JOBS, work.namespace, work.name, uid=work.uid, propagation=propagation)
+    except (NotFound, Conflict):
+        return  # Gone already, or another of that name: nothing of ours is left to delete.
+
+
+async def end_attempt(api: ApiClient, action: EndAttempt) -> None:
+    """Marks the pod with our condition, then deletes it: the kubelet stops it with its grace period, and the Job
+    controller reads the mark. A gated pod has no kubelet, so it is set to Failed instead (verified on v1.37)."""
+    pod = action.pod
+    status: JSON = {
+        "conditions": [
+            {
+                "type": action.mark,
+                "status": "True",
+                "reason": action.reason,
+                "message": action.message,
+                "lastTransitionTime": timestamp(datetime.now(UTC)),
+            }
+        ]
+    }
+    if pod.gated:
+        status["phase"] = "Failed"
+    try:
+        if pod.mark is None:
+            await api.patch(
+                PODS,
+                pod.namespace,
+                pod.name,
+                {"metadata": {"uid": pod.uid}, "status": status},
+                subresource="status",
+                content_type=STRATEGIC_PATCH,
+            )
+        if not pod.gated:
+            await api.delete(PODS, pod.namespace, pod.name, uid=pod.uid)
+    except (NotFound, Conflict):
+        return  # It ended by itself meanwhile.
+
+
+async def release_pod(api: ApiClient, action: ReleasePod) -> None:
+    """Takes our scheduling gate off a pod."""
+    pod = action.pod
+    gates: JSON = {"metadata": {"uid": pod.uid}, "spec": {"schedulingGates": [_gone(names.GATE_ADMISSION)]}}
+    try:
+        await api.patch(PODS, pod.namespace, pod.name, gates, content_type=STRATEGIC_PATCH)
+    except (NotFound, Conflict):
+        return
+
+
+def _gone(name: str) -> JSON:
+    return {"$patch": "delete", "name": name}

@@ -1,0 +1,45 @@
+"""JobQueues, ComputeEnvironments and JobDefinitions as records, from the objects kopf hands over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from batchwright.api.v1alpha1.common import Model
+from batchwright.cluster.client import JSON
+
+Spec = TypeVar("Spec", bound=Model)
+
+
+@dataclass(slots=True)
+class Declared(Generic[Spec]):
+    """An object somebody declared. `status` is what the API server holds, as it was last seen or written."""
+
+    uid: str
+    namespace: str
+    name: str
+    generation: int
+    spec: Spec
+    raw_spec: JSON
+    status: JSON
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace (empty for cluster-scoped kinds) and name."""
+        return (self.namespace, self.name)
+
+
+def declared(kind: type[Spec], body: Mapping[str, Any]) -> Declared[Spec]:
+    """The record of an object. Raises pydantic.ValidationError."""
+    metadata = body["metadata"]
+    spec = dict(body.get("spec") or {})
+    return Declared(
+        uid=metadata["uid"],
+        namespace=metadata.get("namespace", ""),
+        name=metadata["name"],
+        generation=metadata.get("generation", 0),
+        spec=kind.model_validate(spec),
+        raw_spec=spec,
+        status=dict(body.get("status") or {}),
+    )

@@ -1,0 +1,121 @@
+"""JobDefinitions: each valid spec becomes an immutable revision, an apps/v1 ControllerRevision.
+
+A definition is validated by asking the API server for the Job it would make, as a strict dry run: that catches a typo
+anywhere in a podTemplate, which the CRD's open schema cannot. An invalid spec makes no revision; its status says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from batchwright.api.v1alpha1 import BatchJobSpec, JobDefinitionSpec
+from batchwright.api.v1alpha1.jobdefinition import JobDefinitionStatus
+from batchwright.cluster.client import JSON, ApiClient
+from batchwright.cluster.events import EventRecorder, Subject
+from batchwright.cluster.resources import CONTROLLER_REVISIONS, JOB_DEFINITIONS, JOBS
+from batchwright.cluster.writes import merge_patch
+from batchwright.controllers.declared import Declared
+from batchwright.controllers.reconciler import Key
+from batchwright.controllers.store import Store
+from batchwright.domain.actions import Notice
+from batchwright.domain.conditions import ready
+from batchwright.domain.texts import bounded
+from batchwright.errors import AlreadyExists, Forbidden, Invalid, NotFound, WorkloadError
+from batchwright.workloads.job import JobIdentity, Placement, build_job
+from batchwright.workloads.revision import build_revision
+
+
+class Definitions:
+    """Reconciles JobDefinitions."""
+
+    def __init__(self, api: ApiClient, store: Store, events: EventRecorder, changed: Callable[[Key], None]) -> None:
+        self._api = api
+        self._store = store
+        self._events = events
+        self._changed = changed
+
+    async def reconcile(self, key: Key) -> None:
+        """Validates the present spec, records its revision, writes the status. Nothing to do for one that is known."""
+        known = self._store.definitions.get(key)
+        if known is None or known.status.get("observedGeneration") == known.generation:
+            return
+        now = datetime.now(UTC)
+        problem = await self._problem(known)
+        if problem is not None:
+            message = bounded(problem)
+            status = JobDefinitionStatus(
+                observed_generation=known.generation,
+                revision=known.status.get("revision"),
+                status="INVALID",
+                status_reason=message,
+                conditions=(
+                    ready(
+                        known.status, known.generation, now, is_ready=False, reason="InvalidTemplate", message=message
+                    ),
+                ),
+            )
+            await self._notify(known, Notice("InvalidTemplate", message, warning=True))
+        else:
+            revision = await self._revision(known)
+            message = f"Revision {revision} takes jobs"
+            status = JobDefinitionStatus(
+                observed_generation=known.generation,
+                revision=revision,
+                status="ACTIVE",
+                conditions=(
+                    ready(known.status, known.generation, now, is_ready=True, reason="Validated", message=message),
+                ),
+            )
+        await self._write(known, status.to_wire())
+
+    async def _problem(self, known: Declared[JobDefinitionSpec]) -> str | None:
+        identity = JobIdentity(known.uid, known.namespace, known.name)
+        spec = BatchJobSpec(job_queue="validation", job_definition=known.name)
+        try:
+            manifest = build_job(
+                identity, "validation", f"{known.name}:1", known.spec, spec, Placement("validation", {}, ())
+            )
+            await self._api.create(JOBS, known.namespace, manifest, dry_run=True, strict=True)
+        except (WorkloadError, Invalid, Forbidden) as error:
+            return str(error)
+        except AlreadyExists:
+            return None
+        return None
+
+    async def _revision(self, known: Declared[JobDefinitionSpec]) -> int:
+        held = [number for namespace, name, number in self._store.revisions if (namespace, name) == known.key]
+        latest = max(held, default=0)
+        if latest and self._store.revisions[(*known.key, latest)] == known.spec:
+            return latest
+        while True:
+            latest += 1
+            body = build_revision(known.name, known.uid, known.namespace, latest, known.raw_spec)
+            try:
+                await self._api.create(CONTROLLER_REVISIONS, known.namespace, body)
+            except AlreadyExists:
+                # Made just before a restart, or left by a definition of that name that is being collected.
+                found = await self._api.get(CONTROLLER_REVISIONS, known.namespace, body["metadata"]["name"])
+                if found["data"] != body["data"] or not _is_owned_by(found, known.uid):
+                    continue
+            self._store.revisions[(*known.key, latest)] = known.spec
+            return latest
+
+    async def _write(self, known: Declared[JobDefinitionSpec], wanted: JSON) -> None:
+        patch = merge_patch(wanted, known.status)
+        if patch:
+            try:
+                await self._api.patch(
+                    JOB_DEFINITIONS, known.namespace, known.name, {"status": patch}, subresource="status"
+                )
+            except NotFound:
+                return
+        known.status = wanted
+        self._changed(known.key)
+
+    async def _notify(self, known: Declared[JobDefinitionSpec], notice: Notice) -> None:
+        await self._events.post(Subject(JOB_DEFINITIONS, known.namespace, known.name, known.uid), notice)
+
+
+def _is_owned_by(body: JSON, uid: str) -> bool:
+    return any(owner["uid"] == uid for owner in body["metadata"].get("ownerReferences") or ())

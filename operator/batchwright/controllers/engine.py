@@ -1,0 +1,324 @@
+"""The engine: watches fill the store; something changed, so one pass decides and acts.
+
+A pass is synchronous over the store (gather, decide, plan), so that no await lets the world change under it; what it
+decided is carried out by tasks, whose results come back as changes. At most one pass every `pass_interval_seconds`.
+Hazard: anything slow in a pass delays every job; see `metrics.py` for its duration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from batchwright import metrics
+from batchwright.cluster.client import JSON, ApiClient
+from batchwright.cluster.events import EventRecorder, Subject
+from batchwright.cluster.resources import BATCH_JOBS
+from batchwright.cluster.writes import StatusWrite, StatusWriter, Urgency
+from batchwright.controllers import acting
+from batchwright.controllers.gather import snapshot_of, view_of
+from batchwright.controllers.retention import Retention
+from batchwright.controllers.store import Entry, Store
+from batchwright.domain.actions import Action, DeleteWork, EndAttempt, Notice, ReadPods, ReleasePod
+from batchwright.domain.dependencies import find_cycle
+from batchwright.domain.lifecycle import Decision, decide
+from batchwright.domain.observations import FinishedJob, Job
+from batchwright.domain.texts import bounded, moment
+from batchwright.errors import ApiError, Invalid
+from batchwright.scheduling.cycle import plan
+from batchwright.scheduling.explain import explain
+from batchwright.scheduling.snapshot import Start, Wait, WaitKind
+from batchwright.settings import Settings
+from batchwright.workloads.job import Placement
+
+logger = structlog.get_logger(__name__)
+HINDRANCE_SECONDS = 10.0
+# How long a status may wait for the next one, and its rank among those due: people wait for results first. A job that
+# is STARTING is usually RUNNING soon, and the write in between would be its third.
+URGENCY = {
+    "SUCCEEDED": Urgency(0.0, 0),
+    "FAILED": Urgency(0.0, 0),
+    "RUNNING": Urgency(0.2, 1),
+    "STARTING": Urgency(2.0, 2),
+}
+WAITING = Urgency(1.0, 3)
+
+
+class Engine:
+    """Decides about every BatchJob, one pass after the other."""
+
+    def __init__(self, api: ApiClient, store: Store, settings: Settings, events: EventRecorder) -> None:
+        self._api = api
+        self._store = store
+        self._settings = settings
+        self._events = events
+        self._changed = asyncio.Event()
+        self._runnable: dict[str, Entry] = {}
+        self._started: dict[str, Entry] = {}
+        self._wakes: list[tuple[datetime, str]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._create_slots = asyncio.Semaphore(settings.writes_in_flight)
+        self.writer = StatusWriter(api, self._compose, self._written, workers=settings.status_writers)
+        self.retention = Retention(api, store)
+        self.passed_at = time.monotonic()
+
+    def pass_age_seconds(self) -> float:
+        """How long ago the last pass was; an idle engine still passes twice a minute."""
+        return time.monotonic() - self.passed_at
+
+    def see_job(self, uid: str, record: Job | FinishedJob | None) -> None:
+        """A BatchJob was seen, changed, or is gone."""
+        known = uid in self._store.finished
+        self._store.put_job(uid, record)
+        if not isinstance(record, Job):
+            self._runnable.pop(uid, None)
+            self._started.pop(uid, None)
+            self.writer.forget(uid)
+        if isinstance(record, FinishedJob) and not known:
+            self.retention.schedule(uid)
+        self.changed()
+
+    def changed(self) -> None:
+        """Something in the store changed: a pass is due."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Passes until cancelled."""
+        while True:
+            await self._wait()
+            self._changed.clear()
+            began = time.perf_counter()
+            self._pass(datetime.now(UTC))
+            self.passed_at = time.monotonic()
+            metrics.PASS_SECONDS.observe(time.perf_counter() - began)
+            await asyncio.sleep(self._settings.pass_interval_seconds)
+
+    async def _wait(self) -> None:
+        now = datetime.now(UTC)
+        due = [when for when in (self._wakes[0][0] if self._wakes else None, self.retention.next_due) if when]
+        seconds = min(30.0, max(0.0, (min(due) - now).total_seconds())) if due else 30.0
+        try:
+            await asyncio.wait_for(self._changed.wait(), seconds)
+        except TimeoutError:
+            return
+
+    def _pass(self, now: datetime) -> None:
+        store = self._store
+        # 1. Timers that have run out make their jobs look again.
+        while self._wakes and self._wakes[0][0] <= now:
+            store.dirty.add(heapq.heappop(self._wakes)[1])
+        # 2. Each job whose view may have changed is decided; a job that ends makes its dependents look again.
+        self._break_cycles()
+        instances = {node.name: node.instance for node in store.nodes.values()}
+        while store.dirty:
+            uid = store.dirty.pop()
+            entry = store.entries.get(uid)
+            if entry is not None and not entry.creating and not entry.job.deleting:
+                view = view_of(store, entry, instances, self._settings.start_grace_seconds)
+                self._settle(uid, entry, decide(view, now), now)
+            elif entry is None or entry.job.deleting:
+                self._runnable.pop(uid, None)
+                self._started.pop(uid, None)
+        # 3. What is RUNNABLE is placed, or told why not.
+        ready = {
+            uid: entry for uid, entry in self._runnable.items() if entry.not_before is None or entry.not_before <= now
+        }
+        if ready:
+            placed = plan(snapshot_of(store, ready, self._started))
+            for start in placed.starts:
+                self._start(start)
+            for uid, wait in placed.waits.items():
+                self._explain(uid, wait, now)
+        metrics.RUNNABLE.set(len(self._runnable))
+        # 4. What has been kept long enough goes.
+        if self.retention.next_due is not None and self.retention.next_due <= now:
+            self._spawn(self.retention.due(now))
+
+    def _break_cycles(self) -> None:
+        """A cycle is refused at its youngest job; its other jobs then fail as dependents do."""
+        for namespace in tuple(self._store.cycles_due):
+            self._store.cycles_due.discard(namespace)
+            open_jobs = {
+                entry.job.name: entry
+                for entry in self._store.entries.values()
+                if entry.job.namespace == namespace and not entry.is_final and entry.cycle is None and not entry.work
+            }
+            edges = {
+                name: [each.name for each in entry.job.spec.depends_on if each.name in open_jobs]
+                for name, entry in open_jobs.items()
+            }
+            while (cycle := find_cycle({k: [n for n in v if n] for k, v in edges.items()})) is not None:
+                youngest = max(cycle[:-1], key=lambda name: (open_jobs[name].job.created_at, open_jobs[name].job.uid))
+                start = cycle.index(youngest)
+                ring = cycle[start:-1] + cycle[:start] + (youngest,)
+                open_jobs[youngest].cycle = " → ".join(ring)
+                self._store.dirty.add(open_jobs[youngest].job.uid)
+                edges[youngest] = []
+
+    def _settle(self, uid: str, entry: Entry, decision: Decision, now: datetime) -> None:
+        before, after = entry.status.state, decision.status.state
+        entry.status = decision.status
+        entry.runnable = decision.runnable
+        if decision.runnable:
+            self._runnable[uid] = entry
+        else:
+            self._runnable.pop(uid, None)
+        if entry.work is not None and not decision.is_final:
+            self._started[uid] = entry
+        elif not entry.creating:
+            self._started.pop(uid, None)
+        if decision.wake_at is not None and decision.wake_at != entry.wake_at:
+            entry.wake_at = decision.wake_at
+            heapq.heappush(self._wakes, (decision.wake_at, uid))
+        for action in decision.actions:
+            self._act(uid, entry, action)
+        for notice in decision.notices:
+            self._notify(entry, notice)
+        if decision.is_final and before != after:
+            metrics.JOBS_FINISHED.labels(after).inc()
+            self._store.touch_dependents(entry.job.namespace, entry.job.name, uid)
+        if decision.status.to_wire() != entry.held:
+            self.writer.offer(uid, after or "", URGENCY.get(after or "", WAITING))
+
+    def _start(self, start: Start) -> None:
+        entry = self._store.entries[start.uid]
+        entry.creating, entry.start = True, start
+        self._runnable.pop(start.uid, None)
+        self._started[start.uid] = entry
+        self._spawn(self._create(start.uid, entry, start))
+
+    async def _create(self, uid: str, entry: Entry, start: Start) -> None:
+        environment = self._store.environments[("", start.environment)].spec
+        placement = Placement(
+            environment=start.environment,
+            node_selector=environment.node_selector,
+            tolerations=tuple(each.to_wire() for each in environment.tolerations),
+        )
+        pinned = entry.pinned
+        if pinned is None:
+            raise RuntimeError(f"{entry.job.name}: started without a definition")
+        hindrance = ""
+        try:
+            async with self._create_slots:
+                work = await acting.create_work(self._api, entry, pinned, placement)
+            # The watch may have shown it already, and further along.
+            if work.uid not in self._store.works:
+                self._store.put_work(work.uid, work)
+        except Invalid as error:
+            entry.refused = str(error)
+        except ApiError as error:
+            hindrance = bounded(f"The API server does not take the job now: {error}")
+        finally:
+            entry.creating = False
+            entry.hindrance = hindrance
+            entry.not_before = datetime.now(UTC) + timedelta(seconds=HINDRANCE_SECONDS) if hindrance else None
+            if entry.work is None:
+                entry.start = None
+                self._started.pop(uid, None)
+            if hindrance:
+                entry.waits, entry.waits_kind = hindrance, None
+                self._notify(entry, Notice("NotCreated", hindrance, warning=True))
+                heapq.heappush(self._wakes, (entry.not_before or datetime.now(UTC), uid))
+            self._touch(uid)
+        if entry.work is not None:
+            self._notify(entry, Notice("Started", f"Sent to ComputeEnvironment {start.environment}"))
+
+    def _explain(self, uid: str, wait: Wait, now: datetime) -> None:
+        entry = self._store.entries[uid]
+        entry.wait = wait
+        changed = entry.waits_kind is not wait.kind
+        fresh = entry.waits_at is not None and (now - entry.waits_at).total_seconds() < (
+            self._settings.explain_interval_seconds
+        )
+        if not changed and (fresh or wait.kind is WaitKind.BEHIND):
+            return
+        if entry.pinned is None or entry.pinned.shape is None:
+            return
+        text = bounded(explain(wait, entry.pinned.shape, entry.job.spec.job_queue))
+        entry.waits_kind, entry.waits_at = wait.kind, now
+        if text == entry.waits:
+            return
+        entry.waits = text
+        entry.status = entry.status.model_copy(update={"status_reason": text})
+        if wait.kind is not WaitKind.BEHIND:
+            self._notify(entry, Notice("Unschedulable", text, warning=wait.kind is WaitKind.NEVER_FITS))
+        self.writer.offer(uid, "RUNNABLE", WAITING)
+
+    def _act(self, uid: str, entry: Entry, action: Action) -> None:
+        key = f"{type(action).__name__}/{action.pod.uid if isinstance(action, EndAttempt | ReleasePod) else ''}"
+        if key not in entry.doing:
+            entry.doing.add(key)
+            self._spawn(self._carry_out(uid, entry, action, key))
+
+    async def _carry_out(self, uid: str, entry: Entry, action: Action, key: str) -> None:
+        try:
+            match action:
+                case EndAttempt():
+                    await acting.end_attempt(self._api, action)
+                case ReleasePod():
+                    await acting.release_pod(self._api, action)
+                case DeleteWork():
+                    await acting.delete_work(self._api, action.work, propagation="Foreground")
+                case ReadPods():
+                    for pod in await acting.read_pods(self._api, action.work):
+                        entry.pods[pod.uid] = pod
+                    entry.pods_complete = True
+                    self._touch(uid)
+        except ApiError as error:
+            logger.warning("action failed", job=entry.job.name, action=key, error=str(error))
+            entry.doing.discard(key)
+            heapq.heappush(self._wakes, (datetime.now(UTC) + timedelta(seconds=2), uid))
+            self.changed()
+
+    def _notify(self, entry: Entry, notice: Notice) -> None:
+        job = entry.job
+        self._spawn(self._events.post(Subject(BATCH_JOBS, job.namespace, job.name, job.uid), notice))
+
+    def _touch(self, uid: str) -> None:
+        self._store.dirty.add(uid)
+        self.changed()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._reap)
+
+    def _reap(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("task failed", error=repr(task.exception()), exc_info=task.exception())
+
+    def _compose(self, uid: str) -> StatusWrite | None:
+        entry = self._store.entries.get(uid)
+        if entry is None or entry.job.deleting:
+            return None
+        return StatusWrite(BATCH_JOBS, entry.job.namespace, entry.job.name, entry.status.to_wire(), entry.held)
+
+    def _written(self, uid: str, wire: JSON | None) -> None:
+        entry = self._store.entries.get(uid)
+        if entry is None or wire is None:
+            return
+        entry.held = wire
+        if wire.get("state") in ("SUCCEEDED", "FAILED"):
+            stopped = wire.get("stoppedAt")
+            job = entry.job
+            self._store.finish(
+                FinishedJob(
+                    job.uid,
+                    job.namespace,
+                    job.name,
+                    wire["state"],
+                    job.spec.job_queue,
+                    moment(stopped) if stopped else None,
+                )
+            )
+            self._runnable.pop(uid, None)
+            self._started.pop(uid, None)
+            self.retention.schedule(uid)
+            self.changed()

@@ -1,0 +1,248 @@
+"""The operator put together: watches into the store, the store's changes to the engine and the reconcilers.
+
+Start-up order matters: declared kinds first, then BatchJobs, then Jobs and pods, nodes and the rest, each listed whole
+before the next, and no pass before all are: a decision on half a picture could start a job twice or call one lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from batchwright import names
+from batchwright.api.v1alpha1 import ComputeEnvironmentSpec, JobDefinitionSpec, JobQueueSpec
+from batchwright.cluster import projections
+from batchwright.cluster.attemptpolicy import install_attempt_policy
+from batchwright.cluster.client import JSON, ApiClient
+from batchwright.cluster.events import EventRecorder
+from batchwright.cluster.informer import Informer
+from batchwright.cluster.resources import (
+    BATCH_JOBS,
+    COMPUTE_ENVIRONMENTS,
+    CONTROLLER_REVISIONS,
+    JOB_DEFINITIONS,
+    JOB_QUEUES,
+    JOBS,
+    NAMESPACES,
+    NODES,
+    PODS,
+    Resource,
+)
+from batchwright.controllers.declarations import Declarations
+from batchwright.controllers.declared import Declared, declared
+from batchwright.controllers.definitions import Definitions
+from batchwright.controllers.engine import Engine
+from batchwright.controllers.reconciler import Key, Reconciler
+from batchwright.controllers.store import Store
+from batchwright.domain.observations import FinishedJob, Job, Node, Occupant, Pod, Work
+from batchwright.settings import Settings
+
+logger = structlog.get_logger(__name__)
+OURS = names.LABEL_JOB_ID
+NODE_SETTLE_SECONDS = 1.0
+
+
+class Operator:
+    """One operator for one cluster."""
+
+    def __init__(self, api: ApiClient, settings: Settings) -> None:
+        self._api = api
+        self._settings = settings
+        self.store = Store()
+        events = EventRecorder(api)
+        self.engine = Engine(api, self.store, settings, events)
+        declarations = Declarations(api, self.store)
+        self._definitions = Reconciler(
+            "JobDefinition", Definitions(api, self.store, events, self._definition_settled).reconcile
+        )
+        self._queues = Reconciler("JobQueue", declarations.reconcile_queue)
+        self._environments = Reconciler("ComputeEnvironment", declarations.reconcile_environment)
+        self._informers = self._make_informers()
+        self._nodes_due = False
+        self.started = asyncio.Event()
+
+    def _make_informers(self) -> tuple[Informer[Any], ...]:
+        api = self._api
+        return (
+            Informer(api, BATCH_JOBS, projections.batch_job, self._see_job),
+            Informer(api, JOBS, projections.work, self._see_work, labels=OURS),
+            Informer(api, PODS, projections.pod, self._see_pod, labels=OURS),
+            Informer(
+                api,
+                PODS,
+                projections.occupant,
+                self._see_occupant,
+                labels=f"!{OURS}",
+                fields="spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed",
+            ),
+            Informer(api, NODES, projections.node, self._see_node),
+            Informer(api, NAMESPACES, lambda item: item, self._see_namespace),
+            Informer(api, CONTROLLER_REVISIONS, lambda item: item, self._see_revision, labels=names.LABEL_DEFINITION),
+        )
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        for resource in (COMPUTE_ENVIRONMENTS, JOB_QUEUES, JOB_DEFINITIONS):
+            for item in await self._api.list_all(resource):
+                self.see_declared(resource.kind, "ADDED", item)
+        async with asyncio.TaskGroup() as group:
+            for informer in self._informers:
+                group.create_task(informer.run(), name=f"watch {informer.resource.plural}")
+                await informer.synced.wait()
+            self.engine.retention.rebuild()
+            self._touch_all(self._environments, self.store.environments)
+            self._touch_all(self._queues, self.store.queues)
+            self._touch_all(self._definitions, self.store.definitions)
+            await install_attempt_policy(self._api)
+            logger.info(
+                "ready", jobs=len(self.store.entries), finished=len(self.store.finished), nodes=len(self.store.nodes)
+            )
+            for worker in (self._definitions, self._queues, self._environments):
+                group.create_task(worker.run())
+            group.create_task(self.engine.writer.run(), name="status writer")
+            group.create_task(self.engine.run(), name="engine")
+            self.engine.changed()
+            self.started.set()
+
+    def staleness_seconds(self) -> float:
+        """How long the most silent watch has been silent."""
+        now = time.monotonic()
+        return max(now - informer.heard_at for informer in self._informers)
+
+    @staticmethod
+    def _touch_all(worker: Reconciler, known: Mapping[Key, object]) -> None:
+        for key in known:
+            worker.touch(key)
+
+    def see_declared(self, kind: str, event: str | None, body: Mapping[str, Any]) -> None:
+        """A JobQueue, ComputeEnvironment or JobDefinition was seen, changed, or is gone (`event` DELETED)."""
+        metadata = body["metadata"]
+        key = (metadata.get("namespace", ""), metadata["name"])
+        gone = event == "DELETED"
+        try:
+            if kind == JOB_QUEUES.kind:
+                self._see_queue(key, None if gone else declared(JobQueueSpec, body))
+            elif kind == COMPUTE_ENVIRONMENTS.kind:
+                self._see_environment(key, None if gone else declared(ComputeEnvironmentSpec, body))
+            else:
+                self._see_definition(key, None if gone else declared(JobDefinitionSpec, body))
+        except ValidationError as error:
+            logger.error("object not understood", kind=kind, name=key[1], namespace=key[0], error=str(error))
+
+    def _see_queue(self, key: Key, record: Declared[JobQueueSpec] | None) -> None:
+        before = self.store.queues.get(key)
+        _put(self.store.queues, key, record)
+        self._queues.touch(key)
+        if _same_spec(before, record):
+            return
+        if before is None or record is None or before.spec.retention != record.spec.retention:
+            self.engine.retention.rebuild()
+        self._touch_jobs(lambda entry_queue, _: entry_queue == key[1])
+
+    def _see_environment(self, key: Key, record: Declared[ComputeEnvironmentSpec] | None) -> None:
+        before = self.store.environments.get(key)
+        _put(self.store.environments, key, record)
+        self._environments.touch(key)
+        if not _same_spec(before, record):
+            self._touch_all(self._queues, self.store.queues)
+            self.engine.changed()
+
+    def _see_definition(self, key: Key, record: Declared[JobDefinitionSpec] | None) -> None:
+        before = self.store.definitions.get(key)
+        if before is not None and record is not None and before.uid == record.uid:
+            if before.generation > record.generation:
+                return
+            if before.generation == record.generation:
+                # Our own status may be newer than what the watch shows.
+                record.status = max(before.status, record.status, key=lambda s: s.get("observedGeneration") or 0)
+        _put(self.store.definitions, key, record)
+        self._definitions.touch(key)
+        if record is None:
+            self._definition_settled(key)
+
+    def _definition_settled(self, key: Key) -> None:
+        self._touch_jobs(lambda _, definition: definition == key)
+
+    def _touch_jobs(self, concerns: Callable[[str, Key], bool]) -> None:
+        for uid, entry in self.store.entries.items():
+            name = entry.job.spec.job_definition.partition(":")[0]
+            if entry.work is None and concerns(entry.job.spec.job_queue, (entry.job.namespace, name)):
+                self.store.dirty.add(uid)
+        self.engine.changed()
+
+    def _see_job(self, uid: str, record: Job | FinishedJob | None) -> None:
+        self.engine.see_job(uid, record)
+
+    def _see_work(self, uid: str, record: Work | None) -> None:
+        self.store.put_work(uid, record)
+        if record is not None and record.job_id in self.store.finished:
+            self.engine.retention.schedule(record.job_id)
+        self.engine.changed()
+
+    def _see_pod(self, uid: str, record: Pod | None) -> None:
+        self.store.put_pod(uid, record)
+        self.engine.changed()
+
+    def _see_occupant(self, uid: str, record: Occupant | None) -> None:
+        self.store.put_occupant(uid, record)
+        self.engine.changed()
+
+    def _see_node(self, uid: str, record: Node | None) -> None:
+        before = self.store.nodes.get(record.name) if record is not None else None
+        self.store.put_node(uid, record)
+        if before != record or record is None:
+            self.engine.changed()
+            self._count_nodes_soon()
+
+    def _count_nodes_soon(self) -> None:
+        if not self._nodes_due:
+            self._nodes_due = True
+            asyncio.get_running_loop().call_later(NODE_SETTLE_SECONDS, self._count_nodes)
+
+    def _count_nodes(self) -> None:
+        self._nodes_due = False
+        self._touch_all(self._environments, self.store.environments)
+
+    def _see_namespace(self, uid: str, record: JSON | None) -> None:
+        if record is None:
+            return
+        metadata = record["metadata"]
+        labels = metadata.get("labels") or {}
+        if self.store.namespaces.get(metadata["name"]) != labels:
+            self.store.namespaces[metadata["name"]] = labels
+            self._touch_jobs(lambda *_: True)
+
+    def _see_revision(self, uid: str, record: JSON | None) -> None:
+        if record is None:
+            key = self.store.revision_keys.pop(uid, None)
+            if key is not None:
+                self.store.revisions.pop(key, None)
+            return
+        metadata = record["metadata"]
+        owner = next(o["name"] for o in metadata["ownerReferences"] if o["kind"] == JOB_DEFINITIONS.kind)
+        key = (metadata["namespace"], owner, record["revision"])
+        if uid not in self.store.revision_keys:
+            self.store.revision_keys[uid] = key
+            self.store.revisions[key] = JobDefinitionSpec.model_validate(record["data"]["spec"])
+            self._definition_settled((metadata["namespace"], owner))
+
+
+def _put(known: dict[Key, Any], key: Key, record: object | None) -> None:
+    if record is None:
+        known.pop(key, None)
+    else:
+        known[key] = record
+
+
+def _same_spec(before: Declared[Any] | None, after: Declared[Any] | None) -> bool:
+    return before is not None and after is not None and bool(before.spec == after.spec)
+
+
+def declared_resources() -> tuple[Resource, ...]:
+    """The kinds that kopf watches."""
+    return (JOB_QUEUES, COMPUTE_ENVIRONMENTS, JOB_DEFINITIONS)

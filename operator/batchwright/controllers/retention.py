@@ -1,0 +1,85 @@
+"""How long finished work is kept: Jobs with their pods by podSeconds, BatchJobs by jobSeconds of their queue.
+
+Kubernetes' own ttlSecondsAfterFinished is not used: it would delete a Job that finished while the operator was down,
+before its result was recorded.
+"""
+
+from __future__ import annotations
+
+import heapq
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from batchwright.api.v1alpha1.jobqueue import Retention as RetentionSpec
+from batchwright.cluster.client import ApiClient
+from batchwright.cluster.resources import BATCH_JOBS
+from batchwright.controllers.acting import delete_work
+from batchwright.controllers.store import Store
+from batchwright.domain.observations import FinishedJob
+from batchwright.errors import ApiError, NotFound
+
+logger = structlog.get_logger(__name__)
+BATCH = 50
+
+
+class Retention:
+    """A timetable of what is to be deleted when; finished jobs cost nothing until their time comes."""
+
+    def __init__(self, api: ApiClient, store: Store) -> None:
+        self._api = api
+        self._store = store
+        self._timetable: list[tuple[datetime, str, str]] = []
+
+    @property
+    def next_due(self) -> datetime | None:
+        """When something is next due."""
+        return self._timetable[0][0] if self._timetable else None
+
+    def schedule(self, uid: str) -> None:
+        """Puts a finished job (and its Kubernetes Job) on the timetable."""
+        job = self._store.finished.get(uid)
+        if job is None:
+            return
+        rule = self._rule(job)
+        stopped = job.stopped_at or datetime.now(UTC)
+        if uid in self._store.work_of_job:
+            heapq.heappush(self._timetable, (stopped + timedelta(seconds=rule.pod_seconds), "work", uid))
+        if rule.job_seconds is not None:
+            heapq.heappush(self._timetable, (stopped + timedelta(seconds=rule.job_seconds), "job", uid))
+
+    def rebuild(self) -> None:
+        """A queue's retention changed: the timetable is made anew."""
+        self._timetable.clear()
+        for uid in self._store.finished:
+            self.schedule(uid)
+
+    def _rule(self, job: FinishedJob) -> RetentionSpec:
+        queue = self._store.queues.get(("", job.queue))
+        return queue.spec.retention if queue else RetentionSpec()
+
+    async def due(self, now: datetime) -> None:
+        """Deletes what is due, a few at a time."""
+        for _ in range(BATCH):
+            if not self._timetable or self._timetable[0][0] > now:
+                return
+            _, what, uid = heapq.heappop(self._timetable)
+            try:
+                await self._delete(what, uid)
+            except ApiError as error:
+                logger.warning("retention: not deleted", job_id=uid, error=str(error))
+                heapq.heappush(self._timetable, (now + timedelta(seconds=30), what, uid))
+
+    async def _delete(self, what: str, uid: str) -> None:
+        job = self._store.finished.get(uid)
+        if job is None:
+            return
+        if what == "work":
+            work = self._store.works.get(self._store.work_of_job.get(uid, ""))
+            if work is not None:
+                await delete_work(self._api, work, propagation="Background")
+            return
+        try:
+            await self._api.delete(BATCH_JOBS, job.namespace, job.name, uid=uid)
+        except NotFound:
+            return

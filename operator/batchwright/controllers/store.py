@@ -1,0 +1,219 @@
+"""What the operator knows, in memory: filled by the watches, read by the decisions, rebuilt at every start.
+
+Invariants: an entry exists for each BatchJob that has not finished (or whose final status is not yet written);
+`finished` holds the rest; `dirty` names the jobs whose decision may have changed. BatchJobs are listed before their
+Jobs and pods, so a pod without an entry belongs to a job that has finished or is gone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from batchwright.api.v1alpha1 import BatchJobStatus, ComputeEnvironmentSpec, JobDefinitionSpec, JobQueueSpec
+from batchwright.cluster.client import JSON
+from batchwright.controllers.declared import Declared
+from batchwright.controllers.ledger import Ledger
+from batchwright.domain.dependencies import Peer
+from batchwright.domain.lifecycle import Rules
+from batchwright.domain.observations import FINAL_STATES, FinishedJob, Job, Node, Occupant, Pod, Work
+from batchwright.scheduling.snapshot import Shape, Start, Wait, WaitKind
+
+
+@dataclass(slots=True)
+class Pinned:
+    """The revision a job runs, and what follows from it. `problem` says why it cannot be rendered."""
+
+    name: str
+    definition: JobDefinitionSpec
+    rules: Rules
+    shape: Shape | None
+    problem: str | None = None
+
+
+@dataclass(slots=True)
+class Entry:
+    """A BatchJob on its way. `held` is the status the API server holds, `status` the one it should have."""
+
+    job: Job
+    status: BatchJobStatus
+    held: JSON
+    pinned: Pinned | None = None
+    work: Work | None = None
+    work_seen: bool = False
+    pods: dict[str, Pod] = field(default_factory=dict)
+    pods_complete: bool = False
+    refused: str | None = None
+    cycle: str | None = None
+    runnable: bool = False
+    start: Start | None = None
+    creating: bool = False
+    not_before: datetime | None = None
+    hindrance: str = ""
+    wait: Wait | None = None
+    waits: str = ""
+    waits_kind: WaitKind | None = None
+    waits_at: datetime | None = None
+    wake_at: datetime | None = None
+    doing: set[str] = field(default_factory=set)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job is done, written or not."""
+        return self.status.state in FINAL_STATES
+
+
+@dataclass
+class Store:
+    """Everything known."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    finished: dict[str, FinishedJob] = field(default_factory=dict)
+    by_name: dict[tuple[str, str], str] = field(default_factory=dict)
+    dependents: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    works: dict[str, Work] = field(default_factory=dict)
+    work_of_job: dict[str, str] = field(default_factory=dict)
+    pod_jobs: dict[str, str] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    node_names: dict[str, str] = field(default_factory=dict)
+    namespaces: dict[str, dict[str, str]] = field(default_factory=dict)
+    queues: dict[tuple[str, str], Declared[JobQueueSpec]] = field(default_factory=dict)
+    environments: dict[tuple[str, str], Declared[ComputeEnvironmentSpec]] = field(default_factory=dict)
+    definitions: dict[tuple[str, str], Declared[JobDefinitionSpec]] = field(default_factory=dict)
+    revisions: dict[tuple[str, str, int], JobDefinitionSpec] = field(default_factory=dict)
+    revision_keys: dict[str, tuple[str, str, int]] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
+    dirty: set[str] = field(default_factory=set)
+    cycles_due: set[str] = field(default_factory=set)
+
+    def peer_by_name(self, namespace: str, name: str) -> Peer | None:
+        """The BatchJob of that name, finished or not."""
+        uid = self.by_name.get((namespace, name))
+        return self.peer_by_id(namespace, uid) if uid else None
+
+    def peer_by_id(self, namespace: str, uid: str) -> Peer | None:
+        """The BatchJob with that jobId in the namespace."""
+        entry = self.entries.get(uid)
+        if entry is not None and entry.job.namespace == namespace:
+            return Peer(uid, entry.job.name, entry.status.state or "SUBMITTED")
+        done = self.finished.get(uid)
+        if done is not None and done.namespace == namespace:
+            return Peer(uid, done.name, "SUCCEEDED" if done.state == "SUCCEEDED" else "FAILED")
+        return None
+
+    def put_job(self, uid: str, record: Job | FinishedJob | None) -> None:
+        """A BatchJob was seen, changed, or is gone."""
+        if record is None:
+            self._drop_job(uid)
+        elif isinstance(record, FinishedJob):
+            self.finish(record)
+        elif uid in self.entries:
+            entry = self.entries[uid]
+            if entry.job.generation != record.generation or entry.job.deleting != record.deleting:
+                entry.job = record
+                self.dirty.add(uid)
+        elif uid not in self.finished:
+            self._add_job(record)
+
+    def _add_job(self, job: Job) -> None:
+        entry = Entry(job=job, status=job.status, held=job.status.to_wire())
+        work_uid = self.work_of_job.get(job.uid)
+        if work_uid is not None:
+            entry.work, entry.work_seen = self.works[work_uid], True
+        self.entries[job.uid] = entry
+        self.by_name[(job.namespace, job.name)] = job.uid
+        for dependency in job.spec.depends_on:
+            self.dependents[(job.namespace, dependency.name or dependency.job_id or "")].add(job.uid)
+        if any(dependency.name for dependency in job.spec.depends_on):
+            self.cycles_due.add(job.namespace)
+        self.dirty.add(job.uid)
+        self.touch_dependents(job.namespace, job.name, job.uid)
+
+    def finish(self, record: FinishedJob) -> None:
+        """The BatchJob's final status is written: hardly anything of it is kept."""
+        entry = self.entries.pop(record.uid, None)
+        if entry is not None:
+            self._forget_dependencies(entry.job)
+        self.dirty.discard(record.uid)
+        self.finished[record.uid] = record
+        self.by_name[(record.namespace, record.name)] = record.uid
+        self.touch_dependents(record.namespace, record.name, record.uid)
+
+    def _drop_job(self, uid: str) -> None:
+        entry = self.entries.pop(uid, None)
+        done = self.finished.pop(uid, None)
+        self.dirty.discard(uid)
+        gone = entry.job if entry else done
+        if gone is None:
+            return
+        if entry is not None:
+            self._forget_dependencies(entry.job)
+        if self.by_name.get((gone.namespace, gone.name)) == uid:
+            del self.by_name[(gone.namespace, gone.name)]
+        self.touch_dependents(gone.namespace, gone.name, uid)
+
+    def _forget_dependencies(self, job: Job) -> None:
+        for dependency in job.spec.depends_on:
+            key = (job.namespace, dependency.name or dependency.job_id or "")
+            waiting = self.dependents.get(key)
+            if waiting is not None:
+                waiting.discard(job.uid)
+                if not waiting:
+                    del self.dependents[key]
+
+    def touch_dependents(self, namespace: str, name: str, uid: str) -> None:
+        """Those that wait for this job look again."""
+        for key in ((namespace, name), (namespace, uid)):
+            self.dirty.update(self.dependents.get(key, ()))
+
+    def put_work(self, uid: str, record: Work | None) -> None:
+        """A Kubernetes Job of ours was seen, changed, or is gone."""
+        if record is None:
+            known = self.works.pop(uid, None)
+            if known is None:
+                return
+            self.work_of_job.pop(known.job_id, None)
+            job_id = known.job_id
+        else:
+            self.works[uid] = record
+            self.work_of_job[record.job_id] = uid
+            job_id = record.job_id
+        entry = self.entries.get(job_id)
+        if entry is not None:
+            entry.work = record
+            entry.work_seen = True
+            self.dirty.add(job_id)
+
+    def put_pod(self, uid: str, record: Pod | None) -> None:
+        """A pod of ours was seen, changed, or is gone."""
+        if record is None:
+            job_id = self.pod_jobs.pop(uid, "")
+            self.ledger.release(uid)
+        else:
+            job_id = self.pod_jobs[uid] = record.job_id
+            self.ledger.account(uid, "" if record.is_finished else record.node, record.request)
+        entry = self.entries.get(job_id)
+        if entry is None:
+            return
+        self.dirty.add(job_id)
+        if record is not None:
+            entry.pods[uid] = record
+        elif uid in entry.pods and not entry.pods[uid].is_finished:
+            # A finished pod that is removed is still the record of an attempt.
+            del entry.pods[uid]
+
+    def put_occupant(self, uid: str, record: Occupant | None) -> None:
+        """A pod that is not ours was seen, changed, or is gone."""
+        if record is None:
+            self.ledger.release(uid)
+        else:
+            self.ledger.account(uid, record.node, record.request)
+
+    def put_node(self, uid: str, record: Node | None) -> None:
+        """A node was seen, changed, or is gone."""
+        if record is None:
+            self.nodes.pop(self.node_names.pop(uid, ""), None)
+        else:
+            self.node_names[uid] = record.name
+            self.nodes[record.name] = record

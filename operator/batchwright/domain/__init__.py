@@ -1,0 +1,1 @@
+"""What AWS Batch means, as pure functions and frozen records: no clock, no I/O, no randomness."""

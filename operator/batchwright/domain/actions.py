@@ -1,0 +1,50 @@
+"""What a decision may ask for, as data: printable, comparable, carried out elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from batchwright.domain.observations import Pod, Work
+
+
+@dataclass(frozen=True, slots=True)
+class EndAttempt:
+    """End the attempt in this pod, marked with a condition that the Job's podFailurePolicy knows."""
+
+    pod: Pod
+    mark: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePod:
+    """Take the admission gate off this pod."""
+
+    pod: Pod
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteWork:
+    """Delete the Kubernetes Job, its pods first, with their grace period."""
+
+    work: Work
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPods:
+    """Ask the API server for the pods of this Job: it is finished, and the watch has not shown how."""
+
+    work: Work
+
+
+Action = EndAttempt | ReleasePod | DeleteWork | ReadPods
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """An event on the user's object."""
+
+    reason: str
+    message: str
+    warning: bool = False

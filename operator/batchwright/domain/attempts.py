@@ -1,0 +1,69 @@
+"""From a finished pod to an attempt in AWS Batch's words.
+
+Clients match these texts (reference: AWS Batch User Guide, job retries; Nextflow, Cromwell and redun read them), so a
+lost host must read `Host EC2 (instance …) terminated.` and have no exit code, whatever Kubernetes called it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from batchwright import names
+from batchwright.api.v1alpha1.batchjob import Attempt, AttemptContainer
+from batchwright.domain import reasons
+from batchwright.domain.observations import Pod
+from batchwright.domain.retry import Outcome
+from batchwright.domain.texts import bounded, timestamp
+
+# status.reason of pods that the node or the control plane took away.
+HOST_REASONS = frozenset(
+    {"Evicted", "NodeLost", "Preempting", "Shutdown", "Terminated", "NodeShutdown", "NodeAffinity"}
+)
+# The runtime could not start the process at all: the image's fault or the command's.
+START_REASONS = frozenset({"StartError", "ContainerCannotRun", "ContainerStatusUnknown"})
+
+
+def outcome(pod: Pod, instances: Mapping[str, str]) -> Outcome:
+    """How the attempt in this finished pod ended. `instances` maps node names to instance ids."""
+    if pod.phase == "Succeeded":
+        return Outcome(0 if pod.exit_code is None else pod.exit_code, "", reasons.ESSENTIAL_CONTAINER_EXITED)
+    if pod.mark is not None and pod.mark.type == names.POD_CONDITION_TIMEOUT:
+        return Outcome(pod.exit_code, "", reasons.ATTEMPT_TIMED_OUT)
+    if pod.mark is not None and pod.mark.type == names.POD_CONDITION_START_FAILED:
+        return Outcome(None, bounded(pod.mark.message), reasons.TASK_FAILED_TO_START)
+    if pod.disruption or pod.pod_reason in HOST_REASONS:
+        detail = pod.disruption or f"{pod.pod_reason}: {pod.pod_message}"
+        return Outcome(None, bounded(detail), reasons.host_terminated(instances.get(pod.node, pod.node)))
+    if pod.container_reason in START_REASONS:
+        return Outcome(
+            pod.exit_code, bounded(reasons.cannot_start(pod.container_message)), reasons.TASK_FAILED_TO_START
+        )
+    if pod.container_reason == "OOMKilled":
+        return Outcome(pod.exit_code, reasons.OUT_OF_MEMORY, reasons.ESSENTIAL_CONTAINER_EXITED)
+    if pod.exit_code is not None:
+        plain = "" if pod.container_reason in ("Error", "Completed") else pod.container_reason
+        return Outcome(pod.exit_code, bounded(plain), reasons.ESSENTIAL_CONTAINER_EXITED)
+    detail = ": ".join(part for part in (pod.pod_reason, pod.pod_message) if part)
+    return Outcome(None, bounded(detail), reasons.TASK_FAILED_TO_START)
+
+
+def attempt(pod: Pod, instances: Mapping[str, str]) -> Attempt:
+    """The finished pod as an entry of `status.attempts`."""
+    ended = outcome(pod, instances)
+    return Attempt(
+        container=AttemptContainer(
+            exit_code=ended.exit_code,
+            reason=ended.reason or None,
+            pod_name=pod.name,
+            node_name=pod.node or None,
+        ),
+        started_at=timestamp(pod.started_at) if pod.started_at else None,
+        stopped_at=timestamp(pod.stopped_at) if pod.stopped_at else None,
+        status_reason=ended.status_reason,
+    )
+
+
+def merge(recorded: tuple[Attempt, ...], finished: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    """`recorded` with those of `finished` that are new, told apart by pod name: an attempt is recorded once."""
+    known = {entry.container.pod_name for entry in recorded}
+    return recorded + tuple(entry for entry in finished if entry.container.pod_name not in known)

@@ -1,0 +1,28 @@
+"""Conditions that keep their transition time while nothing changes (Kubernetes API conventions, typical status)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from batchwright.api.v1alpha1.common import Condition
+from batchwright.domain.texts import bounded, timestamp
+from batchwright.names import CONDITION_READY
+
+
+def ready(
+    held: Mapping[str, Any], generation: int, now: datetime, *, is_ready: bool, reason: str, message: str
+) -> Condition:
+    """The Ready condition; `held` is the status the API server has, whose time is kept if the verdict is the same."""
+    verdict = "True" if is_ready else "False"
+    before = next((c for c in held.get("conditions") or () if c.get("type") == CONDITION_READY), None)
+    same = before is not None and before.get("status") == verdict
+    return Condition(
+        type=CONDITION_READY,
+        status="True" if is_ready else "False",
+        reason=reason,
+        message=bounded(message),
+        last_transition_time=before["lastTransitionTime"] if same and before else timestamp(now),
+        observed_generation=generation,
+    )

@@ -1,0 +1,68 @@
+"""The status of queues and environments, decided from what is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from batchwright.api.v1alpha1.computeenvironment import (
+    Capacity,
+    ComputeEnvironmentSpec,
+    ComputeEnvironmentStatus,
+)
+from batchwright.api.v1alpha1.jobqueue import JobQueueSpec, JobQueueStatus
+from batchwright.domain.conditions import ready
+from batchwright.domain.observations import Node
+from batchwright.domain.quantities import format_cpu
+from batchwright.names import GPU_RESOURCE
+
+MEBIBYTE = 1024 * 1024
+
+
+def environment_status(
+    spec: ComputeEnvironmentSpec, generation: int, members: Iterable[Node], held: Mapping[str, Any], now: datetime
+) -> ComputeEnvironmentStatus:
+    """An UNMANAGED environment is valid as it stands; without a node it says so. `members`: its usable nodes."""
+    nodes = tuple(members)
+    capacity = Capacity(
+        nodes=len(nodes),
+        vcpus=format_cpu(sum(node.allocatable.get("cpu", 0) for node in nodes)),
+        memory_mib=sum(node.allocatable.get("memory", 0) for node in nodes) // MEBIBYTE,
+        gpus=sum(node.allocatable.get(GPU_RESOURCE, 0) for node in nodes),
+    )
+    wanted = ", ".join(f"{key}={value}" for key, value in sorted(spec.node_selector.items())) or "any labels"
+    message = (
+        f"{len(nodes)} ready nodes"
+        if nodes
+        else f"No ready node has {wanted} and only taints that spec.tolerations cover: jobs wait until one does"
+    )
+    reason = "Disabled" if spec.state == "DISABLED" else "NodesReady" if nodes else "NoNodes"
+    return ComputeEnvironmentStatus(
+        observed_generation=generation,
+        status="VALID",
+        status_reason=message,
+        capacity=capacity,
+        conditions=(ready(held, generation, now, is_ready=True, reason=reason, message=message),),
+    )
+
+
+def queue_status(
+    spec: JobQueueSpec, generation: int, environments: Mapping[str, str], held: Mapping[str, Any], now: datetime
+) -> JobQueueStatus:
+    """A queue is valid when its environments exist and are valid. `environments`: their status by name."""
+    problems = []
+    for each in sorted(spec.compute_environment_order, key=lambda entry: entry.order):
+        found = environments.get(each.compute_environment)
+        if found is None:
+            problems.append(f"ComputeEnvironment {each.compute_environment} not found")
+        elif found == "INVALID":
+            problems.append(f"ComputeEnvironment {each.compute_environment} is INVALID")
+    message = "; ".join(problems) or ("JobQueue takes jobs" if spec.state == "ENABLED" else "JobQueue is DISABLED")
+    reason = "EnvironmentProblem" if problems else "Disabled" if spec.state == "DISABLED" else "Ready"
+    return JobQueueStatus(
+        observed_generation=generation,
+        status="INVALID" if problems else "VALID",
+        status_reason=message,
+        conditions=(ready(held, generation, now, is_ready=not problems, reason=reason, message=message),),
+    )

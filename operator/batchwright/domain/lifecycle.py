@@ -1,0 +1,218 @@
+"""The life of a BatchJob, decided from what is seen and nothing else.
+
+      SUBMITTED ──▶ PENDING ──▶ RUNNABLE ──▶ STARTING ──▶ RUNNING ──▶ SUCCEEDED
+          │            │           │ ▲          │            │
+          │            │           │ └──────────┴─(retry)────┤
+          └────────────┴───────────┴─────────────────────────┴─────▶ FAILED
+
+Level-triggered: `decide` looks at the job, its Kubernetes Job and pods, and gives the status it should have and what
+to do now. It keeps no memory, so a restart at any point leads on; calling it twice with the same view gives the same
+answer. Final states never change (AWS Batch User Guide, job states).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from batchwright.api.v1alpha1.batchjob import Attempt, BatchJobStatus, JobState
+from batchwright.api.v1alpha1.common import Condition, EvaluateOnExit
+from batchwright.domain import reasons
+from batchwright.domain.actions import Action, DeleteWork, Notice, ReadPods
+from batchwright.domain.attempts import attempt, merge
+from batchwright.domain.dependencies import Resolution
+from batchwright.domain.observations import FINAL_STATES, Job, Pod, Work
+from batchwright.domain.podwatch import RunningView, watch_pod
+from batchwright.domain.texts import bounded, timestamp
+from batchwright.names import CONDITION_COMPLETE, CONDITION_FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the pinned definition and the job say about ending: attempts, retry rules, seconds per attempt."""
+
+    attempts: int = 1
+    evaluate_on_exit: tuple[EvaluateOnExit, ...] = ()
+    timeout_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that a decision about one job looks at.
+
+    `definition` is the pinned "name:revision", `unready` why the job cannot be considered yet, `refused` the API
+    server's words if it refused the Kubernetes Job, `started` whether that Job is known to have been made (it may be
+    gone since), `waits` the scheduler's words, `cycle` a dependency cycle this job closes.
+    """
+
+    job: Job
+    definition: str | None
+    rules: Rules
+    dependencies: Resolution
+    instances: Mapping[str, str]
+    start_grace_seconds: float
+    work: Work | None = None
+    pods: tuple[Pod, ...] = ()
+    pods_complete: bool = False
+    started: bool = False
+    unready: str | None = None
+    refused: str | None = None
+    cycle: str | None = None
+    waits: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The status the job should have, whether the scheduler may start it, and what to do now."""
+
+    status: BatchJobStatus
+    runnable: bool = False
+    actions: tuple[Action, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    wake_at: datetime | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job is done."""
+        return self.status.state in FINAL_STATES
+
+
+def decide(view: View, now: datetime) -> Decision:
+    """What to do about one job. Total: every view has an answer."""
+    status = view.job.status
+    if status.state in FINAL_STATES:
+        return Decision(status)
+    if view.work is not None:
+        return _with_work(view, view.work, now)
+    if view.started or status.job_name:
+        return _work_gone(view, now)
+    return _before_start(view, now)
+
+
+def _before_start(view: View, now: datetime) -> Decision:
+    spec = view.job.spec
+    if spec.terminate is not None:
+        return _fail(view, now, spec.terminate.reason, Notice("Terminated", spec.terminate.reason), terminated=True)
+    if spec.cancel is not None:
+        return _fail(view, now, spec.cancel.reason, Notice("Cancelled", spec.cancel.reason), cancelled=True)
+    if view.cycle is not None:
+        text = f"Dependency cycle: {view.cycle}. Take one dependsOn out and submit again"
+        return _fail(view, now, text, Notice("DependencyCycle", text, warning=True))
+    if view.dependencies.failed is not None:
+        notice = Notice("DependencyFailed", view.dependencies.failed, warning=True)
+        return _fail(view, now, reasons.DEPENDENT_JOB_FAILED, notice)
+    if view.refused is not None:
+        text = bounded(f"The API server refused the job: {view.refused}")
+        return _fail(view, now, text, Notice("JobRefused", text, warning=True))
+    if view.unready is not None:
+        notice = Notice("Waiting", view.unready)
+        return Decision(_status(view, "SUBMITTED", view.unready), notices=(notice,))
+    if view.dependencies.waiting:
+        text = "Waiting for " + ", ".join(view.dependencies.waiting)
+        return Decision(_status(view, "PENDING", text))
+    return Decision(_status(view, "RUNNABLE", view.waits), runnable=True)
+
+
+def _with_work(view: View, work: Work, now: datetime) -> Decision:
+    recorded = _attempts(view)
+    if work.is_finished:
+        # The pod watch may be behind the Job watch; one read settles it.
+        if len(recorded) < work.failed + work.succeeded and not view.pods_complete:
+            return Decision(_status(view, _current(view), view.job.status.status_reason), actions=(ReadPods(work),))
+        return _finish(view, work, recorded, now)
+    terminate = view.job.spec.terminate
+    if terminate is not None:
+        status = _status(view, _current(view), f"Terminating: {terminate.reason}")
+        return Decision(status, actions=() if work.deleting else (DeleteWork(work),))
+    if work.deleting:
+        return Decision(_status(view, _current(view), f"The Kubernetes Job {work.name} is being deleted"))
+    notices: tuple[Notice, ...] = ()
+    if view.job.spec.cancel is not None:
+        text = "cancel came after the job had started, so it goes on; set terminate to end it"
+        notices = (Notice("CancelIgnored", text),)
+    running = RunningView(view.rules.attempts, view.rules.evaluate_on_exit, view.rules.timeout_seconds, recorded)
+    step = watch_pod(running, view.pods, view.start_grace_seconds, now)
+    status = _status(view, step.state, step.reason, started_at=step.started_at)
+    return Decision(status, actions=step.actions, notices=notices + step.notices, wake_at=step.wake_at)
+
+
+def _finish(view: View, work: Work, recorded: tuple[Attempt, ...], now: datetime) -> Decision:
+    last = recorded[-1] if recorded else None
+    if work.complete:
+        status = _final(view, now, "SUCCEEDED", reasons.ESSENTIAL_CONTAINER_EXITED)
+        return Decision(status)
+    reason = (last.status_reason if last else None) or bounded(work.failure or "The Kubernetes Job failed")
+    detail = last.container if last else None
+    parts = [reason]
+    if detail is not None and detail.exit_code is not None:
+        parts.append(f"exit code {detail.exit_code}")
+    if detail is not None and detail.reason:
+        parts.append(detail.reason)
+    notice = Notice("Failed", f"after {len(recorded)} of {view.rules.attempts} attempts: " + ", ".join(parts), True)
+    return Decision(_final(view, now, "FAILED", reason), notices=(notice,))
+
+
+def _work_gone(view: View, now: datetime) -> Decision:
+    terminate = view.job.spec.terminate
+    if terminate is not None:
+        return _fail(view, now, terminate.reason, Notice("Terminated", terminate.reason), terminated=True)
+    # Making it again could run a finished job a second time: nobody can tell how far it had come.
+    text = f"The Kubernetes Job {view.job.status.job_name or ''} was deleted by somebody else before it finished"
+    return _fail(view, now, text, Notice("JobDeleted", text, warning=True))
+
+
+def _fail(
+    view: View, now: datetime, reason: str, notice: Notice, *, cancelled: bool = False, terminated: bool = False
+) -> Decision:
+    status = _final(view, now, "FAILED", reason)
+    if cancelled or terminated:
+        status = status.model_copy(update={"is_cancelled": cancelled or None, "is_terminated": terminated or None})
+    return Decision(status, notices=(notice,))
+
+
+def _attempts(view: View) -> tuple[Attempt, ...]:
+    finished = sorted((pod for pod in view.pods if pod.is_finished), key=lambda pod: (pod.failures, pod.created_at))
+    # A gated pod that we failed to refuse a retry never ran: it is no attempt.
+    return merge(view.job.status.attempts, tuple(attempt(pod, view.instances) for pod in finished if not pod.gated))
+
+
+def _current(view: View) -> JobState:
+    return view.job.status.state or "STARTING"
+
+
+def _status(view: View, state: JobState, reason: str | None, started_at: datetime | None = None) -> BatchJobStatus:
+    recorded = _attempts(view)
+    started = timestamp(started_at) if started_at else view.job.status.started_at
+    if started is None and recorded:
+        started = recorded[-1].started_at
+    work = view.work
+    return view.job.status.model_copy(
+        update={
+            "observed_generation": view.job.generation,
+            "state": state,
+            "status_reason": bounded(reason) if reason else None,
+            "job_definition": view.definition,
+            "compute_environment": work.environment if work else view.job.status.compute_environment,
+            "job_name": work.name if work else view.job.status.job_name,
+            "created_at": timestamp(view.job.created_at),
+            "started_at": started,
+            "attempts": recorded,
+            "depends_on": view.dependencies.found,
+        }
+    )
+
+
+def _final(view: View, now: datetime, state: JobState, reason: str) -> BatchJobStatus:
+    status = _status(view, state, reason)
+    stopped = (status.attempts[-1].stopped_at if status.attempts else None) or timestamp(now)
+    started = status.attempts[-1].started_at if status.attempts else status.started_at
+    condition = Condition(
+        type=CONDITION_COMPLETE if state == "SUCCEEDED" else CONDITION_FAILED,
+        status="True",
+        reason="Succeeded" if state == "SUCCEEDED" else "Failed",
+        message=bounded(reason),
+        last_transition_time=timestamp(now),
+        observed_generation=view.job.generation,
+    )
+    return status.model_copy(update={"stopped_at": stopped, "started_at": started, "conditions": (condition,)})

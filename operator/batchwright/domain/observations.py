@@ -1,0 +1,140 @@
+"""What is seen of the cluster, as frozen records: the inputs of every decision.
+
+Projections in `cluster/projections.py` make them from the API server's JSON and drop all else: a slim record costs
+under 1 KB where the object costs 26 (design, section 7). Times are UTC datetimes; None means not yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from batchwright.api.v1alpha1 import BatchJobSpec, BatchJobStatus
+from batchwright.domain.quantities import Resources
+
+FINAL_STATES = ("SUCCEEDED", "FAILED")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A BatchJob that has not finished. `uid` is its jobId."""
+
+    uid: str
+    namespace: str
+    name: str
+    generation: int
+    created_at: datetime
+    spec: BatchJobSpec
+    status: BatchJobStatus
+    deleting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedJob:
+    """All that is kept of a BatchJob that has finished."""
+
+    uid: str
+    namespace: str
+    name: str
+    state: str
+    queue: str
+    stopped_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The Kubernetes Job of a BatchJob. `failure` is its Failed condition's message."""
+
+    uid: str
+    namespace: str
+    name: str
+    job_id: str
+    environment: str
+    created_at: datetime
+    failed: int = 0
+    succeeded: int = 0
+    complete: bool = False
+    failure: str | None = None
+    deleting: bool = False
+    request: Resources = field(default_factory=dict)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the Job controller is done with it."""
+        return self.complete or self.failure is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A pod condition of ours that is True: why we ended the attempt."""
+
+    type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod of ours. The container is the main one; `index` and `failures` are the Job controller's annotations."""
+
+    uid: str
+    namespace: str
+    name: str
+    job_id: str
+    created_at: datetime
+    index: int = 0
+    failures: int = 0
+    node: str = ""
+    phase: str = "Pending"
+    deleting: bool = False
+    gated: bool = False
+    accepted_at: datetime | None = None
+    started_at: datetime | None = None
+    stopped_at: datetime | None = None
+    running: bool = False
+    exit_code: int | None = None
+    container_reason: str = ""
+    container_message: str = ""
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    pod_reason: str = ""
+    pod_message: str = ""
+    unschedulable: str = ""
+    disruption: str = ""
+    mark: Mark | None = None
+    request: Resources = field(default_factory=dict)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the pod is in a final phase."""
+        return self.phase in ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Occupant:
+    """A pod that is not ours: what it takes from its node."""
+
+    uid: str
+    node: str
+    request: Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    """A taint of a node."""
+
+    key: str
+    value: str
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node; `instance` is its EC2 instance id where it has one, else its name."""
+
+    name: str
+    instance: str
+    labels: dict[str, str]
+    taints: tuple[Taint, ...]
+    allocatable: Resources
+    ready: bool
+    schedulable: bool

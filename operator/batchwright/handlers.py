@@ -1,0 +1,95 @@
+"""kopf's part: the process, its probes, and the watches of the kinds that people declare.
+
+`on.event` only: no change handlers, no annotations, no finalizers or timers of kopf's on users' objects (ADR 0002).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import kopf
+
+from batchwright import names
+from batchwright.cluster.client import ApiClient
+from batchwright.cluster.connection import Connection
+from batchwright.controllers.operator import Operator, declared_resources
+from batchwright.errors import BatchwrightError
+from batchwright.settings import Settings
+
+
+def build_registry(
+    api: ApiClient, settings: Settings, failed: Callable[[BaseException], None]
+) -> kopf.OperatorRegistry:
+    """The handlers of one operator on `api`; `failed` hears of the error that ended its engine."""
+    registry = kopf.OperatorRegistry()
+    operator = Operator(api, settings)
+    running: list[asyncio.Task[None]] = []
+    stale_watch_seconds = settings.stale_watch_seconds
+
+    def ended(task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            failed(error)
+
+    @kopf.on.login(registry=registry)
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        return await connection_info(api.connection)
+
+    @kopf.on.startup(registry=registry)
+    async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
+        settings.posting.enabled = False
+        settings.persistence.finalizer = f"{names.GROUP}/kopf"
+        settings.watching.server_timeout = 300
+        settings.watching.client_timeout = 330
+        await api.__aenter__()
+        running.append(asyncio.create_task(operator.run()))
+        running[0].add_done_callback(ended)
+        waiting = asyncio.create_task(operator.started.wait())
+        await asyncio.wait({running[0], waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+
+    @kopf.on.cleanup(registry=registry)
+    async def stop(**_: Any) -> None:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await api.close()
+
+    @kopf.on.probe(id="pass_age_seconds", registry=registry)
+    def pass_age(**_: Any) -> float:
+        return round(operator.engine.pass_age_seconds(), 1)
+
+    @kopf.on.probe(id="watch_age_seconds", registry=registry)
+    def watch_age(**_: Any) -> float:
+        age = operator.staleness_seconds()
+        if age > stale_watch_seconds:
+            raise BatchwrightError(f"a watch has been silent for {age:.0f} s")
+        return round(age, 1)
+
+    for resource in declared_resources():
+        _watch(registry, operator, resource.plural, resource.kind)
+    return registry
+
+
+def _watch(registry: kopf.OperatorRegistry, operator: Operator, plural: str, kind: str) -> None:
+    @kopf.on.event(names.GROUP, names.VERSION, plural, registry=registry)
+    async def see(event: kopf.RawEvent, body: kopf.Body, **_: Any) -> None:
+        operator.see_declared(kind, event["type"], body)
+
+
+async def connection_info(connection: Connection) -> kopf.ConnectionInfo:
+    """Our connection in kopf's form; kopf asks again when the API server no longer takes the token."""
+    scheme, _, token = (await connection.authorization() or "").partition(" ")
+    settings = connection.configuration
+    return kopf.ConnectionInfo(
+        server=connection.server,
+        default_namespace=connection.namespace,
+        ca_path=settings.ssl_ca_cert,
+        insecure=not settings.verify_ssl,
+        scheme=scheme or None,
+        token=token or None,
+        certificate_path=settings.cert_file,
+        private_key_path=settings.key_file,
+    )

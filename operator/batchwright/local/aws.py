@@ -1,0 +1,66 @@
+"""The embedded AWS endpoint: a moto server as a detached process of the cluster.
+
+Hazard: moto keeps everything in memory; after a restart its accounts are empty.
+"""
+
+from __future__ import annotations
+
+import sys
+import urllib.request
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from batchwright.errors import LocalError
+from batchwright.local import processes
+from batchwright.local.waiting import wait_until
+
+COMPONENT: Final = "aws"
+REGION: Final = "us-east-1"
+_READY_SECONDS: Final = 60.0
+
+
+def endpoint(address: str, port: int) -> str:
+    """The URL of the endpoint, for AWS_ENDPOINT_URL."""
+    return f"http://{address}:{port}"
+
+
+def environment(url: str) -> dict[str, str]:
+    """What an AWS SDK or the `aws` command needs to use the embedded endpoint; the keys are dummies."""
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "batchwright-local",
+        "AWS_SECRET_ACCESS_KEY": "batchwright-local",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+    }
+
+
+def check_installed() -> None:
+    """LocalError when moto's server is not installed."""
+    if find_spec("moto") is None or find_spec("flask") is None:
+        raise LocalError("--aws needs moto's server: `pip install 'batchwright[local]'`")
+
+
+def start(directory: Path, address: str, port: int) -> None:
+    """Start the endpoint unless it runs, and wait until it answers."""
+    if not processes.find(directory, COMPONENT):
+        processes.spawn(COMPONENT, [sys.executable, "-m", "moto.server", "-H", address, "-p", str(port)], directory, {})
+    log = directory / "logs" / f"{COMPONENT}.log"
+    wait_until(
+        lambda: is_answering(address, port) or not processes.find(directory, COMPONENT),
+        _READY_SECONDS,
+        lambda: f"the AWS endpoint did not answer within {_READY_SECONDS:.0f} s; its log is {log}",
+    )
+    if not processes.find(directory, COMPONENT):
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+        raise LocalError(f"the AWS endpoint ended at once; the end of {log}:\n{tail}")
+
+
+def is_answering(address: str, port: int) -> bool:
+    """Whether the endpoint answers now."""
+    try:
+        with urllib.request.urlopen(f"{endpoint(address, port)}/moto-api/", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

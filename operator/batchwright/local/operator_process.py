@@ -1,0 +1,41 @@
+"""The operator as a detached process of the embedded cluster (`--operator`)."""
+
+from __future__ import annotations
+
+import sys
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from batchwright.errors import LocalError
+from batchwright.local import processes
+from batchwright.local.waiting import wait_until
+
+COMPONENT: Final = "operator"
+_READY_SECONDS: Final = 60.0
+
+
+def start(directory: Path, kubeconfig: Path, port: int, environment: Mapping[str, str]) -> None:
+    """Start the operator unless it runs, and wait until its liveness endpoint answers."""
+    url = f"http://127.0.0.1:{port}/healthz"
+    if not processes.find(directory, COMPONENT):
+        argv = [sys.executable, "-m", "batchwright", "operator", "run", "--liveness", url]
+        processes.spawn(COMPONENT, argv, directory, {"KUBECONFIG": str(kubeconfig), **environment})
+    log = directory / "logs" / f"{COMPONENT}.log"
+    wait_until(
+        lambda: _is_live(url) or not processes.find(directory, COMPONENT),
+        _READY_SECONDS,
+        lambda: f"the operator did not answer at {url} within {_READY_SECONDS:.0f} s; its log is {log}",
+    )
+    if not processes.find(directory, COMPONENT):
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
+        raise LocalError(f"the operator ended at once; the end of {log}:\n{tail}")
+
+
+def _is_live(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

@@ -1,0 +1,81 @@
+"""Every name that crosses the API: group, labels, annotations, gates, conditions, finalizers.
+
+One place for each fact: nothing else in the package spells these strings.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Final
+
+GROUP: Final = "batchwright.io"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+CATEGORY: Final = "batchwright"
+FIELD_MANAGER: Final = "batchwright"
+
+# Labels on what the operator creates (Job, pod, ControllerRevision).
+LABEL_JOB_ID: Final = f"{GROUP}/job-id"
+LABEL_JOB_NAME: Final = f"{GROUP}/job-name"
+LABEL_QUEUE: Final = f"{GROUP}/job-queue"
+LABEL_DEFINITION: Final = f"{GROUP}/job-definition"
+LABEL_ENVIRONMENT: Final = f"{GROUP}/compute-environment"
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+PART_OF: Final = "app.kubernetes.io/part-of"
+
+# Annotations of the Kubernetes Job: what a label value is too short for.
+ANNOTATION_ENVIRONMENT: Final = f"{GROUP}/compute-environment"
+ANNOTATION_DEFINITION: Final = f"{GROUP}/job-definition"
+
+# A pod whose job has attempts left gets AWS_BATCH_JOB_ATTEMPT from the MutatingAdmissionPolicy of that name.
+LABEL_RETRIES: Final = f"{GROUP}/retries"
+ATTEMPT_POLICY: Final = f"job-attempt.{GROUP}"
+
+# Annotations of what the operator creates: the definition as "name:revision", and propagated tags as JSON.
+ANNOTATION_TAGS: Final = f"{GROUP}/tags"
+
+# The scheduling gate of a pod that needs the scheduler's leave (KEP-3521).
+GATE_ADMISSION: Final = f"{GROUP}/admission"
+
+# Pod conditions of ours, matched by podFailurePolicy rules (KEP-3329).
+POD_CONDITION_TIMEOUT: Final = f"{GROUP}/AttemptTimedOut"
+POD_CONDITION_START_FAILED: Final = f"{GROUP}/TaskFailedToStart"
+POD_CONDITION_NO_RETRY: Final = f"{GROUP}/RetryRefused"
+POD_CONDITION_DISRUPTED: Final = "DisruptionTarget"
+
+# Kubernetes' own annotations of an Indexed Job's pod (KEP-3850).
+POD_INDEX: Final = "batch.kubernetes.io/job-completion-index"
+POD_FAILURE_COUNT: Final = "batch.kubernetes.io/job-index-failure-count"
+POD_IGNORED_FAILURE_COUNT: Final = "batch.kubernetes.io/job-index-ignored-failure-count"
+
+# Conditions of a BatchJob: `kubectl wait --for=condition=Complete bj/x`.
+CONDITION_COMPLETE: Final = "Complete"
+CONDITION_FAILED: Final = "Failed"
+# Condition of queues, environments and definitions (kstatus).
+CONDITION_READY: Final = "Ready"
+
+# Simulated pods (kwok) obey these annotations of their template.
+SIMULATE: Final = f"simulate.{GROUP}"
+SIMULATE_SECONDS: Final = f"{SIMULATE}/seconds"
+SIMULATE_EXIT_CODE: Final = f"{SIMULATE}/exit-code"
+SIMULATE_FAIL_INDEXES: Final = f"{SIMULATE}/fail-indexes"
+SIMULATE_FAIL_ATTEMPTS: Final = f"{SIMULATE}/fail-attempts"
+SIMULATE_REASON: Final = f"{SIMULATE}/reason"
+
+# The container whose exit decides an attempt, when a podTemplate has several (kubectl's own convention).
+DEFAULT_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
+
+GPU_RESOURCE: Final = "nvidia.com/gpu"
+
+# Annotations that other projects read: the ulimit adjuster of NRI (by container), and IAM roles for service accounts.
+ULIMITS: Final = "ulimits.nri.containerd.io/container."
+ROLE_ARN: Final = "eks.amazonaws.com/role-arn"
+
+MAX_LABEL_VALUE: Final = 63
+
+
+def label_value(name: str) -> str:
+    """`name` as a label value, which holds 63 characters: a longer name is cut and told apart by a hash of it all."""
+    if len(name) <= MAX_LABEL_VALUE:
+        return name
+    return f"{name[:54]}-{sha256(name.encode()).hexdigest()[:8]}"

@@ -1,0 +1,71 @@
+"""The operator as a process: logging, signals, probes, and its end.
+
+Crash-only: a failure anywhere in the engine ends the process with an error, and the next one rebuilds everything from
+the API server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+
+import kopf
+import structlog
+
+from batchwright.cluster.client import ApiClient
+from batchwright.handlers import build_registry
+from batchwright.settings import Settings
+
+
+def run_operator(
+    *, liveness: str | None, verbose: bool, json_logs: bool, context: str | None, kubeconfig: str | None
+) -> None:
+    """Runs until SIGTERM or SIGINT. `liveness` is a URL such as http://0.0.0.0:8080/healthz to answer probes on.
+
+    Raises ConnectionSetupError when there is no cluster, and whatever ended the engine.
+    """
+    configure_logging(verbose=verbose, json_logs=json_logs)
+    asyncio.run(_run(liveness, context, kubeconfig))
+
+
+async def _run(liveness: str | None, context: str | None, kubeconfig: str | None) -> None:
+    api = await ApiClient.connect(context, kubeconfig)
+    settings = Settings()
+    failure: list[BaseException] = []
+    stop = asyncio.Event()
+
+    def failed(error: BaseException) -> None:
+        failure.append(error)
+        stop.set()
+
+    registry = build_registry(api, settings, failed)
+    await kopf.operator(
+        registry=registry,
+        clusterwide=True,
+        standalone=True,
+        liveness_endpoint=liveness,
+        stop_flag=stop,
+    )
+    if failure:
+        raise failure[0]
+
+
+def configure_logging(*, verbose: bool, json_logs: bool) -> None:
+    """structlog for our own lines, and kopf's through the same handler's stream."""
+    level = logging.DEBUG if verbose else logging.INFO
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("kopf", "aiohttp", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.DEBUG if verbose else logging.WARNING)
+    renderer = structlog.processors.JSONRenderer() if json_logs else structlog.dev.ConsoleRenderer(colors=False)
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+    )

@@ -1,0 +1,1 @@
+"""Which job gets which capacity when: pure functions over a snapshot."""

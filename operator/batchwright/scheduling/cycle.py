@@ -1,0 +1,86 @@
+"""One pass of the scheduler, from a snapshot to a plan.
+
+Invariants, property-tested: no node over its room; a job is started once or waits with a reason; a job that could
+fit is never passed by a later one of its queue, nor by one of a queue of lower or equal priority on an environment it
+has a claim on; the same snapshot gives the same plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from operator import attrgetter
+
+from batchwright.scheduling.fit import Room
+from batchwright.scheduling.snapshot import Candidate, Plan, Queue, Snapshot, Start, Wait, WaitKind
+
+
+def plan(snapshot: Snapshot) -> Plan:
+    """What to start now, and why the rest waits."""
+    # 1. What is free: allocatable, less what is bound, less what was sent and has no node yet.
+    room = Room(snapshot)
+    for sent in snapshot.unbound:
+        room.take(sent.environment, sent.shape)
+
+    # 2. In order of queue priority, then of arrival.
+    starts: list[Start] = []
+    waits: dict[str, Wait] = {}
+    claimed: set[str] = set()
+    blocked: set[str] = set()
+    for queue, candidate in ordered(snapshot.queues):
+        # 3. Behind a blocked head of the same queue nothing starts: first in, first out.
+        if queue.name in blocked:
+            waits[candidate.uid] = Wait(WaitKind.BEHIND)
+            continue
+        usable = [name for name in queue.environments if is_open(snapshot, name)]
+        # 4. The first environment, in the queue's order, that has room and that nobody has a claim on.
+        start = next(
+            (
+                Start(candidate.uid, name, node)
+                for name in usable
+                if name not in claimed and (node := room.take(name, candidate.shape)) is not None
+            ),
+            None,
+        )
+        if start is not None:
+            starts.append(start)
+            continue
+        # 5. What can never start waits aside; what could start later holds its place, and its environments.
+        wait = why_not(room, usable, candidate, claimed)
+        waits[candidate.uid] = wait
+        if wait.kind in (WaitKind.NO_ROOM, WaitKind.BEHIND):
+            blocked.add(queue.name)
+            claimed.update(name for name in usable if room.could_fit(name, candidate.shape))
+    return Plan(tuple(starts), waits)
+
+
+def ordered(queues: tuple[Queue, ...]) -> Iterator[tuple[Queue, Candidate]]:
+    """Queues of higher priority first; queues of the same priority share by arrival."""
+    by_priority = sorted(queues, key=lambda queue: (-queue.priority, queue.name))
+    for _, group in groupby(by_priority, key=attrgetter("priority")):
+        members = list(group)
+        if len(members) == 1:
+            yield from ((members[0], candidate) for candidate in members[0].waiting)
+        else:
+            pairs = [(queue, candidate) for queue in members for candidate in queue.waiting]
+            yield from sorted(pairs, key=lambda pair: (pair[1].created_at, pair[1].uid))
+
+
+def is_open(snapshot: Snapshot, environment: str) -> bool:
+    """Whether the environment exists and takes jobs."""
+    found = snapshot.environments.get(environment)
+    return found is not None and found.is_open
+
+
+def why_not(room: Room, environments: list[str], candidate: Candidate, claimed: set[str]) -> Wait:
+    """The reason a candidate cannot start, with the arithmetic of every environment."""
+    if not any(room.has_nodes(name) for name in environments):
+        return Wait(WaitKind.NO_NODES, tuple(room.shortfall(name, candidate.shape) for name in environments))
+    possible = [name for name in environments if room.could_fit(name, candidate.shape)]
+    if not possible:
+        return Wait(
+            WaitKind.NEVER_FITS, tuple(room.shortfall(name, candidate.shape, empty=True) for name in environments)
+        )
+    if all(name in claimed for name in possible):
+        return Wait(WaitKind.BEHIND)
+    return Wait(WaitKind.NO_ROOM, tuple(room.shortfall(name, candidate.shape) for name in environments))

@@ -1,0 +1,75 @@
+"""A wait in words: what was asked, what each environment has, and what a person can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from batchwright.domain.quantities import format_bytes, format_cpu
+from batchwright.names import GPU_RESOURCE
+from batchwright.scheduling.snapshot import Shape, Shortfall, Wait, WaitKind
+
+# AWS Batch User Guide, "Jobs stuck in RUNNABLE": clients match this text.
+RESOURCE_REQUIREMENT = (
+    "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is higher than "
+    "that can be met by the CE(s) attached to the job queue."
+)
+_ORDER = ("cpu", "memory", GPU_RESOURCE)
+
+
+def describe(resources: Mapping[str, int] | Iterable[tuple[str, int]]) -> str:
+    """Resources in words, such as `4 vCPU, 2048 MiB, 1 GPU`; the pod count is left out."""
+    held = dict(resources)
+    names = [name for name in _ORDER if name in held]
+    names += sorted(name for name in held if name not in _ORDER and name != "pods")
+    return ", ".join(_amount(name, held[name]) for name in names) or "nothing"
+
+
+def _amount(name: str, amount: int) -> str:
+    if name == "cpu":
+        return f"{format_cpu(amount)} vCPU"
+    if name in ("memory", "ephemeral-storage"):
+        return format_bytes(amount) + ("" if name == "memory" else " disk")
+    return f"{amount} GPU" if name == GPU_RESOURCE else f"{amount} {name}"
+
+
+def explain(wait: Wait, shape: Shape, queue: str) -> str:
+    """The wait as a job's statusReason."""
+    asked = f"It asks {describe(shape.resources)}"
+    if wait.kind is WaitKind.BEHIND:
+        return f"Waiting in JobQueue {queue} behind earlier jobs or a queue of higher priority"
+    if wait.kind is WaitKind.NO_NODES:
+        listed = ", ".join(shortfall.environment for shortfall in wait.shortfalls) or "none that is ENABLED"
+        return f"No environment of JobQueue {queue} has a ready node ({listed}). {asked}"
+    if wait.kind is WaitKind.NEVER_FITS:
+        detail = "; ".join(_never(shortfall, shape) for shortfall in wait.shortfalls)
+        return f"{RESOURCE_REQUIREMENT} {asked}. {detail}. Ask for less, or add bigger nodes"
+    detail = "; ".join(_now(shortfall, shape) for shortfall in wait.shortfalls)
+    return f"Next in JobQueue {queue}, waiting for room. {asked}. {detail}"
+
+
+def _never(shortfall: Shortfall, shape: Shape) -> str:
+    if shortfall.best is None:
+        return _unsuitable(shortfall, shape)
+    names = [name for name, _ in shape.resources if name != "pods"]
+    has = describe({name: shortfall.best.get(name, 0) for name in names})
+    return (
+        f"In {shortfall.environment} the largest of {shortfall.nodes} nodes has {has}: "
+        f"short by {describe(shortfall.missing)}"
+    )
+
+
+def _now(shortfall: Shortfall, shape: Shape) -> str:
+    if shortfall.best is None:
+        return _unsuitable(shortfall, shape)
+    names = [name for name, _ in shape.resources if name != "pods"]
+    free = describe({name: max(0, shortfall.best.get(name, 0)) for name in names})
+    lacking = {name: amount for name, amount in shortfall.missing.items() if name != "pods"}
+    short = f"short by {describe(lacking)}" if lacking else "full of pods" if shortfall.missing else "kept for others"
+    return f"In {shortfall.environment} the freest of {shortfall.nodes} nodes has {free} free: {short}"
+
+
+def _unsuitable(shortfall: Shortfall, shape: Shape) -> str:
+    if shortfall.nodes == 0:
+        return f"{shortfall.environment} has no ready node"
+    wanted = ", ".join(f"{key}={value}" for key, value in shape.node_selector) or "tolerations for their taints"
+    return f"None of the {shortfall.nodes} nodes of {shortfall.environment} suits the pod, which needs {wanted}"

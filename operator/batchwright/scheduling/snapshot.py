@@ -1,0 +1,127 @@
+"""What one pass of the scheduler looks at, and what it answers: frozen data, integers only.
+
+Resources are milli-CPU, bytes and counts (`domain.quantities`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+from batchwright.domain.observations import Node
+from batchwright.domain.quantities import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Toleration:
+    """A toleration of a pod (core/v1 Toleration); an empty key with Exists tolerates every taint."""
+
+    key: str = ""
+    operator: str = "Equal"
+    value: str = ""
+    effect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a pod asks of a node. Equal shapes are evaluated once a pass."""
+
+    resources: tuple[tuple[str, int], ...]
+    node_selector: tuple[tuple[str, str], ...] = ()
+    tolerations: tuple[Toleration, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A RUNNABLE job. Order in a queue is (created_at, uid)."""
+
+    uid: str
+    name: str
+    created_at: datetime
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue with what waits in it, in order; `environments` in the order they are tried."""
+
+    name: str
+    priority: int
+    environments: tuple[str, ...]
+    waiting: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Nodes by labels; `tolerations` are given to its pods."""
+
+    name: str
+    is_open: bool = True
+    node_selector: tuple[tuple[str, str], ...] = ()
+    tolerations: tuple[Toleration, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unbound:
+    """A pod that was sent to an environment and has no node yet: it holds room somewhere in it."""
+
+    environment: str
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The cluster at one moment. `occupied` is what bound pods, ours and others', take from each node."""
+
+    nodes: tuple[Node, ...]
+    occupied: Mapping[str, Resources]
+    environments: Mapping[str, Environment]
+    queues: tuple[Queue, ...]
+    unbound: tuple[Unbound, ...] = ()
+
+
+class WaitKind(Enum):
+    """Why a RUNNABLE job was not started in this pass."""
+
+    NO_ROOM = "no room"  # it is the first that cannot start: it has a claim on what gets free
+    BEHIND = "behind"  # an earlier job, or one of a queue of higher priority, has the claim
+    NEVER_FITS = "never fits"  # no node is big enough even when empty
+    NO_NODES = "no nodes"  # its environments have no nodes, or are disabled
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """Why one environment cannot take the job now. `best` is the node that comes closest: free or, if `largest`, all
+    it has; `missing` is what that node is short of; None when no node of the environment may take the pod at all."""
+
+    environment: str
+    nodes: int
+    best: Resources | None = None
+    missing: Resources = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The answer for a job that was not started. `shortfalls` only for those that were looked at."""
+
+    kind: WaitKind
+    shortfalls: tuple[Shortfall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start this job in this environment; `node` is where the pass counted it."""
+
+    uid: str
+    environment: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a pass decided: plain data, printable as a dry run."""
+
+    starts: tuple[Start, ...]
+    waits: Mapping[str, Wait]

@@ -1,0 +1,25 @@
+"""Settings of the operator, from environment variables BATCHWRIGHT_*."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """How the operator works; the defaults suit every cluster we know of."""
+
+    model_config = SettingsConfigDict(env_prefix="BATCHWRIGHT_", frozen=True)
+
+    pass_interval_seconds: float = Field(default=0.05, gt=0, description="Shortest time between two passes.")
+    writes_in_flight: int = Field(default=24, ge=1, description="Jobs being created at one time.")
+    status_writers: int = Field(default=12, ge=1, description="Statuses being written at one time.")
+    start_grace_seconds: float = Field(
+        default=60.0, ge=0, description="How long a pod may fail to pull its image or to start before the attempt ends."
+    )
+    explain_interval_seconds: float = Field(
+        default=10.0, gt=0, description="Shortest time between two new texts of why one job waits."
+    )
+    stale_watch_seconds: float = Field(
+        default=180.0, gt=0, description="A watch silent for longer makes the liveness probe fail."
+    )

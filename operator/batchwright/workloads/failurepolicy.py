@@ -1,0 +1,63 @@
+"""podFailurePolicy of a Job (KEP-3329): what happens after a failed attempt, as far as Job rules can say it.
+
+The first rule that matches decides; FailIndex ends the element, Count takes one of its attempts, and so does a failure
+no rule matches. Conditions come before exit codes: a pod that was ended has an exit code too, which means nothing then.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from batchwright import names
+from batchwright.domain.retry import EXIT_CODES, RetryPlan
+from batchwright.workloads.shapes import Wire
+
+
+def build_failure_policy(plan: RetryPlan, attempts: int, main_container: str) -> Wire:
+    """The policy for a job of `attempts`, whose attempts end as the container `main_container` does."""
+    rules = [
+        _condition(names.POD_CONDITION_TIMEOUT, retried=False),
+        _condition(names.POD_CONDITION_NO_RETRY, retried=False),
+        _condition(names.POD_CONDITION_DISRUPTED, retried=plan.retry_host_loss),
+        _condition(names.POD_CONDITION_START_FAILED, retried=plan.retry_start_failure),
+    ]
+    # With one attempt every failure is the last, whatever its code.
+    if attempts > 1:
+        rules += _exit_codes(plan, main_container)
+    return {"rules": rules}
+
+
+def _condition(condition: str, *, retried: bool) -> Wire:
+    action = "Count" if retried else "FailIndex"
+    return {"action": action, "onPodConditions": [{"type": condition, "status": "True"}]}
+
+
+def _exit_codes(plan: RetryPlan, main_container: str) -> list[Wire]:
+    rules: list[Wire] = []
+    if plan.fail_exit_codes:
+        rules.append(_exit_code("FailIndex", _codes(plan.fail_exit_codes), main_container))
+    if not plan.retry_other_container:
+        # What the main container said comes first; then whichever container failed.
+        rules.append(_exit_code("Count", _ANY_FAILURE, main_container))
+        rules.append(_exit_code("FailIndex", _ANY_FAILURE, None))
+    return rules
+
+
+# Containers that exited with 0 are not looked at; NotIn takes a 0 and wants at least one value.
+_ANY_FAILURE: dict[str, Any] = {"operator": "NotIn", "values": [0]}
+
+
+def _codes(codes: tuple[int, ...]) -> dict[str, Any]:
+    """The shorter way to say the codes: "every code" takes 255 values by In, and one by NotIn."""
+    others = [code for code in EXIT_CODES if code not in codes]
+    if len(codes) <= len(others):
+        return {"operator": "In", "values": list(codes)}
+    return {"operator": "NotIn", "values": others} if others else _ANY_FAILURE
+
+
+def _exit_code(action: str, requirement: dict[str, Any], container: str | None) -> Wire:
+    named = {} if container is None else {"containerName": container}
+    return {
+        "action": action,
+        "onExitCodes": {**named, "operator": requirement["operator"], "values": list(requirement["values"])},
+    }

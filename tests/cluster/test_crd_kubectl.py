@@ -1,0 +1,174 @@
+"""What a user of kubectl meets: short names, categories, columns, explain, field selectors, strict validation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from apiserver import ApiServer
+from kubecluster import Cluster
+from manifests import Manifest, batch_job, compute_environment, job_definition, job_queue
+
+REASON = "waiting for 4 vCPU in queue normal; 3 jobs ahead"
+
+
+@pytest.fixture
+def objects(api: ApiServer, namespace: str) -> Iterator[dict[str, Manifest]]:
+    """One object of every kind with a status, all named as their namespace."""
+    status: dict[str, Manifest] = {
+        "BatchJob": {
+            "state": "RUNNABLE",
+            "statusReason": REASON,
+            "jobDefinition": f"{namespace}:1",
+            "computeEnvironment": "nodes",
+        },
+        "JobDefinition": {"revision": 1, "status": "ACTIVE"},
+        "JobQueue": {"status": "VALID"},
+        "ComputeEnvironment": {"status": "VALID", "capacity": {"nodes": 4, "vcpus": "63.5"}},
+    }
+    manifests = [
+        compute_environment(namespace),
+        job_queue(namespace, priority=7),
+        job_definition(namespace, namespace),
+        batch_job(namespace, namespace),
+    ]
+    made = {}
+    try:
+        for manifest in manifests:
+            created = api.create(manifest)
+            made[manifest["kind"]] = api.write_status(created | {"status": status[manifest["kind"]]})
+        yield made
+    finally:
+        for kind in ("JobQueue", "ComputeEnvironment"):
+            api.delete(kind, namespace)
+
+
+@pytest.mark.parametrize(
+    ("short_name", "kind", "want_columns", "want_cells"),
+    [
+        pytest.param("bj", "BatchJob", ["NAME", "QUEUE", "STATE", "AGE", "REASON"], ["normal", "RUNNABLE"], id="bj"),
+        pytest.param("jd", "JobDefinition", ["NAME", "REVISION", "STATUS", "AGE"], ["1", "ACTIVE"], id="jd"),
+        pytest.param(
+            "jq", "JobQueue", ["NAME", "PRIORITY", "STATE", "STATUS", "AGE"], ["7", "ENABLED", "VALID"], id="jq"
+        ),
+        pytest.param(
+            "ce",
+            "ComputeEnvironment",
+            ["NAME", "TYPE", "STATE", "STATUS", "NODES", "VCPUS", "AGE"],
+            ["UNMANAGED", "ENABLED", "VALID", "4", "63.5"],
+            id="ce",
+        ),
+    ],
+)
+def test_get_by_short_name(
+    cluster: Cluster,
+    namespace: str,
+    objects: dict[str, Manifest],
+    short_name: str,
+    kind: str,
+    want_columns: list[str],
+    want_cells: list[str],
+) -> None:
+    header, row = cluster.kubectl("get", short_name, namespace, "-n", namespace).stdout.splitlines()
+    assert header.split() == want_columns
+    assert row.split()[: len(want_cells) + 1] == [objects[kind]["metadata"]["name"], *want_cells]
+
+
+def test_wide_columns_of_a_job(cluster: Cluster, namespace: str, objects: dict[str, Manifest]) -> None:
+    header, row = cluster.kubectl("get", "bj", "-n", namespace, "-o", "wide").stdout.splitlines()
+    assert header.split() == ["NAME", "QUEUE", "STATE", "DEFINITION", "ENVIRONMENT", "AGE", "REASON"]
+    assert row.split()[3:5] == [objects["BatchJob"]["status"]["jobDefinition"], "nodes"]
+    assert row.rstrip().endswith(REASON)
+
+
+@pytest.mark.parametrize("category", ["batchwright", "batch"])
+def test_category_lists_every_kind(
+    cluster: Cluster, namespace: str, objects: dict[str, Manifest], category: str
+) -> None:
+    listed = cluster.kubectl("get", category, "-n", namespace, "-o", "name").stdout.split()
+    plurals = ["batchjob", "jobdefinition", "jobqueue", "computeenvironment"]
+    assert {f"{plural}.batchwright.io/{namespace}" for plural in plurals} <= set(listed)
+
+
+@pytest.mark.parametrize(
+    ("path", "want_text"),
+    [
+        pytest.param("batchjob", "A BatchJob is one submission of a JobDefinition", id="kind"),
+        pytest.param("batchjob.spec", "spec: what is submitted.", id="spec"),
+        pytest.param("batchjob.spec.dependsOn", "jobs that must succeed before this one becomes RUNNABLE", id="list"),
+        pytest.param("batchjob.spec.dependsOn.name", "name of a BatchJob of the same namespace", id="item"),
+        pytest.param("bj.spec.retryStrategy.attempts", "1 to 10", id="short-name"),
+        pytest.param("jd.spec.containerProperties.secrets.valueFrom", 'valueFrom is "secret/key"', id="deep"),
+        pytest.param("jq.spec.state", "ENUM: ENABLED DISABLED", id="enum"),
+        pytest.param("ce.status.capacity", "capacity of the environment's nodes", id="status"),
+        pytest.param("bj.metadata.name", "Name must be unique within a namespace", id="metadata"),
+    ],
+)
+def test_explain(cluster: Cluster, path: str, want_text: str) -> None:
+    shown = " ".join(cluster.kubectl("explain", path).stdout.split())
+    assert want_text in shown
+
+
+def test_explain_has_a_description_for_every_field(cluster: Cluster) -> None:
+    for kind in ("bj", "jd", "jq", "ce"):
+        shown = cluster.kubectl("explain", kind, "--recursive=false").stdout
+        assert "<no description>" not in shown
+        assert "<no description>" not in cluster.kubectl("explain", f"{kind}.spec").stdout
+
+
+@pytest.mark.parametrize(
+    ("kind", "selector", "want_found"),
+    [
+        pytest.param("BatchJob", "status.state=RUNNABLE", True, id="state"),
+        pytest.param("BatchJob", "status.state=FAILED", False, id="state-other"),
+        pytest.param("BatchJob", "status.state!=SUCCEEDED,status.state!=FAILED", True, id="unfinished"),
+        pytest.param("BatchJob", "spec.jobQueue=normal", True, id="queue"),
+        pytest.param("BatchJob", "spec.jobQueue=urgent", False, id="queue-other"),
+        pytest.param("BatchJob", "spec.jobDefinition=hello", True, id="definition"),
+        pytest.param("JobDefinition", "status.status=ACTIVE", True, id="jd-status"),
+        pytest.param("JobQueue", "spec.state=ENABLED,status.status=VALID", True, id="jq-state"),
+        pytest.param("ComputeEnvironment", "status.status=INVALID", False, id="ce-status"),
+    ],
+)
+def test_field_selector(
+    cluster: Cluster, namespace: str, objects: dict[str, Manifest], kind: str, selector: str, want_found: bool
+) -> None:
+    listed = cluster.kubectl("get", kind, "-n", namespace, f"--field-selector={selector}", "-o", "name").stdout
+    assert (objects[kind]["metadata"]["name"] in listed) is want_found
+
+
+def test_typo_in_a_file_is_refused_with_its_path(cluster: Cluster, api: ApiServer, namespace: str) -> None:
+    text = yaml.safe_dump(batch_job("typo", namespace, dependOn=[{"name": "a"}]))
+    done = cluster.kubectl("apply", "-f", "-", stdin=text, check=False)
+    assert done.returncode == 1
+    assert 'unknown field "spec.dependOn"' in done.stderr
+    assert api.find("BatchJob", "typo", namespace) is None
+
+
+def test_client_side_apply_twice_changes_nothing(cluster: Cluster, namespace: str) -> None:
+    """The last-applied annotation and the few defaults make no difference for the next `kubectl apply`."""
+    text = yaml.safe_dump_all([job_definition("hello", namespace), batch_job("job", namespace)])
+    cluster.kubectl("apply", "-f", "-", stdin=text)
+    assert cluster.kubectl("diff", "-f", "-", stdin=text).stdout == ""
+    again = cluster.kubectl("apply", "-f", "-", stdin=text).stdout.splitlines()
+    assert all(line.endswith("unchanged") for line in again), again
+
+
+def test_generate_name_works(cluster: Cluster, namespace: str) -> None:
+    manifest = batch_job("unused", namespace)
+    manifest["metadata"] = {"generateName": "sweep-", "namespace": namespace}
+    made = json.loads(cluster.kubectl("create", "-f", "-", "-o", "json", stdin=json.dumps(manifest)).stdout)
+    assert made["metadata"]["name"].startswith("sweep-")
+
+
+@pytest.mark.parametrize("kind", ["bj", "jd", "jq", "ce"])
+def test_crd_has_no_complaint_of_the_api_server(cluster: Cluster, kind: str) -> None:
+    """NonStructuralSchema, KubernetesAPIApprovalPolicyConformant, names not accepted: all would be conditions."""
+    resources = cluster.kubectl("api-resources", "--api-group=batchwright.io", "--no-headers").stdout
+    plural = next(line.split()[0] for line in resources.splitlines() if line.split()[1] == kind)
+    crd = json.loads(cluster.kubectl("get", "crd", f"{plural}.batchwright.io", "-o", "json").stdout)
+    conditions = {condition["type"]: condition["status"] for condition in crd["status"]["conditions"]}
+    assert conditions == {"NamesAccepted": "True", "Established": "True"}

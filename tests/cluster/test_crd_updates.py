@@ -1,0 +1,158 @@
+"""What may change in an object once it is there: a BatchJob's spec only by one terminate and one cancel.
+
+A refused update must name the field and leave the object exactly as it was.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from apiserver import ApiServer, Refused
+from manifests import Manifest, batch_job, job_definition, job_queue
+
+FULL: dict[str, Any] = {
+    "parameters": {"input": "a"},
+    "dependsOn": [{"name": "first"}],
+    "containerOverrides": {"command": ["a"], "environment": [{"name": "A", "value": "1"}]},
+    "retryStrategy": {"attempts": 2},
+    "timeout": {"attemptDurationSeconds": 60},
+    "tags": {"team": "a"},
+    "propagateTags": True,
+}
+OTHER: dict[str, Any] = {
+    "jobQueue": "urgent",
+    "jobDefinition": "hello:2",
+    "parameters": {"input": "b"},
+    "dependsOn": [{"name": "second"}],
+    "containerOverrides": {"command": ["a"], "environment": [{"name": "A", "value": "2"}]},
+    "retryStrategy": {"attempts": 3},
+    "timeout": {"attemptDurationSeconds": 61},
+    "tags": {"team": "a", "more": ""},
+    "propagateTags": False,
+}
+CANNOT_CHANGE = "cannot change: submit a new BatchJob"
+ONCE = "can be set once and not taken back"
+BY_USER = {"reason": "by the user"}
+
+
+def _refused_update(api: ApiServer, before: Manifest, spec: dict[str, Any]) -> Refused:
+    """Send the update, check that it is refused and changed nothing, and return the refusal."""
+    changed = copy.deepcopy(before)
+    changed["spec"] = spec
+    with pytest.raises(Refused) as refusal:
+        api.replace(changed)
+    metadata = before["metadata"]
+    assert api.find(before["kind"], metadata["name"], metadata.get("namespace")) == before
+    assert refusal.value.status == 422
+    return refusal.value
+
+
+def _says(refused: Refused, field: str, text: str) -> bool:
+    return any(about == field and text in message for about, message in refused.causes)
+
+
+@pytest.mark.parametrize("field", OTHER)
+def test_submitted_field_cannot_change(api: ApiServer, namespace: str, field: str) -> None:
+    before = api.create(batch_job("job", namespace, **FULL))
+    refused = _refused_update(api, before, before["spec"] | {field: OTHER[field]})
+    assert _says(refused, f"spec.{field}", f"a BatchJob's {field} {CANNOT_CHANGE}"), refused.causes
+    assert len(refused.causes) == 1
+
+
+@pytest.mark.parametrize("field", FULL)
+def test_submitted_field_cannot_go(api: ApiServer, namespace: str, field: str) -> None:
+    before = api.create(batch_job("job", namespace, **FULL))
+    refused = _refused_update(api, before, {key: value for key, value in before["spec"].items() if key != field})
+    assert _says(refused, f"spec.{field}", CANNOT_CHANGE), refused.causes
+
+
+@pytest.mark.parametrize("field", FULL)
+def test_absent_field_cannot_be_added(api: ApiServer, namespace: str, field: str) -> None:
+    before = api.create(batch_job("job", namespace))
+    refused = _refused_update(api, before, before["spec"] | {field: FULL[field]})
+    assert _says(refused, f"spec.{field}", CANNOT_CHANGE), refused.causes
+
+
+@pytest.mark.parametrize("request_field", ["terminate", "cancel"])
+class TestRequests:
+    """terminate and cancel: set once, by whoever, whenever; never changed."""
+
+    def test_can_be_set_later(self, api: ApiServer, namespace: str, request_field: str) -> None:
+        api.create(batch_job("job", namespace, **FULL))
+        changed = api.patch("BatchJob", "job", namespace, {"spec": {request_field: BY_USER}})
+        assert changed["spec"][request_field] == BY_USER
+        assert changed["metadata"]["generation"] == 2
+
+    def test_same_again_is_accepted(self, api: ApiServer, namespace: str, request_field: str) -> None:
+        """`kubectl apply` of the same file twice must not fail."""
+        before = api.create(batch_job("job", namespace, **{request_field: BY_USER}))
+        after = api.patch("BatchJob", "job", namespace, {"spec": {request_field: BY_USER}})
+        assert after["metadata"]["generation"] == before["metadata"]["generation"]
+
+    def test_other_reason_is_refused(self, api: ApiServer, namespace: str, request_field: str) -> None:
+        before = api.create(batch_job("job", namespace, **{request_field: BY_USER}))
+        refused = _refused_update(api, before, before["spec"] | {request_field: {"reason": "another"}})
+        assert _says(refused, f"spec.{request_field}", f"{request_field} {ONCE}"), refused.causes
+
+    def test_taking_back_is_refused(self, api: ApiServer, namespace: str, request_field: str) -> None:
+        before = api.create(batch_job("job", namespace, **{request_field: BY_USER}))
+        refused = _refused_update(api, before, {k: v for k, v in before["spec"].items() if k != request_field})
+        assert _says(refused, f"spec.{request_field}", f"{request_field} {ONCE}"), refused.causes
+
+    def test_the_other_request_still_can_be_set(self, api: ApiServer, namespace: str, request_field: str) -> None:
+        other = "cancel" if request_field == "terminate" else "terminate"
+        api.create(batch_job("job", namespace, **{request_field: BY_USER}))
+        changed = api.patch("BatchJob", "job", namespace, {"spec": {other: BY_USER}})
+        assert changed["spec"][other] == changed["spec"][request_field] == BY_USER
+
+
+def test_labels_and_status_can_change(api: ApiServer, namespace: str) -> None:
+    """The transition rules are about the spec alone."""
+    job = api.create(batch_job("job", namespace, **FULL))
+    labelled = api.patch("BatchJob", "job", namespace, {"metadata": {"labels": {"a": "b"}}})
+    written = api.write_status(labelled | {"status": {"state": "RUNNABLE", "statusReason": "waiting"}})
+    assert written["status"] == {"state": "RUNNABLE", "statusReason": "waiting"}
+    assert written["metadata"]["generation"] == job["metadata"]["generation"]
+
+
+def test_status_write_leaves_the_spec(api: ApiServer, namespace: str) -> None:
+    job = api.create(batch_job("job", namespace))
+    other = job["spec"] | {"jobQueue": "stolen"}
+    written = api.write_status(job | {"spec": other, "status": {"state": "FAILED"}})
+    assert written["spec"] == job["spec"]
+
+
+def test_unknown_state_is_refused(api: ApiServer, namespace: str) -> None:
+    job = api.create(batch_job("job", namespace))
+    with pytest.raises(Refused) as refusal:
+        api.write_status(job | {"status": {"state": "DONE"}})
+    assert _says(refusal.value, "status.state", "supported values"), refusal.value.causes
+
+
+def test_the_longest_lists_can_be_resubmitted(api: ApiServer, namespace: str) -> None:
+    """The transition rules are evaluated within the API server's cost limit for the largest jobs that fit in etcd."""
+    large = {
+        "dependsOn": [{"name": f"{n:03d}".rjust(128, "x")} for n in range(500)],
+        "parameters": {f"{n:03d}".rjust(256, "k"): "v" * 2048 for n in range(256)},
+        "containerOverrides": {"command": ["a" * 512] * 512},
+        "tags": {f"{n:02d}".rjust(128, "t"): "v" * 256 for n in range(50)},
+    }
+    before = api.create(batch_job("job", namespace, **large))
+    changed = api.patch("BatchJob", "job", namespace, {"spec": {"terminate": BY_USER}})
+    assert changed["spec"] == before["spec"] | {"terminate": BY_USER}
+
+
+def test_definitions_and_queues_are_edited_in_place(api: ApiServer, namespace: str) -> None:
+    definition = api.create(job_definition("hello", namespace))
+    definition["spec"] = {"podTemplate": {"spec": {"containers": [{"name": "main", "image": "busybox"}]}}}
+    assert api.replace(definition)["metadata"]["generation"] == 2
+    queue = api.create(job_queue(namespace))
+    try:
+        changed = api.patch("JobQueue", namespace, None, {"spec": {"state": "DISABLED", "priority": 5}})
+        assert (changed["spec"]["state"], changed["spec"]["priority"]) == ("DISABLED", 5)
+        assert changed["metadata"]["generation"] == queue["metadata"]["generation"] + 1
+    finally:
+        api.delete("JobQueue", namespace)

@@ -1,0 +1,148 @@
+"""The models as code: what they accept goes to the wire and back unchanged; texts have the forms of the schema."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from batchwright.api import crds
+from batchwright.api.v1alpha1 import BatchJob, ComputeEnvironment, JobDefinition, JobQueue
+from batchwright.api.v1alpha1 import common as c
+from batchwright.api.v1alpha1 import container as k
+from batchwright.api.v1alpha1.common import Model
+
+MODELS = (BatchJob, ComputeEnvironment, JobDefinition, JobQueue)
+KINDS = {kind.model: kind for kind in crds.KINDS}
+PATTERN = re.compile(r"self\.matches\(r'(.*)'\)")
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def objects_of(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """Values that a structural schema allows (its rules across fields aside), small enough to be quick."""
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    match schema["type"]:
+        case "string":
+            return _texts(schema)
+        case "integer":
+            return st.integers(schema.get("minimum", -(2**31)), schema.get("maximum", 2**31))
+        case "boolean":
+            return st.booleans()
+        case "array":
+            keys = schema.get("x-kubernetes-list-map-keys", [])
+            unique = (lambda item: tuple(item[key] for key in keys)) if keys else None
+            low = schema.get("minItems", 0)
+            return st.lists(objects_of(schema["items"]), min_size=low, max_size=3, unique_by=unique)
+    if schema.get("x-kubernetes-preserve-unknown-fields"):
+        return st.dictionaries(st.text(max_size=8), JSON_VALUES, max_size=3)
+    if "additionalProperties" in schema:
+        keys_ = st.from_regex(r"[a-z]([-a-z0-9]{0,8}[a-z0-9])?", fullmatch=True)
+        return st.dictionaries(keys_, objects_of(schema["additionalProperties"]), max_size=3)
+    fields = {name: objects_of(child) for name, child in schema.get("properties", {}).items()}
+    required = {name: fields.pop(name) for name in schema.get("required", [])}
+    return st.fixed_dictionaries(required, optional=fields)
+
+
+def _texts(schema: dict[str, Any]) -> st.SearchStrategy[str]:
+    low, high = schema.get("minLength", 0), schema["maxLength"]
+    rules = schema.get("x-kubernetes-validations", [])
+    patterns = [found[1] for rule in rules if (found := PATTERN.fullmatch(rule["rule"]))]
+    if patterns:
+        texts = st.from_regex(re.compile(patterns[0], re.ASCII), fullmatch=True)
+        return texts.filter(lambda text: low <= len(text) <= high)
+    return st.text(min_size=low, max_size=min(high, low + 12))
+
+
+def test_every_form_is_understood_by_the_strategies() -> None:
+    """Guards the property below: were the rule's spelling to change, it would draw texts without a form."""
+    text = crds.render(crds.build_crd(KINDS[BatchJob]))
+    assert len(re.findall(r"rule: self\.matches\(r'", text)) >= 10
+
+
+def is_contained(sent: Any, written: Any) -> bool:
+    """Whether all that was sent is there again; what the models add are defaults."""
+    if isinstance(sent, dict):
+        return isinstance(written, dict) and all(
+            name in written and is_contained(value, written[name]) for name, value in sent.items()
+        )
+    if isinstance(sent, list):
+        return len(sent) == len(written) and all(map(is_contained, sent, written))
+    return bool(sent == written)
+
+
+@pytest.mark.parametrize("model", [pytest.param(model, id=model.__name__) for model in MODELS])
+@pytest.mark.parametrize("part", ["spec", "status"])
+def test_what_the_schema_allows_goes_through_the_model_unchanged(model: type[Model], part: str) -> None:
+    schema = crds.build_schema(KINDS[model])["properties"][part]
+    annotation: Any = model.model_fields[part].annotation
+    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+
+    @settings(max_examples=150, deadline=None)
+    @given(objects_of(schema))
+    def check(sent: dict[str, Any]) -> None:
+        read = adapter.validate_python(sent)
+        written = read.to_wire()
+        assert is_contained(sent, written)
+        assert adapter.validate_python(written) == read
+
+    check()
+
+
+FORMS = [
+    (c.ObjectName, ["a", "a-b.c", "0", "x" * 128], ["", "A", "a_b", "-a", "a-", "a..b", ".a", "a\n", "x" * 129]),
+    (c.DefinitionName, ["a", "a:1", "a.b:999999999"], ["a:", "a:0", "a:01", "a:x", ":1", "a:1:2", "arn:aws:batch:x"]),
+    (c.ExitPattern, ["0", "137", "13*", "*"], ["", "*1", "1*3", "**", "-1", "x", "1\n"]),
+    (c.ReasonPattern, ["*", "Host EC2*", "CannotPullContainerError:*", "a.b: c"], ["", "*a", "a*b", "a-b", "é"]),
+    (c.Path, ["/", "/a/b", "/a b"], ["", "a", "./a", "/a:b", "C:/x"]),
+    (c.EnvironmentName, ["A", "a.b-c", "a b", "1"], ["", "A=B", "=", "ä", "A\t"]),
+    (k.SecretKey, ["a/b", "a.b/c_D-e.f"], ["a", "a/", "/b", "a/b/c", "A/b", "arn:aws:ssm:eu-west-1:1:parameter/x"]),
+    (
+        k.RoleArn,
+        ["arn:aws:iam::123456789012:role/a/b", "arn:aws-us-gov:iam::123456789012:role/r"],
+        ["role/r", "arn:aws:iam::1:role/r"],
+    ),
+    (k.VolumeName, ["a", "a-1"], ["", "A", "a.b", "-a", "x" * 64]),
+    (k.UserId, ["0", "1000", "1000:1000"], ["", "root", "1:", "-1", "1:2:3", "12345678901"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "want_accepted"),
+    [
+        pytest.param(form, text, accepted, id=f"{number}-{text[:20]!r}-{'good' if accepted else 'bad'}")
+        for number, (form, good, bad) in enumerate(FORMS)
+        for accepted, texts in ((True, good), (False, bad))
+        for text in texts
+    ],
+)
+def test_text_form(form: Any, text: str, want_accepted: bool) -> None:
+    adapter: TypeAdapter[str] = TypeAdapter(form)
+    if want_accepted:
+        assert adapter.validate_python(text) == text
+    else:
+        with pytest.raises(ValidationError):
+            adapter.validate_python(text)
+
+
+def test_refusal_names_the_field_and_says_the_message_of_the_schema() -> None:
+    with pytest.raises(ValidationError) as refusal:
+        BatchJob.model_validate({"spec": {"jobQueue": "My_Queue", "jobDefinition": "hello"}})
+    (error,) = refusal.value.errors()
+    assert error["loc"] == ("spec", "jobQueue")
+    assert "must be the name of an object" in error["msg"]
+
+
+def test_models_are_frozen_and_ignore_what_a_newer_version_adds() -> None:
+    job = BatchJob.model_validate({"spec": {"jobQueue": "q", "jobDefinition": "d", "shareIdentifier": "newer"}})
+    with pytest.raises(ValidationError, match="frozen"):
+        job.spec.job_queue = "other"  # type: ignore[misc]
+    assert "shareIdentifier" not in job.to_wire()["spec"]
