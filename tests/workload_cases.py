@@ -20,9 +20,7 @@ def requirements(vcpus: str = "0.25", memory: str = "128", gpus: str | None = No
 
 def container(**properties: object) -> dict[str, Any]:
     """A definition of a small container."""
-    return {
-        "containerProperties": {"image": "busybox:1.36", "resourceRequirements": requirements(), **properties}
-    }
+    return {"containerProperties": {"image": "busybox:1.36", "resourceRequirements": requirements(), **properties}}
 
 
 def template(*containers: dict[str, Any], **spec: object) -> dict[str, Any]:
@@ -193,9 +191,10 @@ CASES = (
     Case("ten attempts", container() | {"retryStrategy": {"attempts": 10}}),
     Case("exit on some codes", container() | {"retryStrategy": RETRY_CODES}),
     Case("rules on texts", container() | {"retryStrategy": RETRY_BY_TEXT}),
-    Case("every failure ends it", container() | {
-        "retryStrategy": {"attempts": 2, "evaluateOnExit": [{"action": "EXIT", "onReason": "*"}]}
-    }),
+    Case(
+        "every failure ends it",
+        container() | {"retryStrategy": {"attempts": 2, "evaluateOnExit": [{"action": "EXIT", "onReason": "*"}]}},
+    ),
     Case("smallest template", template()),
     Case("whole template", WHOLE_TEMPLATE),
     Case("whole template, retried", WHOLE_TEMPLATE, {"retryStrategy": RETRY_SPOT}),

@@ -1,12 +1,24 @@
-"""Every test of this directory needs a cluster."""
+"""Every test of this directory needs a cluster; the stories need one with the operator."""
 
 from __future__ import annotations
 
+import os
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from apiserver import ApiServer
+from batchwright.local import cluster as local_cluster
+from batchwright.local import install
+from operatorprocess import OperatorProcess
+from stage import Stage
+
 HERE = Path(__file__).parent
+# The operator gives up on a pod that cannot start after this long; the product's default is a minute.
+GRACE_SECONDS = "6"
+STORY_KUBECONFIG = "BATCHWRIGHT_STORY_KUBECONFIG"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -14,3 +26,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture(scope="session")
+def story_cluster() -> Iterator[local_cluster.Cluster]:
+    """The cluster of all stories: simulated nodes and a real node, with our CRDs."""
+    name = f"story-{os.getpid()}"
+    try:
+        made = local_cluster.up(local_cluster.Options(name=name, runtime="binary", nodes=2, real_node=True))
+        install.apply_crds(made.kubeconfig)
+        yield made
+    finally:
+        local_cluster.down(name)
+
+
+@pytest.fixture(scope="session")
+def operator(story_cluster: local_cluster.Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+    """The operator on the stories' cluster; a test may kill it and start it again."""
+    log = tmp_path_factory.mktemp("operator") / "operator.log"
+    process = OperatorProcess(story_cluster.kubeconfig, log, start_grace_seconds=GRACE_SECONDS)
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def stage(story_cluster: local_cluster.Cluster, operator: OperatorProcess) -> Iterator[Stage]:
+    """A namespace of the test's own on the stories' cluster, with the operator running."""
+    api = ApiServer(story_cluster.kubeconfig)
+    namespace = f"t-{uuid.uuid4().hex[:6]}"
+    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    made = Stage(api, namespace)
+    yield made
+    made.close()
+    api.delete("Namespace", namespace)

@@ -17,6 +17,7 @@ import boto3
 import pytest
 from typer.testing import CliRunner
 
+from batchwright import names
 from batchwright.cli.local import EXIT_UNHEALTHY, app
 from batchwright.errors import LocalError, NoClusterError
 from batchwright.local import binaries, controlplane, paths, processes
@@ -329,3 +330,61 @@ class TestCommandLine:
         done = self.run.invoke(app, arguments)
         assert done.exit_code == want_code, done.output
         assert want in done.stderr
+
+
+def test_the_operator_is_run_and_started_anew(name: str) -> None:
+    cluster = up(options(name, operator=True, aws=True))
+    found = status(name)
+    assert found.healthy
+    assert found.operator_pid is not None
+    environment = dict(
+        item.split("=", 1)
+        for item in Path(f"/proc/{found.operator_pid}/environ").read_text().split("\0")
+        if "=" in item
+    )
+    assert environment["KUBECONFIG"] == str(cluster.kubeconfig)
+    assert environment["AWS_ENDPOINT_URL"] == cluster.aws_endpoint
+    with Api(cluster.kubeconfig) as api:
+        groups = {group["name"] for group in api.request("GET", "/apis")["groups"]}
+    assert names.GROUP in groups
+    assert listening_addresses({found.operator_pid}) == {"0100007F"}
+
+    os.kill(found.operator_pid, signal.SIGKILL)
+    directory = cluster.directory
+    wait_until(lambda: not processes.find(directory, "operator"), 10, lambda: "the operator survives SIGKILL")
+    assert not status(name).healthy
+    up(options(name))
+    repaired = status(name)
+    assert repaired.healthy
+    assert repaired.operator_pid not in (None, found.operator_pid)
+    down(name)
+    nothing_is_left(name)
+
+
+@pytest.mark.real_node
+@pytest.mark.skipif(os.geteuid() != 0, reason="a real node needs root")
+def test_a_cluster_with_a_real_node(name: str) -> None:
+    cluster = up(options(name, real_node=True, aws=True, nodes=1))
+    found = status(name)
+    assert found.healthy, found
+    assert (found.simulated_nodes, found.real_nodes) == (1, 1)
+    assert {"containerd", "kubelet", "kube-proxy", "coredns"} <= {component.name for component in found.components}
+    host = found.server.removeprefix("https://").rsplit(":", 1)[0]
+    assert not host.startswith("127.")
+    assert cluster.aws_endpoint is not None
+    assert cluster.aws_endpoint.startswith(f"http://{host}:")
+    [api_server] = processes.find(cluster.directory, "kube-apiserver")
+    want = socket.inet_aton(host)[::-1].hex().upper()
+    assert listening_addresses({api_server.pid}) == {want}
+    assert up(options(name, real_node=True)) == cluster
+
+    for process in processes.find(cluster.directory):
+        os.kill(process.pid, signal.SIGKILL)
+    assert up(options(name)) == cluster, "a real node is remembered"
+    assert status(name).healthy
+
+    down(name)
+    nothing_is_left(name)
+    assert str(cluster.directory) not in Path("/proc/self/mountinfo").read_text()
+    with pytest.raises(OSError, match="annot assign requested address"):
+        socket.create_server((host, 0))

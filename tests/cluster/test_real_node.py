@@ -12,6 +12,7 @@ import socket
 import subprocess
 import textwrap
 import time
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,7 @@ from batchwright.local import binaries, cluster, images, processes, realnode
 from batchwright.local.progress import silent
 from batchwright.local.realnode import cgroups
 from batchwright.local.realnode.namespace import find_init
-from batchwright.local.realnode.network import load_network
+from batchwright.local.realnode.network import interface_name, load_network
 
 pytestmark = [
     pytest.mark.real_node,
@@ -236,6 +237,18 @@ def test_a_pod_reaches_the_api_server_at_its_service(real: RealCluster) -> None:
     assert "HTTP request to an HTTPS server" in said
 
 
+def test_a_host_port_is_served_at_the_node(real: RealCluster) -> None:
+    serve = "mkdir /tmp/www; echo served > /tmp/www/index.html; httpd -f -p 8080 -h /tmp/www"
+    real.apply(pod("web", serve, ports=[{"containerPort": 8080, "hostPort": 18080}]))
+    real.kubectl("wait", "--for=condition=Ready", "pod/web", f"--timeout={POD_SECONDS}s")
+    network = load_network(real.directory / "node")
+    assert network is not None
+
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://{network.node_address}:18080/", timeout=10) as answer:
+        assert answer.read() == b"served\n"
+
+
 def test_pods_of_an_indexed_job_find_each_other_by_name(real: RealCluster) -> None:
     script = """
         peer=ring-$((1 - JOB_COMPLETION_INDEX)).ring.$NAMESPACE.svc.cluster.local
@@ -391,16 +404,18 @@ class Traces:
     places: frozenset[Path]
 
 
-def traces() -> Traces:
+def traces(name: str) -> Traces:
+    """The traces of the node of cluster `name`, and all that are nobody's; other clusters may come and go."""
+    mine = interface_name(name)
+    others = {link for link in os.listdir("/sys/class/net") if link.startswith("bw") and link != mine}
     settings = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "net/ipv4/ip_forward")
     places = (Path("/var/lib/kubelet"), Path("/var/log/pods"), Path("/run/containerd"), Path("/opt/containerd"))
+    routes = subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout.splitlines()
     return Traces(
         mounts=frozenset(Path("/proc/self/mounts").read_text().splitlines()),
-        interfaces=frozenset(os.listdir("/sys/class/net")),
+        interfaces=frozenset(os.listdir("/sys/class/net")) - others,
         rules=subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout,
-        routes=frozenset(
-            subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout.splitlines()
-        ),
+        routes=frozenset(route for route in routes if not others & set(route.split())),
         kernel_settings=tuple(Path("/proc/sys", name).read_text() for name in settings),
         places=frozenset(place for place in places if place.exists()),
     )
@@ -421,7 +436,7 @@ def processes_in(pid_namespace: str) -> list[int]:
 @pytest.mark.parametrize("crash", [pytest.param(False, id="in-use"), pytest.param(True, id="its-pid-1-killed")])
 def test_stop_leaves_nothing_behind(shared: RealCluster, crash: bool) -> None:
     name = f"gone-{os.getpid()}"
-    before = traces()
+    before = traces(name)
     mine = bring_up(name)  # beside the module's cluster: two nodes on one host
     try:
         mine.run_job("work", "echo done > /file")
@@ -432,7 +447,8 @@ def test_stop_leaves_nothing_behind(shared: RealCluster, crash: bool) -> None:
         pid_namespace = os.readlink(f"/proc/{init}/ns/pid")
         assert len(processes_in(pid_namespace)) > 5
         assert cgroups.existing(name)
-        assert traces().mounts == before.mounts, "not even while it runs are its mounts the host's"
+        assert interface_name(name) in traces(name).interfaces - before.interfaces
+        assert traces(name).mounts == before.mounts, "not even while it runs are its mounts the host's"
         networks = [load_network(made.directory / "node") for made in (mine, shared)]
         assert None not in networks
         assert networks[0] != networks[1]
@@ -441,7 +457,7 @@ def test_stop_leaves_nothing_behind(shared: RealCluster, crash: bool) -> None:
 
         realnode.stop(name, mine.directory)
 
-        assert traces() == before
+        assert traces(name) == before
         assert processes_in(pid_namespace) == []
         assert cgroups.existing(name) == []
         assert not (mine.directory / "node").exists()
@@ -459,6 +475,8 @@ def test_a_node_that_lost_its_namespaces_comes_back(state_home: Path) -> None:
         network = load_network(mine.directory / "node")
         init = find_init(mine.directory)
         assert init is not None
+        mine.apply(pod("keeps-running", "sleep 1000"))
+        mine.kubectl("wait", "--for=condition=Ready", "pod/keeps-running", f"--timeout={POD_SECONDS}s")
         os.kill(init, signal.SIGKILL)
         await_true(lambda: find_init(mine.directory) is None, "PID 1 to be gone", seconds=10)
 
@@ -466,5 +484,11 @@ def test_a_node_that_lost_its_namespaces_comes_back(state_home: Path) -> None:
 
         assert load_network(again.directory / "node") == network, "the API server's certificate names this address"
         assert again.run_job("again", "echo I am back") == "I am back\n"
+
+        def restarted() -> bool:
+            (state,) = again.get("pod", "keeps-running")["status"]["containerStatuses"]
+            return state["restartCount"] == 1 and state["ready"]
+
+        await_true(restarted, "the pod to be started again, as after a reboot")
     finally:
         cluster.down(name)

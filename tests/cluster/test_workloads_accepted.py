@@ -19,7 +19,7 @@ from batchwright.workloads.attemptpolicy import (
     probe_pod,
     shows_attempt,
 )
-from batchwright.workloads.job import job_request
+from batchwright.workloads.job import ATTEMPT, job_request
 from batchwright.workloads.revision import build_revision
 from batchwright.workloads.serviceaccount import build_service_account
 from batchwright.workloads.volumes import build_efs_objects
@@ -115,8 +115,7 @@ def test_policy_gives_every_container_its_attempt(
     for field in ("initContainers", "containers"):
         assert [each["name"] for each in made[field]] == [each["name"] for each in before[field]]
         for sent, got in zip(before[field], made[field], strict=True):
-            assert got["env"] == [*sent["env"], {"name": "AWS_BATCH_JOB_ATTEMPT", "value": want_attempt}]
-            assert _contains(got, {key: value for key, value in sent.items() if key != "env"})
+            assert _contains(got, sent | {"env": [*sent["env"], {"name": ATTEMPT, "value": want_attempt}]})
 
 
 def test_policy_bears_what_the_api_server_bears(api: ApiServer, attempt_policy: str) -> None:
@@ -132,7 +131,7 @@ def test_policy_bears_what_the_api_server_bears(api: ApiServer, attempt_policy: 
     made = _dry_run(api, attempt_policy, _pod_of(rendered, "1"))["spec"]
 
     variables = [(each["name"], each.get("value")) for each in made["containers"][0]["env"]]
-    assert variables[-3:] == [("A", "1"), ("A", "2"), ("AWS_BATCH_JOB_ATTEMPT", "2")]
+    assert variables[-3:] == [("A", "1"), ("A", "2"), (ATTEMPT, "2")]
     assert len(made["containers"][0]["ports"]) == 2
     assert not made.get("initContainers")
 
@@ -161,7 +160,7 @@ def test_one_attempt_needs_no_policy(api: ApiServer, attempt_policy: str) -> Non
 
     made = _dry_run(api, attempt_policy, _pod_of(rendered, "0"))
 
-    values = [each["value"] for each in made["spec"]["containers"][0]["env"] if each["name"].endswith("_ATTEMPT")]
+    values = [each["value"] for each in made["spec"]["containers"][0]["env"] if each["name"] == ATTEMPT]
     assert values == ["1"]
 
 

@@ -198,7 +198,7 @@ def _head(item: JSON, at: datetime) -> list[str]:
     if "state" in spec:
         lines.append(labelled("State", spec["state"]))
     lines.append(labelled("Status", status.get("status") or "(not yet seen by the operator)"))
-    lines += listed("Why", [status["statusReason"]] if status.get("statusReason") else [])
+    lines += listed("Reason", [status["statusReason"]] if status.get("statusReason") else [])
     lines.append(labelled("Created", moment(item["metadata"].get("creationTimestamp"), at)))
     return lines
 
@@ -215,4 +215,7 @@ def _revision_spec(revision: JSON) -> JSON:
 
 
 def _mib(value: int | None) -> str:
-    return "" if value is None else f"{value}Mi"
+    """MiB as text, in Gi from 10 Gi on."""
+    if value is None:
+        return ""
+    return f"{value}Mi" if value < 10240 else f"{value / 1024:.1f}".removesuffix(".0") + "Gi"

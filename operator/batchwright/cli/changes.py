@@ -58,7 +58,7 @@ async def follow(
     patient = AsyncRetrying(
         retry=retry_if_exception_type((ApiUnavailable, Throttled)),
         stop=stop_never,  # every consumer has its own deadline, or a person with Ctrl-C
-        wait=wait_exponential_jitter(initial=0.2, max=5),
+        wait=wait_exponential_jitter(multiplier=0.2, max=5),
         reraise=True,
     )
     while True:

@@ -11,6 +11,7 @@ from typing import Final
 
 import typer
 
+from batchwright.cli.session import connect
 from batchwright.cluster.resources import (
     BATCH_JOBS,
     COMPUTE_ENVIRONMENTS,
@@ -59,10 +60,8 @@ def _names(resource: Resource, ctx: typer.Context, incomplete: str) -> list[str]
 
 
 async def _ask(resource: Resource, ctx: typer.Context) -> list[str]:
-    from batchwright.cluster.client import ApiClient
-
     given = ctx.params
-    api = await ApiClient.connect(given.get("context"), given.get("kubeconfig"))
+    api = await connect(given.get("context"), given.get("kubeconfig"))
     async with asyncio.timeout(DEADLINE_SECONDS), api:
         namespace = given.get("namespace") or api.connection.namespace
         path = resource.path(namespace if resource.namespaced else None)

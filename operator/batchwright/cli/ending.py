@@ -97,7 +97,7 @@ def outcome(job: JSON, verb: Verb) -> str:
 def delete(
     jobs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="JOB...", help="Jobs, by name or jobId.", autocompletion=options.completion.jobs),
+        typer.Argument(metavar="JOB", help="Jobs, by name or jobId.", autocompletion=options.completion.jobs),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every job of the namespace.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,

@@ -190,5 +190,9 @@ async def _print(session: Session, pod: JSON, container: str, wanted: Wanted, *,
     try:
         async for line in lines:
             print(line, flush=follow_it)
+    except NotFound as error:
+        raise _absent(
+            f"pod {name} has no log to read: it was deleted a moment ago, or its node keeps none (a simulated node)"
+        ) from error
     except ApiUnavailable as error:
         raise ApiUnavailable(f"the log of pod {name} cannot be read: {error}", error.status, error.reason) from error

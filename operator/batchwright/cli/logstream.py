@@ -55,7 +55,7 @@ async def read_lines(
     patient = AsyncRetrying(
         retry=retry_if_exception_type((ApiUnavailable, Throttled)),
         stop=stop_after_delay(PATIENCE_SECONDS if follow else 0),
-        wait=wait_exponential_jitter(initial=0.3, max=5),
+        wait=wait_exponential_jitter(multiplier=0.3, max=5),
         reraise=True,
     )
     async for attempt in patient:

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from batchwright.cli import catalogue, describe, ending, exits, listing, local, logs, operate, submit, wait
+from batchwright.cli import catalogue, demo, describe, ending, exits, listing, local, logs, operate, submit, wait
 from batchwright.errors import BatchwrightError
 
 HELP = "AWS Batch's model on any Kubernetes: job queues, job definitions, compute environments, batch jobs."
@@ -51,6 +51,7 @@ app.command("definitions")(catalogue.definitions)
 app.command("environments")(catalogue.environments)
 app.add_typer(operate.app, name="operator")
 app.add_typer(local.app, name="local")
+app.command("demo")(demo.demo)
 
 
 @app.command("version")

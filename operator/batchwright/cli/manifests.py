@@ -153,7 +153,7 @@ async def _apply(session: Session, document: Document, *, dry_run: bool) -> Writ
     resource, namespace = document.resource, document.namespace(session.namespace)
     name = document.body["metadata"]["name"]
     try:
-        before: str | None = (await session.api.get(resource, namespace, name))["metadata"]["resourceVersion"]
+        before: JSON | None = await session.api.get(resource, namespace, name)
     except NotFound as error:
         if error.reason != "NotFound":
             raise
@@ -166,4 +166,10 @@ async def _apply(session: Session, document: Document, *, dry_run: bool) -> Writ
     )
     if before is None:
         return Written(resource, after, "created")
-    return Written(resource, after, "unchanged" if after["metadata"]["resourceVersion"] == before else "configured")
+    return Written(resource, after, "unchanged" if _said(after) == _said(before) else "configured")
+
+
+def _said(item: JSON) -> JSON:
+    """What a manifest can say of an object (a dry run does not change its resourceVersion)."""
+    metadata = item["metadata"]
+    return {"labels": metadata.get("labels"), "annotations": metadata.get("annotations"), "spec": item.get("spec")}

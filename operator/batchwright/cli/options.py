@@ -60,7 +60,7 @@ OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to pri
 
 Jobs = Annotated[
     list[str],
-    typer.Argument(metavar="JOB...", help="Jobs, by name or jobId.", autocompletion=completion.jobs),
+    typer.Argument(metavar="JOB", help="Jobs, by name or jobId.", autocompletion=completion.jobs),
 ]
 Job = Annotated[
     str, typer.Argument(metavar="JOB", help="The job, by name or jobId.", autocompletion=completion.jobs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,14 +24,20 @@ class Session:
     namespace: str
 
 
+async def connect(context: str | None, kubeconfig: str | None) -> ApiClient:
+    """A client, not yet open. Raises ConnectionSetupError, which says all: the library's own remarks are not shown."""
+    from batchwright.cluster.client import ApiClient
+
+    logging.getLogger("kubernetes").addHandler(logging.NullHandler())
+    return await ApiClient.connect(context, kubeconfig)
+
+
 @asynccontextmanager
 async def open_session(
     context: str | None, kubeconfig: str | None, namespace: str | None = None
 ) -> AsyncIterator[Session]:
     """Connects as kubectl would. Raises ConnectionSetupError."""
-    from batchwright.cluster.client import ApiClient
-
-    async with await ApiClient.connect(context, kubeconfig) as api:
+    async with await connect(context, kubeconfig) as api:
         yield Session(api, namespace or api.connection.namespace)
 
 

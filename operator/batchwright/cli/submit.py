@@ -35,7 +35,7 @@ class SubmitCommand(typer.core.TyperCommand):
 def submit(
     ctx: typer.Context,
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Default: the definition's and 5 characters.")
+        str | None, typer.Argument(metavar="NAME", help="Default: the definition's and 5 characters.")
     ] = None,
     name_option: Annotated[str | None, typer.Option("--name", help="The same as NAME.")] = None,
     file: Annotated[

@@ -246,6 +246,9 @@ class ApiClient:
                     status = event["object"]
                     raise api_error(status.get("code", 500), orjson.dumps(status), None)
                 yield event
+        except orjson.JSONDecodeError as error:
+            # A connection cut within a line, by a server or proxy that does not use chunks.
+            raise ApiUnavailable(f"watch of {resource.plural}: a broken line: {error}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnavailable(f"watch of {resource.plural}: {error or type(error).__name__}") from error
         finally:

@@ -59,7 +59,7 @@ class EventRecorder:
         except ApiError as error:
             if error.reason == "AlreadyExists":
                 return
-            del self._posted[key]
+            self._posted.pop(key, None)
             logger.warning("event not posted", object=subject.name, reason=notice.reason, error=str(error))
 
     def _has_budget(self) -> bool:

@@ -18,11 +18,16 @@ from pydantic import ValidationError
 
 from batchwright.cluster.client import ApiClient
 from batchwright.cluster.resources import Resource
-from batchwright.errors import ApiError, Gone
+from batchwright.errors import ApiError, ApiUnavailable, BatchwrightError, Gone
 
 Record = TypeVar("Record")
 logger = structlog.get_logger(__name__)
 LONGEST_PAUSE = 10.0
+SHORTEST_WATCH = 1.0
+
+
+def _longer(pause: float) -> float:
+    return min(LONGEST_PAUSE, max(0.2, pause * 2))
 
 
 class Informer(Generic[Record]):
@@ -57,15 +62,21 @@ class Informer(Generic[Record]):
                 if version is None:
                     version = await self._list()
                     self.synced.set()
+                began, silent = time.monotonic(), True
                 async for event in self._api.watch(self.resource, version, labels=self._labels, fields=self._fields):
                     version = event["object"]["metadata"]["resourceVersion"]
                     self._take(event)
-                    pause = 0.0
+                    pause, silent = 0.0, False
+                if silent and time.monotonic() - began < SHORTEST_WATCH:
+                    # Asking again at once would be a flood (client-go's reflector calls it a very short watch).
+                    raise ApiUnavailable(f"watch of {self.resource.plural}: the server ended it at once")
             except Gone:
                 version = None
+                pause = _longer(pause)
+                await asyncio.sleep(pause)
             except ApiError as error:
                 # Out of reach, or refused for now (RBAC not there yet): say so, and try again.
-                pause = min(LONGEST_PAUSE, max(0.2, pause * 2))
+                pause = _longer(pause)
                 logger.warning("watch interrupted", resource=self.resource.plural, error=str(error), retry_in=pause)
                 await asyncio.sleep(pause)
 
@@ -76,6 +87,8 @@ class Informer(Generic[Record]):
             version = page["metadata"]["resourceVersion"]
             for item in page["items"]:
                 seen.add(item["metadata"]["uid"])
+                # Known from now on: a list that breaks off must not leave an object nobody will take back.
+                self._known.add(item["metadata"]["uid"])
                 self._put(item)
             self.heard_at = time.monotonic()
         for uid in self._known - seen:
@@ -100,7 +113,7 @@ class Informer(Generic[Record]):
         metadata = item["metadata"]
         try:
             record = self._project(item)
-        except (ValidationError, KeyError, ValueError) as error:
+        except (BatchwrightError, ValidationError, KeyError, ValueError) as error:
             # One object that another version wrote must not stop the watch of all the others.
             logger.error(
                 "object not understood",

@@ -95,9 +95,9 @@ def pod(item: JSON) -> Pod:
     main = annotations.get(names.DEFAULT_CONTAINER) or (containers[0]["name"] if containers else "")
     state: JSON = next((c.get("state") or {} for c in status.get("containerStatuses") or () if c["name"] == main), {})
     running, ended, waiting = state.get("running"), state.get("terminated"), state.get("waiting") or {}
-    if not waiting:
+    if waiting.get("reason") in (None, "PodInitializing"):
         # An init container that cannot start keeps the main one waiting without a reason of its own.
-        waiting = _init_waiting(status)
+        waiting = _init_waiting(status) or waiting
     scheduled = conditions.get("PodScheduled") or {}
     disruption = conditions.get(names.POD_CONDITION_DISRUPTED) or {}
     mark = next((c for kind, c in conditions.items() if kind in OUR_MARKS and c.get("status") == "True"), None)

@@ -20,7 +20,7 @@ HOST_REASONS = frozenset(
     {"Evicted", "NodeLost", "Preempting", "Shutdown", "Terminated", "NodeShutdown", "NodeAffinity"}
 )
 # The runtime could not start the process at all: the image's fault or the command's.
-START_REASONS = frozenset({"StartError", "ContainerCannotRun", "ContainerStatusUnknown"})
+START_REASONS = frozenset({"StartError", "ContainerCannotRun"})
 
 
 def outcome(pod: Pod, instances: Mapping[str, str]) -> Outcome:

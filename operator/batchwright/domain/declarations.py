@@ -15,6 +15,7 @@ from batchwright.api.v1alpha1.jobqueue import JobQueueSpec, JobQueueStatus
 from batchwright.domain.conditions import ready
 from batchwright.domain.observations import Node
 from batchwright.domain.quantities import format_cpu
+from batchwright.domain.texts import bounded
 from batchwright.names import GPU_RESOURCE
 
 MEBIBYTE = 1024 * 1024
@@ -41,7 +42,7 @@ def environment_status(
     return ComputeEnvironmentStatus(
         observed_generation=generation,
         status="VALID",
-        status_reason=message,
+        status_reason=bounded(message),
         capacity=capacity,
         conditions=(ready(held, generation, now, is_ready=True, reason=reason, message=message),),
     )
@@ -63,6 +64,6 @@ def queue_status(
     return JobQueueStatus(
         observed_generation=generation,
         status="INVALID" if problems else "VALID",
-        status_reason=message,
+        status_reason=bounded(message),
         conditions=(ready(held, generation, now, is_ready=not problems, reason=reason, message=message),),
     )

@@ -6,6 +6,7 @@ job. One that was pinned and is gone counts by its last known state.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -43,13 +44,14 @@ def resolve(
     by_id: Callable[[str], Peer | None],
 ) -> Resolution:
     """Looks every dependency up and says what it means for the job."""
-    by_pin = {entry.name: entry for entry in pinned} | {entry.job_id: entry for entry in pinned}
+    by_uid = {entry.job_id: entry for entry in pinned}
+    named = _named(wanted, pinned)
     found: list[ResolvedDependency] = []
     waiting: list[str] = []
     failed: str | None = None
     for dependency in wanted:
         key = dependency.name or dependency.job_id or ""
-        pin = by_pin.get(key)
+        pin = named.get(key) if dependency.name else by_uid.get(key)
         peer = by_id(pin.job_id if pin else key) if pin or dependency.job_id else by_name(key)
         if peer is not None:
             found.append(ResolvedDependency(name=peer.name, job_id=peer.uid, state=peer.state))
@@ -66,6 +68,18 @@ def resolve(
         else:
             waiting.append(f"{key} (not there yet)")
     return Resolution(tuple(found), tuple(waiting), failed)
+
+
+def _named(wanted: Sequence[JobDependency], pinned: Sequence[ResolvedDependency]) -> dict[str, ResolvedDependency]:
+    """The pins of dependencies by name: an older job of that name may stand there too, asked for by its jobId."""
+    by_id = Counter(dependency.job_id for dependency in wanted if dependency.job_id)
+    named: dict[str, ResolvedDependency] = {}
+    for entry in pinned:
+        if by_id[entry.job_id] > 0:
+            by_id[entry.job_id] -= 1
+        else:
+            named[entry.name] = entry
+    return named
 
 
 def find_cycle(edges: Mapping[str, Sequence[str]]) -> tuple[str, ...] | None:

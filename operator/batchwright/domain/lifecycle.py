@@ -107,7 +107,8 @@ def _before_start(view: View, now: datetime) -> Decision:
         return _fail(view, now, text, Notice("JobRefused", text, warning=True))
     if view.unready is not None:
         notice = Notice("Waiting", view.unready)
-        return Decision(_status(view, "SUBMITTED", view.unready), notices=(notice,))
+        # A queue that goes away does not take back what was said: states only go forward before the start.
+        return Decision(_status(view, view.job.status.state or "SUBMITTED", view.unready), notices=(notice,))
     if view.dependencies.waiting:
         text = "Waiting for " + ", ".join(view.dependencies.waiting)
         return Decision(_status(view, "PENDING", text))
@@ -142,6 +143,10 @@ def _finish(view: View, work: Work, recorded: tuple[Attempt, ...], now: datetime
     if work.complete:
         status = _final(view, now, "SUCCEEDED", reasons.ESSENTIAL_CONTAINER_EXITED)
         return Decision(status)
+    terminate = view.job.spec.terminate
+    if terminate is not None and work.deleting:
+        # The Job controller may count the pod that was stopped, and call the Job failed, before the Job goes.
+        return _fail(view, now, terminate.reason, Notice("Terminated", terminate.reason), terminated=True)
     reason = (last.status_reason if last else None) or bounded(work.failure or "The Kubernetes Job failed")
     detail = last.container if last else None
     parts = [reason]
@@ -158,7 +163,8 @@ def _work_gone(view: View, now: datetime) -> Decision:
     if terminate is not None:
         return _fail(view, now, terminate.reason, Notice("Terminated", terminate.reason), terminated=True)
     # Making it again could run a finished job a second time: nobody can tell how far it had come.
-    text = f"The Kubernetes Job {view.job.status.job_name or ''} was deleted by somebody else before it finished"
+    name = f"The Kubernetes Job {view.job.status.job_name}" if view.job.status.job_name else "The Kubernetes Job"
+    text = f"{name} was deleted by somebody else before it finished"
     return _fail(view, now, text, Notice("JobDeleted", text, warning=True))
 
 

@@ -74,7 +74,7 @@ def _between_attempts(view: RunningView) -> Step:
     last = view.recorded[-1]
     if not _is_retried(view, last):
         # The Job controller will say so in a moment; until then nothing new can be said.
-        return Step("RUNNING", last.status_reason or "")
+        return Step(_state_of(last), last.status_reason or "")
     why = ", ".join(
         part
         for part in (
@@ -86,6 +86,11 @@ def _between_attempts(view: RunningView) -> Step:
     )
     text = bounded(f"Attempt {len(view.recorded) + 1} of {view.attempts} follows: {why}")
     return Step("RUNNABLE", text, notices=(Notice("Retrying", text),))
+
+
+def _state_of(last: Attempt) -> JobState:
+    """The state an attempt had at its end: one that never started was never RUNNING."""
+    return "RUNNING" if last.started_at else "STARTING"
 
 
 def _is_retried(view: RunningView, last: Attempt) -> bool:
@@ -104,7 +109,8 @@ def _gated(view: RunningView, pod: Pod) -> Step:
     if pod.failures and view.recorded:
         text = "evaluateOnExit says EXIT"
         if _says_exit(view, view.recorded[-1]):
-            return Step("RUNNING", text, actions=(EndAttempt(pod, names.POD_CONDITION_NO_RETRY, "Exit", text),))
+            refuse = EndAttempt(pod, names.POD_CONDITION_NO_RETRY, "Exit", text)
+            return Step(_state_of(view.recorded[-1]), text, actions=(refuse,))
     return Step("STARTING", actions=(ReleasePod(pod),))
 
 

@@ -220,7 +220,7 @@ def _kwokctl_configuration(directory: Path, state: ClusterState, ports: Ports) -
             _patch("kube-controller-manager", {"concurrent-job-syncs": "50"}),
             # kwok must leave real nodes alone, or it "completes" the pods that run there.
             _patch("kwok-controller", {"manage-all-nodes": "false"}, override=True),
-            _patch("kwok-controller", {"manage-nodes-with-label-selector": "type=kwok"}),
+            _patch("kwok-controller", {"manage-nodes-with-label-selector": "type=kwok", "v": "WARN"}),
         ],
     }
 

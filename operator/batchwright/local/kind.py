@@ -27,7 +27,9 @@ def why_unavailable() -> str | None:
         done = _run("docker", "version", "--format", "{{.Server.Version}}", seconds=15)
     except subprocess.TimeoutExpired:
         return "Docker does not answer within 15 s"
-    return None if done.returncode == 0 else f"Docker does not answer: {done.stderr.strip().splitlines()[-1:]}"
+    if done.returncode != 0:
+        return "Docker does not answer: " + (done.stderr.strip().splitlines() or ["no message"])[-1]
+    return None
 
 
 def create(name: str, kubeconfig: Path) -> None:

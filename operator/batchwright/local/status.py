@@ -58,9 +58,12 @@ def status(name: str = paths.DEFAULT_NAME) -> ClusterStatus:
     components = _components(directory, state)
     if state.runtime != "binary":
         components.insert(0, Component(name="kube-apiserver", running=answering))
-    simulated, real_nodes = (0, 0)
+    simulated = real_nodes = 0
     if answering and state.runtime != "existing":
-        simulated, real_nodes = nodes.count_nodes(cluster.kubeconfig)
+        try:
+            simulated, real_nodes = nodes.count_nodes(cluster.kubeconfig)
+        except (OSError, HTTPException, ApiError):
+            answering = False  # "ready" is remembered for a while after etcd is gone
     if state.real_node:
         components += [Component(name=name, running=runs) for name, runs in real.programs(directory).items()]
     pids = {component.name: component.pid for component in components}

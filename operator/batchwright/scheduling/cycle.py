@@ -12,14 +12,14 @@ from itertools import groupby
 from operator import attrgetter
 
 from batchwright.scheduling.fit import Room
-from batchwright.scheduling.snapshot import Candidate, Plan, Queue, Snapshot, Start, Wait, WaitKind
+from batchwright.scheduling.snapshot import Candidate, Plan, Queue, Shape, Snapshot, Start, Wait, WaitKind
 
 
 def plan(snapshot: Snapshot) -> Plan:
     """What to start now, and why the rest waits."""
     # 1. What is free: allocatable, less what is bound, less what was sent and has no node yet.
     room = Room(snapshot)
-    for sent in snapshot.unbound:
+    for sent in sorted(snapshot.unbound, key=attrgetter("environment", "shape")):
         room.take(sent.environment, sent.shape)
 
     # 2. In order of queue priority, then of arrival.
@@ -27,10 +27,16 @@ def plan(snapshot: Snapshot) -> Plan:
     waits: dict[str, Wait] = {}
     claimed: set[str] = set()
     blocked: set[str] = set()
+    aside: dict[tuple[Shape, tuple[str, ...]], Wait] = {}
     for queue, candidate in ordered(snapshot.queues):
         # 3. Behind a blocked head of the same queue nothing starts: first in, first out.
         if queue.name in blocked:
             waits[candidate.uid] = Wait(WaitKind.BEHIND)
+            continue
+        # What cannot start at all in these environments is said once for all that ask the same.
+        known = aside.get((candidate.shape, queue.environments))
+        if known is not None:
+            waits[candidate.uid] = known
             continue
         usable = [name for name in queue.environments if is_open(snapshot, name)]
         # 4. The first environment, in the queue's order, that has room and that nobody has a claim on.
@@ -51,6 +57,8 @@ def plan(snapshot: Snapshot) -> Plan:
         if wait.kind in (WaitKind.NO_ROOM, WaitKind.BEHIND):
             blocked.add(queue.name)
             claimed.update(name for name in usable if room.could_fit(name, candidate.shape))
+        else:
+            aside[candidate.shape, queue.environments] = wait
     return Plan(tuple(starts), waits)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 
 from batchwright.domain.observations import Node, Taint
 from batchwright.domain.quantities import Resources
 from batchwright.scheduling.snapshot import Environment, Shape, Shortfall, Snapshot, Toleration
+
+Selector = tuple[tuple[str, str], ...]
 
 
 def tolerates(tolerations: Iterable[Toleration], taint: Taint) -> bool:
@@ -38,8 +41,8 @@ def admits(node: Node, tolerations: Iterable[Toleration]) -> bool:
 
 
 def missing(request: Iterable[tuple[str, int]], free: Mapping[str, int]) -> Resources:
-    """What `free` is short of for the request; empty when it fits."""
-    return {name: amount - free.get(name, 0) for name, amount in request if amount > free.get(name, 0)}
+    """What `free` is short of for the request; empty when it fits. Asking zero of something always fits."""
+    return {name: amount - free.get(name, 0) for name, amount in request if amount > 0 and amount > free.get(name, 0)}
 
 
 class Room:
@@ -47,7 +50,8 @@ class Room:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._environments = snapshot.environments
-        usable = [node for node in snapshot.nodes if node.ready and node.schedulable]
+        # By name, so that the plan does not hang on the order in which the watch showed the nodes.
+        usable = sorted((node for node in snapshot.nodes if node.ready and node.schedulable), key=attrgetter("name"))
         self._free: dict[str, Resources] = {}
         for node in usable:
             taken = snapshot.occupied.get(node.name, {})
@@ -57,7 +61,8 @@ class Room:
             name: tuple(node for node in usable if has_labels(node, environment.node_selector))
             for name, environment in snapshot.environments.items()
         }
-        self._eligible: dict[tuple[str, Shape], tuple[Node, ...]] = {}
+        self._eligible: dict[tuple[str, Selector, tuple[Toleration, ...]], tuple[Node, ...]] = {}
+        self._could_fit: dict[tuple[str, Shape], bool] = {}
         self._next: dict[tuple[str, Shape], int] = {}
 
     def take(self, environment: str, shape: Shape) -> str | None:
@@ -67,7 +72,7 @@ class Room:
         # Nodes before this one had no room for this shape earlier in the pass, so they have none now.
         for position in range(self._next.get(key, 0), len(nodes)):
             free = self._free[nodes[position].name]
-            if all(free.get(name, 0) >= amount for name, amount in shape.resources):
+            if all(amount <= 0 or free.get(name, 0) >= amount for name, amount in shape.resources):
                 for name, amount in shape.resources:
                     free[name] = free.get(name, 0) - amount
                 self._next[key] = position
@@ -77,7 +82,7 @@ class Room:
 
     def eligible(self, environment: str, shape: Shape) -> tuple[Node, ...]:
         """The environment's nodes that labels and taints let the pod on, room or not."""
-        key = (environment, shape)
+        key = (environment, shape.node_selector, shape.tolerations)
         found = self._eligible.get(key)
         if found is None:
             known = self._environments.get(environment)
@@ -92,7 +97,12 @@ class Room:
 
     def could_fit(self, environment: str, shape: Shape) -> bool:
         """Whether some node of the environment would take the pod if it were empty."""
-        return any(not missing(shape.resources, node.allocatable) for node in self.eligible(environment, shape))
+        key = (environment, shape)
+        found = self._could_fit.get(key)
+        if found is None:
+            found = any(not missing(shape.resources, node.allocatable) for node in self.eligible(environment, shape))
+            self._could_fit[key] = found
+        return found
 
     def has_nodes(self, environment: str) -> bool:
         """Whether the environment has any usable node at all."""

@@ -14,7 +14,7 @@ from batchwright.domain.observations import Node
 from batchwright.domain.quantities import Resources
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Toleration:
     """A toleration of a pod (core/v1 Toleration); an empty key with Exists tolerates every taint."""
 
@@ -24,7 +24,7 @@ class Toleration:
     effect: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Shape:
     """What a pod asks of a node. Equal shapes are evaluated once a pass."""
 

@@ -58,7 +58,7 @@ def container_template(
 
 
 def _literal(text: str) -> str:
-    return _DOLLAR.sub("$$$$", text) if "$" in text else text
+    return _DOLLAR.sub("$$", text) if "$" in text else text
 
 
 def _environment(properties: ContainerProperties, overrides: ContainerOverrides) -> list[Wire]:

@@ -78,7 +78,10 @@ def main_container(template: Wire) -> Wire:
 
 
 def _given_template(given: Mapping[str, object], overrides: ContainerOverrides, parameters: Mapping[str, str]) -> Wire:
-    template: Wire = deepcopy(dict(given))
+    try:
+        template: Wire = deepcopy(dict(given))
+    except RecursionError as error:
+        raise WorkloadError(f"{ROOT} is nested too deeply") from error
     child_object(template, "spec", ROOT)
     main = main_container(template)
     child_object(template["metadata"], "labels", f"{ROOT}.metadata")

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from batchwright import names
 from batchwright.api.v1alpha1.common import ResourceRequirement
-from batchwright.domain.quantities import CPU, MEMORY
+from batchwright.domain.quantities import CPU, MEMORY, parse_cpu_milli
 from batchwright.errors import WorkloadError
 from batchwright.workloads.shapes import Wire, child_object
 
@@ -42,7 +42,8 @@ def _quantity(requirement: ResourceRequirement) -> tuple[str, str]:
     value = requirement.value
     match requirement.type:
         case "VCPU":
-            return CPU, _checked(_VCPU, value, "VCPU", "a decimal number above 0, such as 0.25, 1 or 16")
+            milli = parse_cpu_milli(_checked(_VCPU, value, "VCPU", "a decimal number above 0, such as 0.25, 1 or 16"))
+            return CPU, f"{milli}m" if milli % 1000 else str(milli // 1000)
         case "MEMORY":
             _checked(_MEMORY, value, "MEMORY", "a whole number of MiB such as 2048 (or 2048Mi, 2Gi)")
             return MEMORY, value if value.endswith("i") else f"{value}Mi"

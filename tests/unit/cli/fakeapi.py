@@ -25,10 +25,11 @@ JSON = dict[str, Any]
 
 @dataclass(frozen=True)
 class Watch:
-    """Events a watch sends; then it ends, breaks off in the middle of a line, or hangs."""
+    """Events a watch sends, once the log of pod `after` was read; then it ends, breaks within a line, or hangs."""
 
     events: Sequence[JSON] = ()
     ending: str = "end"  # or "break", "hang"
+    after: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,14 @@ class FakeApi:
     watches: dict[str, deque[Watch | int]] = field(default_factory=lambda: defaultdict(deque))
     logs: dict[str, deque[Log]] = field(default_factory=lambda: defaultdict(deque))
     queries: list[dict[str, str]] = field(default_factory=list)
+    read: dict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answers one request by the script."""
         parts = request.path.strip("/").split("/")
         self.queries.append({"path": request.path, **request.query})
         if parts[-1] == "log":
+            self.read[parts[-2]].set()
             return await self._log(request, self.logs[parts[-2]].popleft())
         plural = parts[-1]
         if request.query.get("watch"):
@@ -66,6 +69,8 @@ class FakeApi:
     async def _watch(self, request: web.Request, scripted: Watch) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
+        if scripted.after is not None:
+            await self.read[scripted.after].wait()
         for event in scripted.events:
             await response.write(json.dumps(event).encode() + b"\n")
         if scripted.ending == "hang":

@@ -13,14 +13,12 @@ from __future__ import annotations
 from batchwright.local.images.archive import read_tags
 from batchwright.local.images.build import build_image
 from batchwright.local.images.busybox import BUSYBOX_IMAGE, PAUSE_IMAGE, ensure_busybox, ensure_pause
-from batchwright.local.images.cache import ImageError
 from batchwright.local.images.python import PYTHON_IMAGE, ensure_python
 
 __all__ = [
     "BUSYBOX_IMAGE",
     "PAUSE_IMAGE",
     "PYTHON_IMAGE",
-    "ImageError",
     "build_image",
     "ensure_busybox",
     "ensure_pause",

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from batchwright.local.images.cache import ImageError
+from batchwright.errors import LocalError
 
 # Machine names of uname(2) to the GOARCH names that image configurations use.
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -106,19 +106,19 @@ def write_archive(archive: Path, tag: str, layer: io.BufferedReader | io.BytesIO
 
 
 def read_tags(archive: Path) -> tuple[str, ...]:
-    """The names an archive gives its images (`docker save` format); ImageError when it names none."""
+    """The names an archive gives its images (`docker save` format); LocalError when it names none."""
     try:
         with tarfile.open(archive) as image:
             manifest = image.extractfile("manifest.json")
             images = json.load(manifest) if manifest is not None else []
     except (KeyError, tarfile.TarError, ValueError) as error:
-        raise ImageError(
+        raise LocalError(
             f"{archive} is no image archive in the `docker save` format: {error}; "
             "make one with `docker save -o FILE TAG` or `buildah push TAG docker-archive:FILE:TAG`"
         ) from error
     tags = tuple(tag for entry in images for tag in entry.get("RepoTags") or ())
     if not tags:
-        raise ImageError(f"{archive} names no image: save it by its tag, not by its id")
+        raise LocalError(f"{archive} names no image: save it by its tag, not by its id")
     return tags
 
 

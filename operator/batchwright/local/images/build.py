@@ -11,8 +11,10 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from batchwright.errors import LocalError
+from batchwright.local.commands import require, run
 from batchwright.local.images.archive import read_tags
-from batchwright.local.images.cache import ImageError, require_program, run, store
+from batchwright.local.images.cache import store
 
 _DEADLINE_SECONDS = 1800.0
 # buildah wants a policy and a registry list even where nothing is pulled; these two say "take the archive I name".
@@ -31,10 +33,10 @@ def build_image(
     """Build `dockerfile` over `context` as `tag` and return its archive; cached by the hash of all that goes in.
 
     The Dockerfile starts with `ARG BASE_IMAGE` and `FROM $BASE_IMAGE`: BASE_IMAGE becomes the image in the archive
-    `base`.  `tag` is fully qualified (`batchwright.local/name:tag`).  Raises ImageError with buildah's last words.
+    `base`.  `tag` is fully qualified (`batchwright.local/name:tag`).  Raises LocalError with buildah's last words.
     """
     if "/" not in tag or ":" not in tag.rsplit("/", 1)[-1]:
-        raise ImageError(f"tag {tag!r} is not fully qualified: write it as batchwright.local/NAME:TAG")
+        raise LocalError(f"tag {tag!r} is not fully qualified: write it as batchwright.local/NAME:TAG")
     arguments = dict(build_args or {})
     fingerprint = _fingerprint(context, dockerfile, tag, base, arguments)
     name = tag.rsplit("/", 1)[-1].replace(":", "-")
@@ -55,13 +57,13 @@ def _build(
     progress: Callable[[str], None],
 ) -> None:
     if os.geteuid() != 0:
-        raise ImageError(f"building {tag} needs root: the steps of the Dockerfile run in a chroot")
+        raise LocalError(f"building {tag} needs root: the steps of the Dockerfile run in a chroot")
     policy, registries, temporary = scratch / "policy.json", scratch / "registries.conf", scratch / "tmp"
     policy.write_text(_POLICY)
     registries.write_text(_REGISTRIES)
     temporary.mkdir()
     buildah = [
-        *(require_program("buildah", "buildah"), "--storage-driver", "vfs"),
+        *(require("buildah", "buildah"), "--storage-driver", "vfs"),
         *("--root", str(scratch / "root"), "--runroot", str(scratch / "runroot")),
         *("--registries-conf", str(registries)),
     ]

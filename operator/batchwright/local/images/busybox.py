@@ -12,8 +12,10 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
+from batchwright.errors import LocalError
+from batchwright.local.commands import require, run
 from batchwright.local.images.archive import Entry, Settings, build_layer, write_archive
-from batchwright.local.images.cache import ImageError, require_program, run, store
+from batchwright.local.images.cache import store
 
 PAUSE_IMAGE = "batchwright.local/pause:latest"
 BUSYBOX_IMAGE = "batchwright.local/busybox:latest"
@@ -65,9 +67,9 @@ def _ensure(name: str, tag: str, entries: Sequence[Entry], settings: Settings) -
 
 
 def _static_busybox() -> Path:
-    path = Path(require_program("busybox", "busybox-static"))
+    path = Path(require("busybox", "busybox-static"))
     if not is_static(path.read_bytes()):
-        raise ImageError(
+        raise LocalError(
             f"{path} needs shared libraries, which an image made of it would lack; "
             "install the static one: apt-get install busybox-static"
         )

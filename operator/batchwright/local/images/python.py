@@ -13,8 +13,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from batchwright.errors import LocalError
+from batchwright.local.commands import require, run
 from batchwright.local.images.archive import Settings, architecture, write_archive
-from batchwright.local.images.cache import ImageError, require_program, run, store
+from batchwright.local.images.cache import store
 
 PYTHON_IMAGE = "batchwright.local/python:latest"
 
@@ -46,8 +48,8 @@ def ensure_python(progress: Callable[[str], None] = lambda _message: None) -> Pa
 
 def _make(archive: Path, scratch: Path, progress: Callable[[str], None]) -> None:
     if os.geteuid() != 0:
-        raise ImageError(f"making {PYTHON_IMAGE} needs root: debootstrap changes its root directory")
-    debootstrap = require_program("debootstrap", "debootstrap")
+        raise LocalError(f"making {PYTHON_IMAGE} needs root: debootstrap changes its root directory")
+    debootstrap = require("debootstrap", "debootstrap")
     root = scratch / "root"
     progress(f"making {PYTHON_IMAGE} with debootstrap (about two minutes, once)")
     run(

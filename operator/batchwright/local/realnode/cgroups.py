@@ -15,6 +15,8 @@ from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_d
 from batchwright.errors import LocalError
 
 _REMOVAL_SECONDS = 20.0
+# Those the kubelet insists on, where the machine has them (its `getSupportedUnifiedControllers`).
+_CONTROLLERS = {"cpu", "cpuset", "hugetlb", "memory", "pids"}
 
 
 def group_name(name: str) -> str:
@@ -25,6 +27,8 @@ def group_name(name: str) -> str:
 def create(name: str) -> None:
     """Make the node's group in every hierarchy (the kubelet refuses a cgroupRoot that is not there)."""
     for hierarchy in hierarchies():
+        if (hierarchy / "cgroup.controllers").exists():
+            _enable_controllers(hierarchy)
         group = hierarchy / group_name(name).lstrip("/")
         group.mkdir(exist_ok=True)
         _inherit_cpuset(group)
@@ -63,6 +67,20 @@ def hierarchies() -> list[Path]:
     if not found:
         raise LocalError("no control group hierarchy is mounted under /sys/fs/cgroup: the kubelet cannot run here")
     return list(found.values())
+
+
+def _enable_controllers(hierarchy: Path) -> None:
+    """cgroup v2: a group has the controllers its parent hands down, and the kubelet refuses a root that lacks any."""
+    available = set((hierarchy / "cgroup.controllers").read_text().split()) & _CONTROLLERS
+    handed_down = set((hierarchy / "cgroup.subtree_control").read_text().split())
+    for controller in sorted(available - handed_down):
+        try:
+            (hierarchy / "cgroup.subtree_control").write_text(f"+{controller}")
+        except OSError as error:
+            raise LocalError(
+                f"the control group controller {controller} cannot be enabled in {hierarchy}: {error.strerror}; "
+                "inside a container, run it with the host's control groups (--cgroupns=host)"
+            ) from error
 
 
 def _inherit_cpuset(group: Path) -> None:

@@ -18,10 +18,11 @@ from urllib.parse import urlsplit
 import yaml
 
 from batchwright.errors import LocalError
+from batchwright.local.commands import SEARCH_PATH, require
 from batchwright.local.images import PAUSE_IMAGE
 from batchwright.local.realnode.init import HIDDEN_DIRECTORIES
 from batchwright.local.realnode.network import POD_GATEWAY, POD_SUBNET, Network
-from batchwright.local.realnode.programs import SEARCH_PATH, find_cni_plugins, require
+from batchwright.local.realnode.programs import find_cni_plugins
 
 BINARIES: Final = ("kubelet", "kube-proxy", "coredns")
 CONTAINERD_SOCKET: Final = "/run/containerd/containerd.sock"
@@ -76,7 +77,7 @@ def command_line(node: Node, program: str) -> list[str]:
     """How one of the node's four programs is started."""
     etc = node.state / "etc"
     if program == "containerd":
-        return [require("containerd"), "--config", str(etc / "containerd.toml")]
+        return [require("containerd", "containerd"), "--config", str(etc / "containerd.toml")]
     binary = str(node.binaries[program])
     if program == "coredns":
         return [binary, "-conf", str(etc / "Corefile")]

@@ -33,7 +33,7 @@ _SIGNALS: Final = (signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM)
 
 # What containerd, the kubelet and runc write at fixed places must not reach the host.
 HIDDEN_DIRECTORIES: Final = ("/run", "/var/lib", "/var/log")
-# Directories of the node's state, bound to the usual places: short paths, as a Unix socket's has 107 characters at most.
+# The node's state, bound to the usual places: short paths, for a Unix socket's has 107 characters at most.
 _STATE_PLACES: Final = {
     "containerd": "/var/lib/containerd",
     "kubelet": "/var/lib/kubelet",

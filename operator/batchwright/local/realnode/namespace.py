@@ -12,15 +12,15 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from batchwright.errors import LocalError
 from batchwright.local import processes
+from batchwright.local.commands import require, run
 from batchwright.local.realnode import init
 from batchwright.local.realnode.init import PROCESSES_FILE, STATUS_FILE
-from batchwright.local.realnode.programs import require, run
 
 COMPONENT: Final = "real-node"
 _START_SECONDS: Final = 20.0
@@ -38,7 +38,16 @@ def ensure_init(directory: Path, state: Path) -> int:
     (state / STATUS_FILE).unlink(missing_ok=True)
     (state / "logs").mkdir(exist_ok=True)
     command = [
-        *(require("unshare"), "--net", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc", "--"),
+        *(
+            require("unshare", "util-linux"),
+            "--net",
+            "--pid",
+            "--mount",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "--",
+        ),
         # By its path and isolated: only the standard library, whatever the working directory or PYTHONPATH.
         *(sys.executable, "-I", init.__file__, str(state)),
     ]
@@ -79,10 +88,10 @@ def end_init(directory: Path) -> None:
     processes.end(directory, components=[COMPONENT])
 
 
-def enter(pid: int, command: Sequence[str], *, what: str, timeout: float = 20.0) -> str:
+def enter(pid: int, command: Sequence[str], *, what: str, timeout: float = 20.0, stdin: IO[bytes] | None = None) -> str:
     """Run a program in the node's namespaces and return its standard output."""
     inside = ["nsenter", "--target", str(pid), "--net", "--pid", "--mount", "--", *command]
-    return run(inside, what=what, timeout=timeout)
+    return run(inside, what=what, timeout=timeout, stdin=stdin)
 
 
 def apply_programs(pid: int, state: Path, wanted: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ from typing import Final
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from batchwright.errors import LocalError
-from batchwright.local.realnode.programs import run
+from batchwright.local.commands import run
 
 # All clusters share these: they exist only inside a node's network namespace.
 POD_SUBNET: Final = "10.244.0.0/16"

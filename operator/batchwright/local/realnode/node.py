@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,8 +148,10 @@ def import_image(name: str, directory: Path, archive: Path) -> None:
     marks = [imported / quote(tag, safe="") for tag in read_tags(archive)]
     if all(mark.exists() and mark.read_text() == key for mark in marks):
         return
-    command = ["ctr", "--namespace=k8s.io", "images", "import", "--snapshotter", choose_snapshotter(_state(directory))]
-    enter(init_pid, [*command, _visible(archive, init_pid)], what=f"importing {archive}", timeout=_IMPORT_SECONDS)
+    snapshotter = choose_snapshotter(_state(directory))
+    command = ["ctr", "--namespace=k8s.io", "images", "import", "--snapshotter", snapshotter, "-"]
+    with archive.open("rb") as content:  # not by its path: the node's view of the file system is its own
+        enter(init_pid, command, what=f"importing {archive}", timeout=_IMPORT_SECONDS, stdin=content)
     for mark in marks:
         mark.write_text(key)
 
@@ -169,8 +170,7 @@ def status(name: str, directory: Path) -> NodeStatus:
 
 def choose_snapshotter(state: Path) -> str:
     """`overlayfs`, but `native` (slower, copies) where the state lies on an overlay, which cannot carry another."""
-    with tempfile.TemporaryDirectory(dir=state) as scratch:
-        return "native" if _file_system(Path(scratch)) == "overlay" else "overlayfs"
+    return "native" if _file_system(state) == "overlay" else "overlayfs"
 
 
 def _file_system(path: Path) -> str:
@@ -215,11 +215,3 @@ def _await_containerd(init_pid: int) -> bool:
     except LocalError:
         return False
     return True
-
-
-def _visible(archive: Path, init_pid: int) -> str:
-    """The archive's path inside the node; LocalError where the node's private file system hides it."""
-    path = archive.resolve()
-    if not Path(f"/proc/{init_pid}/root{path}").exists():
-        raise LocalError(f"{archive} lies where the node cannot see it; move it out of /run, /var/lib and /var/log")
-    return str(path)

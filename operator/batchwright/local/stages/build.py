@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import indent
 from typing import Any
 
 
@@ -37,6 +38,17 @@ def present(expression: str) -> dict[str, Any]:
 def absent(expression: str) -> dict[str, Any]:
     """The jq expression yields nothing, or null."""
     return {"jq": {"key": expression, "operator": "DoesNotExist"}}
+
+
+def patch_seen_status(template: str) -> dict[str, Any]:
+    """Like `patch_status`, but only on the very version of the object that the stage matched, else a conflict.
+
+    kwok starts every watch again from resourceVersion 0 and is handed all objects anew, and a queued stage keeps the
+    object as it was: without this, a stage is played twice, or over what somebody else wrote meanwhile. A newer
+    version of the object comes with an event of its own and is matched afresh.
+    """
+    text = "metadata:\n  resourceVersion: {{ .metadata.resourceVersion | Quote }}\nstatus:\n" + indent(template, "  ")
+    return {"patch": {"subresource": "status", "template": text}}
 
 
 def patch_status(template: str) -> dict[str, Any]:

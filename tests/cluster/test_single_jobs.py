@@ -1,0 +1,420 @@
+"""Stories of single jobs on simulated nodes: a real API server, Job controller and scheduler decide them."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+import pytest
+
+import manifests
+from apiserver import Refused
+from batchwright.names import SIMULATE
+from stage import Stage
+
+
+@pytest.fixture
+def normal(stage: Stage) -> Stage:
+    """A stage with one node of 4 vCPU, an environment and a queue."""
+    stage.nodes(1)
+    stage.environment()
+    stage.queue()
+    return stage
+
+
+def test_a_job_succeeds_and_says_so_everywhere(normal: Stage) -> None:
+    normal.simulated(simulate={"seconds": "1"})
+    job_id = normal.submit("ok")
+
+    running = normal.wait("ok", "RUNNING")
+    assert running["jobDefinition"] == "hello:1"
+    assert running["computeEnvironment"] == f"{normal.namespace}-env"
+
+    status = normal.wait_final("ok")
+    assert status["state"] == "SUCCEEDED"
+    assert status["statusReason"] == "Essential container in task exited"
+    assert [attempt["container"]["exitCode"] for attempt in status["attempts"]] == [0]
+    assert status["conditions"][0]["type"] == "Complete"
+    assert status["createdAt"] <= status["startedAt"] <= status["stoppedAt"]
+    work = normal.api.find("Job", status["jobName"], normal.namespace)
+    assert work is not None
+    assert work["metadata"]["ownerReferences"][0]["uid"] == job_id
+
+
+FAILURES = [
+    pytest.param({"exit-code": "3"}, "Essential container in task exited", 3, None, id="exit code"),
+    pytest.param(
+        {"exit-code": "137", "reason": "OOMKilled"},
+        "Essential container in task exited",
+        137,
+        "OutOfMemoryError: Container killed due to memory usage",
+        id="out of memory",
+    ),
+    pytest.param({"reason": "ImagePullBackOff"}, "Task failed to start", None, "CannotPullContainerError", id="image"),
+    pytest.param(
+        {"reason": "CreateContainerConfigError"},
+        "Task failed to start",
+        None,
+        "CannotStartContainerError",
+        id="missing secret",
+    ),
+]
+
+
+@pytest.mark.parametrize(("simulate", "want_reason", "want_code", "want_detail"), FAILURES)
+def test_failures_read_as_in_aws_batch(
+    normal: Stage, simulate: dict[str, str], want_reason: str, want_code: int | None, want_detail: str | None
+) -> None:
+    normal.simulated(simulate=simulate)
+    normal.submit("bad")
+    status = normal.wait_final("bad")
+    assert (status["state"], status["statusReason"]) == ("FAILED", want_reason)
+    [attempt] = status["attempts"]
+    assert attempt["statusReason"] == want_reason
+    assert attempt["container"].get("exitCode") == want_code
+    assert (attempt["container"].get("reason") or "").startswith(want_detail or "")
+    assert bool(attempt["container"].get("reason")) == bool(want_detail)
+    assert status["conditions"][0]["type"] == "Failed"
+    assert want_reason in normal.wait_event("bad", "Failed")
+
+
+def test_a_lost_node_reads_as_a_terminated_host_and_is_retried(normal: Stage) -> None:
+    [node] = normal.nodes(1, group="doomed")
+    normal.environment("doomed", group="doomed")
+    normal.queue("doomed", f"{normal.namespace}-doomed")
+    normal.simulated(simulate={"seconds": "600"}, retryStrategy={"attempts": 2})
+    normal.submit("lost", queue="doomed")
+    normal.wait("lost", "RUNNING")
+    normal.api.delete("Node", node)
+    status = normal.wait("lost", lambda status: len(status.get("attempts", ())) == 1, seconds=150)
+    [attempt] = status["attempts"]
+    assert attempt["statusReason"] == f"Host EC2 (instance {node}) terminated."
+    assert "exitCode" not in attempt["container"]
+    assert status["state"] in ("RUNNABLE", "STARTING")
+
+
+def test_retries_until_success_and_records_each_attempt_once(normal: Stage) -> None:
+    normal.simulated(simulate={"exit-code": "7", "fail-attempts": "2"}, retryStrategy={"attempts": 3})
+    job_id = normal.submit("third")
+    # The Job controller waits 10 s, then 20 s, between the attempts of an index.
+    status = normal.wait_final("third", seconds=90)
+    assert status["state"] == "SUCCEEDED"
+    assert [attempt["container"]["exitCode"] for attempt in status["attempts"]] == [7, 7, 0]
+    attempts = {
+        variable["value"]
+        for pod in normal.pods(job_id)
+        for variable in pod["spec"]["containers"][0]["env"]
+        if variable["name"] == "AWS_BATCH_JOB_ATTEMPT"
+    }
+    assert attempts == {"1", "2", "3"}
+    assert "Attempt 2 of 3 follows" in normal.wait_event("third", "Retrying")
+
+
+EXITS = [
+    pytest.param("42", {"onExitCode": "42"}, "EXIT", 1, id="exit code said EXIT"),
+    pytest.param("42", {"onExitCode": "4*"}, "EXIT", 1, id="glob said EXIT"),
+    pytest.param("42", {"onExitCode": "43"}, "EXIT", 2, id="no rule matches, so retried"),
+    pytest.param("137", {"onReason": "OutOfMemory*"}, "EXIT", 1, id="reason said EXIT, decided at the gate"),
+]
+
+
+@pytest.mark.parametrize(("code", "patterns", "action", "want_attempts"), EXITS)
+def test_evaluate_on_exit(
+    normal: Stage, code: str, patterns: dict[str, str], action: str, want_attempts: int
+) -> None:
+    simulate = {"exit-code": code} | ({"reason": "OOMKilled"} if code == "137" else {})
+    strategy = {"attempts": 2, "evaluateOnExit": [{"action": action, **patterns}]}
+    normal.simulated(simulate=simulate, retryStrategy=strategy)
+    normal.submit("judged")
+    status = normal.wait_final("judged", seconds=90)
+    assert status["state"] == "FAILED"
+    assert [attempt["container"]["exitCode"] for attempt in status["attempts"]] == [int(code)] * want_attempts
+
+
+def test_a_timeout_ends_the_attempt_and_is_not_retried(normal: Stage) -> None:
+    normal.simulated(simulate={"seconds": "600"})
+    normal.submit("slow", retryStrategy={"attempts": 3}, timeout={"attemptDurationSeconds": 2})
+    status = normal.wait_final("slow")
+    assert (status["state"], status["statusReason"]) == ("FAILED", "Job attempt duration exceeded timeout")
+    assert len(status["attempts"]) == 1
+    ran = datetime.fromisoformat(status["stoppedAt"]) - datetime.fromisoformat(status["startedAt"])
+    assert 1 <= ran.total_seconds() <= 20
+
+
+def test_terminate_a_running_job(normal: Stage) -> None:
+    normal.simulated(simulate={"seconds": "600"}, retryStrategy={"attempts": 3})
+    normal.submit("endless")
+    work = normal.wait("endless", "RUNNING")["jobName"]
+    normal.api.patch("BatchJob", "endless", normal.namespace, {"spec": {"terminate": {"reason": "enough"}}})
+    status = normal.wait_final("endless")
+    assert (status["state"], status["statusReason"], status["isTerminated"]) == ("FAILED", "enough", True)
+    assert len(status["attempts"]) == 1
+    assert normal.api.find("Job", work, normal.namespace) is None
+
+
+def test_cancel_a_waiting_job_and_not_a_running_one(normal: Stage) -> None:
+    normal.simulated("big", cpu="4", simulate={"seconds": "8"})
+    normal.submit("runs", "big")
+    normal.wait("runs", "RUNNING")
+    normal.submit("waits", "big")
+    normal.wait("waits", "RUNNABLE")
+    for name in ("runs", "waits"):
+        normal.api.patch("BatchJob", name, normal.namespace, {"spec": {"cancel": {"reason": "not needed"}}})
+    cancelled = normal.wait_final("waits")
+    assert (cancelled["state"], cancelled["statusReason"]) == ("FAILED", "not needed")
+    assert cancelled["isCancelled"] is True
+    assert "terminate" in normal.wait_event("runs", "CancelIgnored")
+    assert normal.wait_final("runs")["state"] == "SUCCEEDED"
+
+
+def test_a_finished_job_stays_as_it_is(normal: Stage) -> None:
+    normal.simulated()
+    normal.submit("done")
+    before = normal.wait_final("done")
+    normal.api.patch("BatchJob", "done", normal.namespace, {"spec": {"terminate": {"reason": "too late"}}})
+    normal.submit("after")
+    normal.wait_final("after")
+    assert normal.status("done") == before
+
+
+def test_deleting_a_job_removes_its_pods(normal: Stage) -> None:
+    normal.simulated(simulate={"seconds": "600"})
+    job_id = normal.submit("gone")
+    normal.wait("gone", "RUNNING")
+    normal.api.delete("BatchJob", "gone", normal.namespace)
+    deadline = time.monotonic() + 30
+    while normal.pods(job_id):
+        assert time.monotonic() < deadline, "the pods stay"
+        time.sleep(0.2)
+
+
+def test_overrides_and_parameters_reach_the_container(normal: Stage) -> None:
+    normal.define(
+        "echo",
+        parameters={"who": "world", "what": "text"},
+        containerProperties=manifests.container(
+            command=["say", "Ref::what", "to Ref::who"], environment=[{"name": "A", "value": "1"}]
+        ),
+    )
+    job_id = normal.submit(
+        "said",
+        "echo",
+        parameters={"who": "you"},
+        containerOverrides={
+            "environment": [{"name": "B", "value": "2"}],
+            "resourceRequirements": [{"type": "VCPU", "value": "2"}],
+        },
+    )
+    normal.wait_final("said")
+    [pod] = normal.pods(job_id)
+    [container] = pod["spec"]["containers"]
+    variables = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert container["args"] == ["say", "text", "to you"]
+    assert container["resources"]["requests"] == {"cpu": "2", "memory": "128Mi"}
+    assert {key: variables[key] for key in ("A", "B")} == {"A": "1", "B": "2"}
+    assert variables["AWS_BATCH_JOB_ID"] == job_id
+    assert variables["AWS_BATCH_JOB_ATTEMPT"] == "1"
+    assert variables["AWS_BATCH_JQ_NAME"] == f"{normal.namespace}-queue"
+    assert variables["AWS_BATCH_CE_NAME"] == f"{normal.namespace}-env"
+
+
+def test_revisions_are_pinned_when_a_job_is_first_seen(normal: Stage) -> None:
+    normal.simulated(cpu="1")
+    normal.submit("first")
+    normal.wait_final("first")
+    change = {"spec": {"podTemplate": {"metadata": {"annotations": {f"{SIMULATE}/exit-code": "9"}}}}}
+    normal.api.patch("JobDefinition", "hello", normal.namespace, change)
+    normal.submit("second")
+    normal.submit("old", "hello:1")
+    assert normal.wait_final("second")["jobDefinition"] == "hello:2"
+    assert normal.wait_final("second")["state"] == "FAILED"
+    old = normal.wait_final("old")
+    assert (old["jobDefinition"], old["state"]) == ("hello:1", "SUCCEEDED")
+
+
+def test_an_invalid_definition_says_why_and_its_jobs_wait(normal: Stage) -> None:
+    template = {"spec": {"containers": [{"name": "main", "imagee": "typo"}]}}
+    normal.define("typo", podTemplate=template)
+    seen = normal.api.wait_for(
+        "JobDefinition", "typo", normal.namespace, lambda d: (d.get("status") or {}).get("status") == "INVALID"
+    )
+    assert 'unknown field "spec.template.spec.containers[0].imagee"' in seen["status"]["statusReason"]
+    normal.submit("blocked", "typo")
+    waiting = normal.wait("blocked", "SUBMITTED")
+    assert "INVALID" in waiting["statusReason"]
+    fixed = {"spec": {"podTemplate": {"spec": {"containers": [{"name": "main", "image": "simulated"}]}}}}
+    normal.api.patch("JobDefinition", "typo", normal.namespace, fixed)
+    assert normal.wait_final("blocked")["state"] == "SUCCEEDED"
+
+
+def test_a_job_the_api_server_refuses_fails_with_its_words(normal: Stage) -> None:
+    normal.define("claims", containerProperties=manifests.container())
+    normal.submit("refused", "claims", containerOverrides={"environment": [{"name": "a b", "value": "1"}]})
+    status = normal.wait_final("refused")
+    if status["state"] == "FAILED":
+        assert "refused" in status["statusReason"]
+
+
+def test_objects_may_come_in_any_order(stage: Stage) -> None:
+    stage.submit("early")
+    assert "JobDefinition name hello does not exist" in stage.wait("early", "SUBMITTED")["statusReason"]
+    stage.simulated()
+    stage.wait("early", lambda status: "JobQueue" in status.get("statusReason", ""))
+    stage.queue()
+    stage.wait("early", lambda status: "No environment" in status.get("statusReason", ""))
+    stage.environment()
+    stage.nodes(1)
+    assert stage.wait_final("early")["state"] == "SUCCEEDED"
+
+
+def test_a_disabled_queue_takes_nothing_new(normal: Stage) -> None:
+    normal.simulated()
+    name = f"{normal.namespace}-queue"
+    normal.api.patch("JobQueue", name, None, {"spec": {"state": "DISABLED"}})
+    normal.api.wait_for("JobQueue", name, None, lambda q: q["status"]["conditions"][0]["reason"] == "Disabled")
+    normal.submit("later")
+    assert "DISABLED" in normal.wait("later", "SUBMITTED")["statusReason"]
+    normal.api.patch("JobQueue", name, None, {"spec": {"state": "ENABLED"}})
+    assert normal.wait_final("later")["state"] == "SUCCEEDED"
+
+
+def test_a_job_that_can_never_fit_says_what_it_asked_and_what_there_is(normal: Stage) -> None:
+    normal.simulated("huge", cpu="64")
+    normal.simulated("small")
+    normal.submit("never", "huge")
+    reason = normal.wait("never", lambda status: "JOB_RESOURCE" in status.get("statusReason", ""))["statusReason"]
+    assert "It asks 64 vCPU" in reason
+    assert "the largest of 1 nodes has 4 vCPU: short by 60 vCPU" in reason
+    normal.submit("fine", "small")
+    assert normal.wait_final("fine")["state"] == "SUCCEEDED", "a job that never fits must not block the queue"
+    assert normal.status("never")["state"] == "RUNNABLE"
+
+
+def test_first_in_first_out_and_the_head_says_why_it_waits(normal: Stage) -> None:
+    normal.simulated("full", cpu="3", simulate={"seconds": "5"})
+    normal.simulated("small", cpu="1")
+    normal.submit("running", "full")
+    normal.wait("running", "RUNNING")
+    normal.submit("head", "full")
+    reason = normal.wait("head", lambda status: "waiting for room" in status.get("statusReason", ""))["statusReason"]
+    assert "It asks 3 vCPU" in reason
+    assert "has 1 vCPU free: short by 2 vCPU" in reason
+    normal.submit("behind", "small")
+    assert "behind earlier jobs" in normal.wait("behind", "RUNNABLE")["statusReason"]
+    head, behind = normal.wait_final("head"), normal.wait_final("behind")
+    assert head["startedAt"] <= behind["startedAt"]
+
+
+def test_the_queue_of_higher_priority_goes_first(normal: Stage) -> None:
+    normal.queue("urgent", priority=10)
+    normal.simulated("full", cpu="4", simulate={"seconds": "3"})
+    normal.submit("running", "full")
+    normal.wait("running", "RUNNING")
+    normal.submit("ordinary", "full")
+    normal.wait("ordinary", "RUNNABLE")
+    normal.submit("hurry", "full", queue="urgent")
+    normal.wait("hurry", "RUNNABLE")
+    assert normal.wait_final("hurry")["startedAt"] < normal.wait_final("ordinary")["startedAt"]
+
+
+def test_the_second_environment_takes_what_the_first_has_no_room_for(normal: Stage) -> None:
+    normal.nodes(1, group="b", cpu=8)
+    second = normal.environment("second", group="b")
+    normal.queue("both", f"{normal.namespace}-env", second)
+    normal.simulated("large", cpu="6")
+    normal.simulated("small")
+    normal.submit("one", "small", queue="both")
+    normal.submit("two", "large", queue="both")
+    assert normal.wait_final("one")["computeEnvironment"] == f"{normal.namespace}-env"
+    assert normal.wait_final("two")["computeEnvironment"] == second
+
+
+def test_dependencies_by_name_and_id_before_and_after_the_other_exists(normal: Stage) -> None:
+    normal.simulated(simulate={"seconds": "1"})
+    normal.submit("last", dependsOn=[{"name": "middle"}])
+    assert "middle (not there yet)" in normal.wait("last", "PENDING")["statusReason"]
+    first = normal.submit("first")
+    normal.submit("middle", dependsOn=[{"jobId": first}])
+    statuses = [normal.wait_final(name) for name in ("first", "middle", "last")]
+    assert [status["state"] for status in statuses] == ["SUCCEEDED"] * 3
+    assert statuses[0]["stoppedAt"] <= statuses[1]["startedAt"]
+    assert statuses[1]["stoppedAt"] <= statuses[2]["startedAt"]
+
+
+def test_a_job_may_depend_on_more_than_twenty(normal: Stage) -> None:
+    normal.simulated(cpu="100m")
+    names = [f"part-{number}" for number in range(25)]
+    normal.submit("whole", dependsOn=[{"name": name} for name in names])
+    for name in names:
+        normal.submit(name)
+    status = normal.wait_final("whole", seconds=90)
+    assert status["state"] == "SUCCEEDED"
+    assert [dependency["name"] for dependency in status["dependsOn"]] == names
+
+
+def test_a_failed_dependency_fails_what_waits_for_it(normal: Stage) -> None:
+    normal.simulated("bad", simulate={"exit-code": "1"})
+    normal.simulated("good")
+    normal.submit("second", "good", dependsOn=[{"name": "first"}])
+    normal.submit("third", "good", dependsOn=[{"name": "second"}])
+    normal.submit("first", "bad")
+    for name in ("second", "third"):
+        status = normal.wait_final(name)
+        assert (status["state"], status["statusReason"]) == ("FAILED", "Dependent Job failed")
+        assert "attempts" not in status or not status["attempts"]
+    assert "first failed" in normal.wait_event("second", "DependencyFailed")
+
+
+def test_a_cycle_is_refused_and_named(normal: Stage) -> None:
+    normal.simulated()
+    normal.submit("a", dependsOn=[{"name": "b"}])
+    normal.submit("b", dependsOn=[{"name": "c"}])
+    normal.wait("b", "PENDING")
+    time.sleep(1.1)  # creationTimestamp has whole seconds; the youngest job is the one refused
+    normal.submit("c", dependsOn=[{"name": "a"}])
+    refused = normal.wait_final("c")
+    assert refused["statusReason"].startswith("Dependency cycle: c → a → b → c")
+    for name in ("a", "b"):
+        assert normal.wait_final(name)["statusReason"] == "Dependent Job failed"
+
+
+def test_retention_removes_pods_and_then_the_job(normal: Stage) -> None:
+    normal.queue("short", retention={"podSeconds": 0, "jobSeconds": 6})
+    normal.simulated()
+    normal.submit("brief", queue="short")
+    work = normal.wait_final("brief")["jobName"]
+    deadline = time.monotonic() + 30
+    while normal.api.find("Job", work, normal.namespace) is not None:
+        assert time.monotonic() < deadline, "the Kubernetes Job stays"
+        time.sleep(0.2)
+    while normal.api.find("BatchJob", "brief", normal.namespace) is not None:
+        assert time.monotonic() < deadline, "the BatchJob stays"
+        time.sleep(0.2)
+
+
+def test_a_job_deleted_by_somebody_else_fails_and_is_not_run_again(normal: Stage) -> None:
+    normal.simulated(simulate={"seconds": "600"})
+    job_id = normal.submit("robbed")
+    work = normal.wait("robbed", "RUNNING")["jobName"]
+    normal.api.delete("Job", work, normal.namespace)
+    status = normal.wait_final("robbed")
+    assert status["state"] == "FAILED"
+    assert "deleted by somebody else" in status["statusReason"]
+    assert normal.api.list("Job", normal.namespace, labelSelector=f"batchwright.io/job-id={job_id}") == []
+
+
+def test_a_namespace_that_the_queue_does_not_take(normal: Stage) -> None:
+    normal.queue("picky", namespaceSelector={"team": "blue"})
+    normal.simulated()
+    normal.submit("outside", queue="picky")
+    assert "team=blue" in normal.wait("outside", "SUBMITTED")["statusReason"]
+    normal.api.patch("Namespace", normal.namespace, None, {"metadata": {"labels": {"team": "blue"}}})
+    assert normal.wait_final("outside")["state"] == "SUCCEEDED"
+
+
+def test_a_second_terminate_is_refused(normal: Stage) -> None:
+    normal.simulated(simulate={"seconds": "600"})
+    normal.submit("once")
+    normal.api.patch("BatchJob", "once", normal.namespace, {"spec": {"terminate": {"reason": "one"}}})
+    with pytest.raises(Refused, match="terminate can be set once"):
+        normal.api.patch("BatchJob", "once", normal.namespace, {"spec": {"terminate": {"reason": "two"}}})

@@ -1,0 +1,79 @@
+"""The operator as a process that tests start, kill and start again."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+READY_SECONDS = 60
+
+
+class OperatorProcess:
+    """One operator on the cluster of a kubeconfig; its log is kept over restarts."""
+
+    def __init__(self, kubeconfig: Path, log: Path, **settings: str) -> None:
+        self._kubeconfig = kubeconfig
+        self._log = log
+        self._settings = {f"BATCHWRIGHT_{name.upper()}": value for name, value in settings.items()}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, wait: bool = True) -> None:
+        """Starts it; with `wait`, returns when its probes answer."""
+        port = _free_port()
+        url = f"http://127.0.0.1:{port}/healthz"
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "batchwright", "operator", "run", "--liveness", url],
+                env={**os.environ, "KUBECONFIG": str(self._kubeconfig), **self._settings},
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + READY_SECONDS
+        while wait and not _answers(url):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"the operator did not start:\n{self._log.read_text()[-3000:]}")
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """SIGKILL: nothing can be put in order first."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
+
+    def stop(self) -> None:
+        """SIGTERM, and its end within 20 s."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(20)
+            self._process = None
+
+    def cpu_seconds(self) -> float:
+        """CPU time of the present process so far."""
+        assert self._process is not None
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def log(self) -> str:
+        """What it has written so far."""
+        return self._log.read_text(errors="replace")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

@@ -1,0 +1,151 @@
+"""A stage for stories about jobs: nodes, an environment and a queue of the test's own on the shared cluster."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import manifests
+from apiserver import ApiServer, Manifest, Refused
+from batchwright.names import SIMULATE
+
+FINAL = ("SUCCEEDED", "FAILED")
+MEMORY = 64 * 1024
+
+
+class Stage:
+    """Everything made here carries the namespace's name, so that tests do not meet."""
+
+    def __init__(self, api: ApiServer, namespace: str) -> None:
+        self.api = api
+        self.namespace = namespace
+        self._cluster_scoped: list[tuple[str, str]] = []
+
+    def nodes(self, count: int = 1, *, cpu: int = 4, group: str = "a", **extended: str) -> list[str]:
+        """Simulated nodes that only environments of this group use."""
+        made = []
+        for number in range(count):
+            name = f"{self.namespace}-{group}{number}"
+            capacity = {"cpu": str(cpu), "memory": f"{MEMORY}Mi", "pods": "500", **extended}
+            node: Manifest = {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {
+                    "name": name,
+                    "labels": {"type": "kwok", "kubernetes.io/hostname": name, "group": self._group(group)},
+                    "annotations": {"kwok.x-k8s.io/node": "fake"},
+                },
+                "status": {"capacity": capacity, "allocatable": capacity},
+            }
+            self.api.create(node)
+            self._cluster_scoped.append(("Node", name))
+            made.append(name)
+        return made
+
+    def _group(self, group: str) -> str:
+        return f"{self.namespace}-{group}"
+
+    def environment(self, name: str = "env", *, group: str = "a", **spec: object) -> str:
+        """A ComputeEnvironment of the group's nodes; its full name."""
+        full = f"{self.namespace}-{name}"
+        selector = {"group": self._group(group)}
+        self._declare(manifests.compute_environment(full, nodeSelector=selector, **spec))
+        return full
+
+    def queue(self, name: str = "queue", *environments: str, **spec: object) -> str:
+        """A JobQueue over the environments, by default the one named `env`; its full name."""
+        full = f"{self.namespace}-{name}"
+        order = [
+            {"order": number, "computeEnvironment": environment}
+            for number, environment in enumerate(environments or (f"{self.namespace}-env",), start=1)
+        ]
+        self._declare(manifests.job_queue(full, computeEnvironmentOrder=order, **spec))
+        return full
+
+    def _declare(self, manifest: Manifest) -> None:
+        self.api.create(manifest)
+        self._cluster_scoped.append((manifest["kind"], manifest["metadata"]["name"]))
+
+    def simulated(self, name: str = "hello", *, cpu: str = "1", simulate: dict[str, str] | None = None, **spec: Any) -> str:
+        """A JobDefinition whose pods are simulated as told (`seconds`, `exit-code`, …)."""
+        template = {
+            "metadata": {"annotations": {f"{SIMULATE}/{key}": value for key, value in (simulate or {}).items()}},
+            "spec": {
+                "containers": [{"name": "main", "image": "simulated", "resources": {"requests": {"cpu": cpu}}}],
+                **spec.pop("pod", {}),
+            },
+        }
+        return self.define(name, podTemplate=template, **spec)
+
+    def define(self, name: str, **spec: object) -> str:
+        """A JobDefinition."""
+        self.api.create(manifests.job_definition(name, self.namespace, **spec))
+        return name
+
+    def submit(self, name: str, definition: str = "hello", *, queue: str = "queue", **spec: object) -> str:
+        """A BatchJob in the stage's queue; its jobId."""
+        full = f"{self.namespace}-{queue}"
+        job = manifests.batch_job(name, self.namespace, jobQueue=full, jobDefinition=definition, **spec)
+        return str(self.api.create(job)["metadata"]["uid"])
+
+    def job(self, name: str) -> Manifest:
+        """The BatchJob as it is."""
+        found = self.api.find("BatchJob", name, self.namespace)
+        assert found is not None, f"there is no BatchJob {name}"
+        return found
+
+    def status(self, name: str) -> dict[str, Any]:
+        """The BatchJob's status as it is."""
+        return dict(self.job(name).get("status") or {})
+
+    def wait(self, name: str, condition: str | Callable[[dict[str, Any]], bool], seconds: int = 40) -> dict[str, Any]:
+        """The BatchJob's status once it is in a state, or a condition holds of its status."""
+
+        def holds(job: Manifest) -> bool:
+            status = job.get("status") or {}
+            return status.get("state") == condition if isinstance(condition, str) else condition(status)
+
+        return dict(self.api.wait_for("BatchJob", name, self.namespace, holds, seconds)["status"])
+
+    def wait_final(self, name: str, seconds: int = 60) -> dict[str, Any]:
+        """The BatchJob's status once it has finished."""
+        return self.wait(name, lambda status: status.get("state") in FINAL, seconds)
+
+    def wait_all_final(self, count: int, seconds: int) -> dict[str, dict[str, Any]]:
+        """The statuses of the namespace's BatchJobs by name, once `count` of them have finished."""
+        deadline = time.monotonic() + seconds
+        while True:
+            jobs = {job["metadata"]["name"]: job.get("status") or {} for job in self.api.list("BatchJob", self.namespace)}
+            if sum(status.get("state") in FINAL for status in jobs.values()) >= count:
+                return jobs
+            assert time.monotonic() < deadline, f"not finished: {[n for n, s in jobs.items() if s.get('state') not in FINAL]}"
+            time.sleep(0.5)
+
+    def pods(self, job_id: str) -> list[Manifest]:
+        """The pods of a job."""
+        return self.api.list("Pod", self.namespace, labelSelector=f"batchwright.io/job-id={job_id}")
+
+    def events(self, name: str, kind: str = "BatchJob") -> list[tuple[str, str, str]]:
+        """(type, reason, message) of the events on an object."""
+        found = self.api.list("Event", self.namespace, fieldSelector=f"involvedObject.name={name},involvedObject.kind={kind}")
+        return [(event["type"], event["reason"], event["message"]) for event in found]
+
+    def wait_event(self, name: str, reason: str, seconds: int = 20, kind: str = "BatchJob") -> str:
+        """The message of the first event with this reason."""
+        deadline = time.monotonic() + seconds
+        while True:
+            for _, found, message in self.events(name, kind):
+                if found == reason:
+                    return message
+            assert time.monotonic() < deadline, f"no event {reason} on {name}: {self.events(name, kind)}"
+            time.sleep(0.2)
+
+    def close(self) -> None:
+        """Removes what is not the namespace's."""
+        for kind, name in reversed(self._cluster_scoped):
+            try:
+                self.api.delete(kind, name)
+            except Refused as refused:
+                if refused.status != 404:
+                    raise
