@@ -1,4 +1,8 @@
-"""The command line against a real API server. No operator runs here: the tests write the states it would."""
+"""The command line against a real API server.
+
+No operator runs on the cluster of most of these tests: they write the states it would. The last ones have the operator
+and a real node.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +18,23 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 import manifests
 from apiserver import ApiServer
 from batchwright.cli import exits
+from batchwright.cli.main import app
+from batchwright.local import binaries
+from batchwright.local import cluster as local_cluster
+from batchwright.local.images import BUSYBOX_IMAGE
+from batchwright.local.progress import silent
+from batchwright.local.realnode import NODE_LABEL
 from batchwright.names import LABEL_JOB_ID
 from kubecluster import Cluster
+from stage import Stage
 
 SECONDS = 60
+SCRIPT = "echo first; echo; sleep 2; echo last; exit 3"
 
 
 @dataclass(frozen=True)
@@ -50,11 +63,14 @@ class CommandLine:
         return process
 
     def run(self, *arguments: str, stdin: str = "", want: int = exits.OK, **env: str) -> tuple[str, str]:
-        """Runs it to its end with the exit code that is wanted; stdout and stderr."""
-        process = self.start(*arguments, stdin=stdin, **env)
-        out, err = process.communicate(timeout=SECONDS)
-        assert process.returncode == want, f"{arguments} exited {process.returncode}:\n{out}\n{err}"
-        return out, err
+        """Runs it in this process to its end with the exit code that is wanted; stdout and stderr."""
+        verb, *rest = arguments
+        environment = {"KUBECONFIG": str(self.cluster.kubeconfig), "NO_COLOR": "1", "COLUMNS": "300", **env}
+        done = CliRunner().invoke(app, [verb, "-n", self.namespace, *rest], input=stdin, env=environment)
+        said = f"{arguments} exited {done.exit_code}:\n{done.stdout}\n{done.stderr}"
+        assert done.exit_code == want, said
+        assert isinstance(done.exception, SystemExit | None), said
+        return done.stdout, done.stderr
 
     def submit(self, name: str, *arguments: str, **status: object) -> str:
         """Submits a job and gives it a status; its jobId."""
@@ -337,3 +353,40 @@ def test_kubectl_finds_the_plugin(cli: CommandLine) -> None:
         check=False,
     )
     assert done.stdout == "batchjob.batchwright.io/sim\n", done.stderr
+
+
+@pytest.fixture
+def real(stage: Stage, story_cluster: local_cluster.Cluster) -> Iterator[CommandLine]:
+    """The command line on the stories' cluster, with a queue that sends jobs to the real node."""
+    kubectl = binaries.ensure(["kubectl"], silent())["kubectl"]
+    made = CommandLine(Cluster(story_cluster.kubeconfig, kubectl), stage.api, stage.namespace)
+    environment = f"{stage.namespace}-real"
+    order = [{"order": 1, "computeEnvironment": environment}]
+    stage.api.create(manifests.compute_environment(environment, nodeSelector={NODE_LABEL: "real"}))
+    stage.api.create(manifests.job_queue(made.queue, computeEnvironmentOrder=order))
+    yield made
+    stage.api.delete("JobQueue", made.queue)
+    stage.api.delete("ComputeEnvironment", environment)
+
+
+@pytest.mark.real_node
+@pytest.mark.skipif(os.geteuid() != 0, reason="a real node needs root")
+def test_a_log_is_followed_from_before_the_start_over_a_retry_to_the_end(real: CommandLine) -> None:
+    image = manifests.container(image=BUSYBOX_IMAGE, command=["sh", "-c", SCRIPT])
+    real.api.create(manifests.job_definition("hello", real.namespace, containerProperties=image))
+    waiting = real.start("submit", "sim", "-q", real.queue, "-d", "hello", "--attempts", "2", "--wait")
+    assert waiting.stdout is not None
+    assert waiting.stdout.readline() == "batchjob.batchwright.io/sim created\n"
+    following = real.start("logs", "-f", "sim")
+    out, err = following.communicate(timeout=2 * SECONDS)
+    import json as j; print(j.dumps([p["status"] for p in real.api.list("Pod", real.namespace)], indent=1))
+    assert following.returncode == exits.OK, f"{err}\n{real.run('describe', 'sim')[0]}"
+    assert out == "first\n\nlast\n" * 2
+    assert err.splitlines()[-1] == "--- attempt 2 ---"
+    shown, err = waiting.communicate(timeout=SECONDS)
+    assert waiting.returncode == exits.ERROR, err
+    assert "→ FAILED (attempt 2): Essential container in task exited" in shown
+    first, _ = real.run("logs", "sim", "--attempt", "1", "--tail", "1")
+    assert first == "last\n"
+    page, _ = real.run("describe", "sim")
+    assert [line.split()[0] for line in page.splitlines() if line.startswith("  ")][1:3] == ["1", "2"]

@@ -55,14 +55,16 @@ def demo(
         show(", ".join(images.STAGES))
     try:
         made = cluster.up(cluster.Options(name=name, real_node=True, aws=True, operator=True), tell)
-        _import_images(made, archives, tell)
-        _count(made, texts, workers, timeout, tell)
-        tell.done("the whole demo", time.monotonic() - started)
+        try:
+            _import_images(made, archives, tell)
+            _count(made, texts, workers, timeout, tell)
+            tell.done("the whole demo", time.monotonic() - started)
+        finally:
+            if not down:
+                print_next_steps(name)
     finally:
         if down:
             cluster.down(name, tell)
-    if not down:
-        print_next_steps(name, made)
 
 
 def _import_images(made: Cluster, archives: Sequence[Path], tell: Reporter) -> None:
@@ -76,7 +78,7 @@ def _import_images(made: Cluster, archives: Sequence[Path], tell: Reporter) -> N
 def _count(made: Cluster, texts: Sequence[Text], workers: int, timeout: float, tell: Reporter) -> None:
     """One run: texts into S3, jobs through the cluster, report out of S3, checked. Raises what it failed of."""
     from batchwright.cli import demo_pipeline
-    from batchwright.local.demo import check, storage
+    from batchwright.local.demo import check, manifests, storage
 
     if made.aws_endpoint is None:
         raise RuntimeError("a cluster made with aws has an endpoint")
@@ -90,19 +92,18 @@ def _count(made: Cluster, texts: Sequence[Text], workers: int, timeout: float, t
     began = time.monotonic()
     run_async(demo_pipeline.run_jobs(made, run, workers, timeout))
     took = time.monotonic() - began
-    tell.done("the jobs", took)
     report = storage.fetch_report(s3, run)
     print_report(report, workers, took)
-    print_check(check.differences(report, check.count_files(texts)), len(texts))
+    print_check(check.differences(report, check.count_files(texts), manifests.TOP), len(texts))
 
 
-def print_next_steps(name: str, made: Cluster) -> None:
+def print_next_steps(name: str) -> None:
     """What to try next, on stderr."""
     note(
         "\nLook around:\n"
         f'  eval "$(batchwright local env --name {name})"\n'
         "  batchwright list                   the jobs; batchwright describe JOB, batchwright logs JOB\n"
         "  kubectl get bj,jd,jq,ce            the same as Kubernetes objects\n"
-        f"Count something else:  make demo INPUT=DIR\n"
+        "Count something else:  batchwright demo --input DIR\n"
         f"Stop:                  batchwright local down --name {name}"
     )

@@ -72,11 +72,17 @@ async def _show_failures(session: Session, tracker: Tracker) -> None:
     """The end of the log of each job that failed by itself; those that failed for its sake have none."""
     for job in tracker.jobs.values():
         if state_of(job) == "FAILED":
-            note(f"\n{job['metadata']['name']} FAILED: {reason_of(job)}")
+            note(f"\n{job['metadata']['name']} FAILED: {reason_of(job)}{_exit_code(job)}")
             try:
                 await _show_log(session, job)
             except BatchwrightError as error:
                 note(f"  (its log cannot be read: {exits.text_of(error)})")
+
+
+def _exit_code(job: JSON) -> str:
+    attempts = (job.get("status") or {}).get("attempts") or [{}]
+    code = (attempts[-1].get("container") or {}).get("exitCode")
+    return "" if code is None else f" (exit code {code}, attempt {len(attempts)})"
 
 
 async def _show_log(session: Session, job: JSON) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from batchwright.cli import exits
+from batchwright.cli.formats import shorten
 from batchwright.cli.output import console, note
 
 if TYPE_CHECKING:
@@ -22,12 +23,14 @@ def print_report(report: Report, workers: int, seconds: float) -> None:
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("#", justify="right")
-    table.add_column("WORD", max_width=_WORD_WIDTH, no_wrap=True, overflow="ellipsis", style="cyan")
+    table.add_column("WORD", no_wrap=True, style="cyan")
     table.add_column("COUNT", justify="right")
     table.add_column("")
     most = max((times for _, times in report.top), default=1)
     for place, (word, times) in enumerate(report.top, start=1):
-        table.add_row(str(place), word, f"{times:,}", "█" * max(1, round(_BAR_WIDTH * times / most)))
+        table.add_row(
+            str(place), shorten(word, _WORD_WIDTH), f"{times:,}", "█" * max(1, round(_BAR_WIDTH * times / most))
+        )
     screen = console()
     screen.print()
     screen.print(table)

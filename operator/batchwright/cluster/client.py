@@ -108,7 +108,7 @@ class ApiClient:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type((ApiUnavailable, Throttled)),
             stop=stop_after_attempt(attempts),
-            wait=wait_exponential_jitter(initial=0.2, max=5),
+            wait=wait_exponential_jitter(multiplier=0.2, max=5),
             reraise=True,
         ):
             with attempt:

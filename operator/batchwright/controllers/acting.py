@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from batchwright import names
 from batchwright.cluster import projections
 from batchwright.cluster.client import JSON, STRATEGIC_PATCH, ApiClient
-from batchwright.cluster.resources import JOBS, PODS, SERVICE_ACCOUNTS
+from batchwright.cluster.resources import JOBS, PODS, SERVICE_ACCOUNTS, VOLUME_CLAIMS, VOLUMES, Resource
 from batchwright.controllers.store import Entry, Pinned
 from batchwright.domain.actions import EndAttempt, ReleasePod
 from batchwright.domain.observations import Pod, Work
@@ -15,6 +15,7 @@ from batchwright.domain.texts import timestamp
 from batchwright.errors import AlreadyExists, Conflict, Invalid, NotFound
 from batchwright.workloads.job import JobIdentity, Placement, build_job
 from batchwright.workloads.serviceaccount import build_service_account
+from batchwright.workloads.volumes import build_efs_objects
 
 
 async def create_work(api: ApiClient, entry: Entry, pinned: Pinned, placement: Placement) -> Work:
@@ -34,7 +35,9 @@ async def create_work(api: ApiClient, entry: Entry, pinned: Pinned, placement: P
     properties = pinned.definition.container_properties
     role = properties.job_role_arn if properties else None
     if role is not None:
-        await _ensure(api, build_service_account(job.namespace, role), job.namespace)
+        await _ensure(api, SERVICE_ACCOUNTS, build_service_account(job.namespace, role))
+    for body in build_efs_objects(pinned.definition, job.namespace):
+        await _ensure(api, VOLUMES if body["kind"] == VOLUMES.kind else VOLUME_CLAIMS, body)
     try:
         return projections.work(await api.create(JOBS, job.namespace, manifest))
     except AlreadyExists:
@@ -44,9 +47,9 @@ async def create_work(api: ApiClient, entry: Entry, pinned: Pinned, placement: P
         return found
 
 
-async def _ensure(api: ApiClient, body: JSON, namespace: str) -> None:
+async def _ensure(api: ApiClient, resource: Resource, body: JSON) -> None:
     try:
-        await api.create(SERVICE_ACCOUNTS, namespace, body)
+        await api.create(resource, body["metadata"].get("namespace"), body)
     except AlreadyExists:
         return
 

@@ -19,6 +19,8 @@ from batchwright.domain.texts import bounded, timestamp
 HOST_REASONS = frozenset(
     {"Evicted", "NodeLost", "Preempting", "Shutdown", "Terminated", "NodeShutdown", "NodeAffinity"}
 )
+# The kubelet lost sight of the container (a node that was rebooted); the exit code beside it is made up.
+LOST_CONTAINER_REASONS = frozenset({"ContainerStatusUnknown"})
 # The runtime could not start the process at all: the image's fault or the command's.
 START_REASONS = frozenset({"StartError", "ContainerCannotRun"})
 
@@ -34,6 +36,10 @@ def outcome(pod: Pod, instances: Mapping[str, str]) -> Outcome:
     if pod.disruption or pod.pod_reason in HOST_REASONS:
         detail = pod.disruption or f"{pod.pod_reason}: {pod.pod_message}"
         return Outcome(None, bounded(detail), reasons.host_terminated(instances.get(pod.node, pod.node)))
+    if pod.container_reason in LOST_CONTAINER_REASONS:
+        return Outcome(
+            None, bounded(pod.container_message), reasons.host_terminated(instances.get(pod.node, pod.node))
+        )
     if pod.container_reason in START_REASONS:
         return Outcome(
             pod.exit_code, bounded(reasons.cannot_start(pod.container_message)), reasons.TASK_FAILED_TO_START

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from operator import attrgetter
 
 from batchwright.domain.observations import Node, Taint
@@ -45,6 +46,23 @@ def missing(request: Iterable[tuple[str, int]], free: Mapping[str, int]) -> Reso
     return {name: amount - free.get(name, 0) for name, amount in request if amount > 0 and amount > free.get(name, 0)}
 
 
+@dataclass(slots=True)
+class _Group:
+    """The nodes of an environment that let pods of one selector and one set of tolerations on."""
+
+    nodes: tuple[Node, ...]
+    # One node of each size: most clusters have few sizes and many nodes.
+    sizes: tuple[Node, ...]
+
+
+@dataclass(slots=True)
+class _Search:
+    """Where the next pod of one shape is looked for: nodes before `position` had no room for it, so have none now."""
+
+    nodes: tuple[Node, ...]
+    position: int = 0
+
+
 class Room:
     """The free room of every node during one pass; it only shrinks, which makes a failed search final for a shape."""
 
@@ -61,38 +79,47 @@ class Room:
             name: tuple(node for node in usable if has_labels(node, environment.node_selector))
             for name, environment in snapshot.environments.items()
         }
-        self._eligible: dict[tuple[str, Selector, tuple[Toleration, ...]], tuple[Node, ...]] = {}
+        self._groups: dict[tuple[str, Selector, tuple[Toleration, ...]], _Group] = {}
         self._could_fit: dict[tuple[str, Shape], bool] = {}
-        self._next: dict[tuple[str, Shape], int] = {}
+        self._searches: dict[tuple[str, Shape], _Search] = {}
 
     def take(self, environment: str, shape: Shape) -> str | None:
         """Takes room for the shape on a node of the environment and names the node; None when there is no room."""
-        key = (environment, shape)
-        nodes = self.eligible(environment, shape)
-        # Nodes before this one had no room for this shape earlier in the pass, so they have none now.
-        for position in range(self._next.get(key, 0), len(nodes)):
+        search = self._searches.get((environment, shape))
+        if search is None:
+            nodes = self.eligible(environment, shape) if self.could_fit(environment, shape) else ()
+            search = self._searches[environment, shape] = _Search(nodes)
+        nodes = search.nodes
+        for position in range(search.position, len(nodes)):
             free = self._free[nodes[position].name]
-            if all(amount <= 0 or free.get(name, 0) >= amount for name, amount in shape.resources):
+            for name, amount in shape.resources:
+                if amount > 0 and free.get(name, 0) < amount:
+                    break
+            else:
                 for name, amount in shape.resources:
                     free[name] = free.get(name, 0) - amount
-                self._next[key] = position
+                search.position = position
                 return nodes[position].name
-        self._next[key] = len(nodes)
+        search.position = len(nodes)
         return None
 
     def eligible(self, environment: str, shape: Shape) -> tuple[Node, ...]:
         """The environment's nodes that labels and taints let the pod on, room or not."""
+        return self._group(environment, shape).nodes
+
+    def _group(self, environment: str, shape: Shape) -> _Group:
         key = (environment, shape.node_selector, shape.tolerations)
-        found = self._eligible.get(key)
+        found = self._groups.get(key)
         if found is None:
             known = self._environments.get(environment)
             held = shape.tolerations + (known.tolerations if known else ())
-            found = tuple(
+            nodes = tuple(
                 node
                 for node in self._members.get(environment, ())
                 if has_labels(node, shape.node_selector) and admits(node, held)
             )
-            self._eligible[key] = found
+            sizes = {tuple(sorted(node.allocatable.items())): node for node in reversed(nodes)}
+            found = self._groups[key] = _Group(nodes, tuple(sizes.values()))
         return found
 
     def could_fit(self, environment: str, shape: Shape) -> bool:
@@ -100,7 +127,8 @@ class Room:
         key = (environment, shape)
         found = self._could_fit.get(key)
         if found is None:
-            found = any(not missing(shape.resources, node.allocatable) for node in self.eligible(environment, shape))
+            sizes = self._group(environment, shape).sizes
+            found = any(not missing(shape.resources, node.allocatable) for node in sizes)
             self._could_fit[key] = found
         return found
 
@@ -110,17 +138,17 @@ class Room:
 
     def shortfall(self, environment: str, shape: Shape, *, empty: bool = False) -> Shortfall:
         """The node that comes closest, by what it has free (or, with `empty`, has in all), and what it is short of."""
-        nodes = self.eligible(environment, shape)
+        group = self._group(environment, shape)
         total = len(self._members.get(environment, ()))
         asked = dict(shape.resources)
         best: tuple[float, str, Resources, Resources] | None = None
-        for node in nodes:
+        for node in group.sizes if empty else group.nodes:
             has = node.allocatable if empty else self._free[node.name]
             lacks = missing(shape.resources, has)
             # Comparable across units: the share of what is asked that is lacking.
             distance = sum(amount / asked[name] for name, amount in lacks.items())
             if best is None or (distance, node.name) < best[:2]:
-                best = (distance, node.name, dict(has), lacks)
+                best = (distance, node.name, has, lacks)
         if best is None:
             return Shortfall(environment, total)
-        return Shortfall(environment, total, best[2], best[3])
+        return Shortfall(environment, total, dict(best[2]), best[3])

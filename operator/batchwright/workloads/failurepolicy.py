@@ -49,7 +49,7 @@ _ANY_FAILURE: dict[str, Any] = {"operator": "NotIn", "values": [0]}
 
 def _codes(codes: tuple[int, ...]) -> dict[str, Any]:
     """The shorter way to say the codes: "every code" takes 255 values by In, and one by NotIn."""
-    others = [code for code in EXIT_CODES if code not in codes]
+    others = sorted(set(EXIT_CODES).difference(codes))
     if len(codes) <= len(others):
         return {"operator": "In", "values": list(codes)}
     return {"operator": "NotIn", "values": others} if others else _ANY_FAILURE

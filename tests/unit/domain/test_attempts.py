@@ -46,9 +46,7 @@ PREEMPTED = "PreemptionByScheduler: preempting to accommodate a higher priority 
             Outcome(128, 'CannotStartContainerError: exec: "nope": not found', NOT_STARTED),
             id="bad command",
         ),
-        pytest.param(
-            b.ended_pod(exit_code=143, disruption=PREEMPTED), Outcome(None, PREEMPTED, HOST), id="preemption"
-        ),
+        pytest.param(b.ended_pod(exit_code=143, disruption=PREEMPTED), Outcome(None, PREEMPTED, HOST), id="preemption"),
         pytest.param(
             b.ended_pod(exit_code=None, container_reason="", disruption="DeletionByPodGC"),
             Outcome(None, "DeletionByPodGC", HOST),

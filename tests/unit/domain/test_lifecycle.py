@@ -118,9 +118,7 @@ BEFORE_START = [
         id="refused by the API server",
     ),
     pytest.param(
-        Case(
-            b.view(job=TERMINATE), "FAILED", "no longer needed", want_notices=("Terminated",), want_terminated=True
-        ),
+        Case(b.view(job=TERMINATE), "FAILED", "no longer needed", want_notices=("Terminated",), want_terminated=True),
         id="terminate before start",
     ),
     pytest.param(
@@ -198,9 +196,7 @@ UNDER_WAY = [
     ),
     pytest.param(
         Case(
-            running(
-                job=with_spec(terminate={"reason": "stop"}), pods=(b.running_pod(),), work=b.work(deleting=True)
-            ),
+            running(job=with_spec(terminate={"reason": "stop"}), pods=(b.running_pod(),), work=b.work(deleting=True)),
             "RUNNING",
             "Terminating: stop",
         ),

@@ -180,9 +180,7 @@ STARTS = [
         ),
         id="container cannot be made, grace is over",
     ),
-    pytest.param(
-        Case((waiting("ContainerCreating"),), "STARTING", now=b.at(9999)), id="slow creation is no failure"
-    ),
+    pytest.param(Case((waiting("ContainerCreating"),), "STARTING", now=b.at(9999)), id="slow creation is no failure"),
 ]
 
 TIMEOUTS = [
@@ -292,9 +290,7 @@ GATES = [
         Case(
             (b.pod(2, gated=True),),
             "STARTING",
-            rules=rules(
-                b.attempt(exit_code=3), b.attempt(1, exit_code=1), attempts=3, evaluate=EXIT_ON_3
-            ),
+            rules=rules(b.attempt(exit_code=3), b.attempt(1, exit_code=1), attempts=3, evaluate=EXIT_ON_3),
             want_actions=(("ReleasePod", ""),),
         ),
         id="only the latest attempt is judged",

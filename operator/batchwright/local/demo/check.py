@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from batchwright.local.demo.inputs import Text
 from batchwright.local.demo.storage import Report
 
 _SHOWN = 10
+_WORD_WIDTH = 60
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,11 @@ def _count_file(path: Path, blanks: _Blanks) -> Counter[str]:
     return counts
 
 
-def differences(report: Report, expected: Expected) -> list[str]:
-    """What the report says otherwise than the files, in lines for the user; nothing when all is equal."""
+def differences(report: Report, expected: Expected, top: int) -> list[str]:
+    """What the report says otherwise than the files, in lines for the user; nothing when all is equal.
+
+    The report has `top` words, or all when there are fewer.
+    """
     wanted = {
         "files": (report.files, expected.files),
         "bytes": (report.bytes, expected.bytes),
@@ -66,14 +71,14 @@ def differences(report: Report, expected: Expected) -> list[str]:
     }
     found = [f"{what}: {said:,} reported, {true:,} counted" for what, (said, true) in wanted.items() if said != true]
     words = sorted(word for word in report.counts | expected.counts if report.counts[word] != expected.counts[word])
-    found += [
-        f"{word!r}: {report.counts[word]:,} reported, {expected.counts[word]:,} counted" for word in words[:_SHOWN]
-    ]
+    for word in words[:_SHOWN]:
+        said, true = report.counts[word], expected.counts[word]
+        found.append(f"{word[:_WORD_WIDTH]!r}: {said:,} reported, {true:,} counted")
     if len(words) > _SHOWN:
         found.append(f"and {len(words) - _SHOWN:,} more words")
-    ranked = sorted(expected.counts.items(), key=lambda entry: (-entry[1], entry[0]))
-    for place, (said_word, true_word) in enumerate(zip(report.top, ranked, strict=False), start=1):
-        if said_word != true_word:
-            found.append(f"place {place}: {said_word} reported, {true_word} counted")
-            break
+    ranked = sorted(expected.counts.items(), key=lambda entry: (-entry[1], entry[0]))[:top]
+    places = enumerate(zip_longest(report.top, ranked), start=1)
+    wrong = next((place for place, (reported, counted) in places if reported != counted), None)
+    if wrong is not None:
+        found.append(f"the most frequent words differ from place {wrong} on")
     return found

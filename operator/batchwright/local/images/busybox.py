@@ -17,8 +17,8 @@ from batchwright.local.commands import require, run
 from batchwright.local.images.archive import Entry, Settings, build_layer, write_archive
 from batchwright.local.images.cache import store
 
-PAUSE_IMAGE = "batchwright.local/pause:latest"
-BUSYBOX_IMAGE = "batchwright.local/busybox:latest"
+PAUSE_IMAGE = "batchwright.local/pause:v1"
+BUSYBOX_IMAGE = "batchwright.local/busybox:v1"
 
 # PID 1 gets no default signal action, hence the trap; `wait` returns at once on a trapped signal and reaps whatever
 # a shared process namespace leaves to PID 1. Ending PID 1 takes the sleeper along.
@@ -42,7 +42,7 @@ def ensure_pause() -> Path:
 
 
 def ensure_busybox() -> Path:
-    """The archive of `batchwright.local/busybox:latest`: every applet of Debian's busybox, and a /tmp."""
+    """The archive of `batchwright.local/busybox:v1`: every applet of Debian's busybox, and a /tmp."""
     busybox = _static_busybox()
     applets = run([str(busybox), "--list-full"], what="listing busybox's applets", timeout=30).split()
     directories = ("bin", "sbin", "usr", "usr/bin", "usr/sbin", "etc", "root")

@@ -18,7 +18,7 @@ from batchwright.local.commands import require, run
 from batchwright.local.images.archive import Settings, architecture, write_archive
 from batchwright.local.images.cache import store
 
-PYTHON_IMAGE = "batchwright.local/python:latest"
+PYTHON_IMAGE = "batchwright.local/python:v1"
 
 _SUITE = "bookworm"
 _PACKAGES = ("python3", "ca-certificates")
@@ -36,7 +36,7 @@ _DEADLINE_SECONDS = 1200.0
 
 
 def ensure_python(progress: Callable[[str], None] = lambda _message: None) -> Path:
-    """The archive of `batchwright.local/python:latest`; `progress` is told before each slow step.
+    """The archive of `batchwright.local/python:v1`; `progress` is told before each slow step.
 
     Made anew each calendar month, so that Debian's security updates arrive.
     """

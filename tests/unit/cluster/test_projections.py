@@ -1,0 +1,224 @@
+"""From the API server's JSON to slim records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import builders as b
+from batchwright import names
+from batchwright.cluster import projections
+from batchwright.domain.observations import FinishedJob, Job, Mark, Pod, Taint
+
+JSON = dict[str, Any]
+META = {"uid": "u", "namespace": "default", "name": "p", "creationTimestamp": "2026-03-01T12:00:00Z"}
+LATER = "2026-03-01T12:01:00Z"
+
+
+def pod(status: JSON | None = None, *, spec: JSON | None = None, **metadata: Any) -> Pod:
+    containers = {"containers": [{"name": "main"}]}
+    return projections.pod({"metadata": META | metadata, "spec": containers | (spec or {}), "status": status or {}})
+
+
+def with_state(**state: Any) -> JSON:
+    return {"containerStatuses": [{"name": "main", "state": state}]}
+
+
+def test_a_bare_pod() -> None:
+    found = pod()
+    assert found == Pod("u", "default", "p", "", b.NOW, request={"pods": 1})
+
+
+def test_the_job_controllers_annotations_and_our_label() -> None:
+    found = pod(labels={names.LABEL_JOB_ID: "job"}, annotations={names.POD_INDEX: "4", names.POD_FAILURE_COUNT: "2"})
+    assert (found.job_id, found.index, found.failures) == ("job", 4, 2)
+
+
+def test_running() -> None:
+    found = pod({"phase": "Running", "startTime": "2026-03-01T12:00:30Z"} | with_state(running={"startedAt": LATER}))
+    assert (found.phase, found.running, found.started_at, found.accepted_at) == (
+        "Running",
+        True,
+        b.at(60),
+        b.at(30),
+    )
+
+
+def test_ended() -> None:
+    ended = {"exitCode": 137, "reason": "OOMKilled", "startedAt": LATER, "finishedAt": "2026-03-01T12:02:00Z"}
+    found = pod({"phase": "Failed"} | with_state(terminated=ended))
+    assert found.is_finished
+    assert (found.exit_code, found.container_reason, found.stopped_at) == (137, "OOMKilled", b.at(120))
+
+
+@pytest.mark.parametrize(
+    ("status", "want"),
+    [
+        pytest.param(
+            with_state(waiting={"reason": "ErrImagePull", "message": "no"}), ("ErrImagePull", "no"), id="main"
+        ),
+        pytest.param(
+            with_state(waiting={"reason": "PodInitializing"})
+            | {
+                "initContainerStatuses": [
+                    {"name": "i", "state": {"waiting": {"reason": "ErrImagePull", "message": "no"}}}
+                ]
+            },
+            ("ErrImagePull", "no"),
+            id="init container, as the kubelet says it",
+        ),
+        pytest.param(
+            {"initContainerStatuses": [{"name": "i", "state": {"waiting": {"reason": "CreateContainerError"}}}]},
+            ("CreateContainerError", ""),
+            id="init container, main without a status",
+        ),
+        pytest.param(
+            with_state(waiting={"reason": "PodInitializing"})
+            | {"initContainerStatuses": [{"name": "i", "state": {"running": {"startedAt": LATER}}}]},
+            ("PodInitializing", ""),
+            id="init container runs",
+        ),
+        pytest.param(
+            with_state(waiting={"reason": "ErrImagePull", "message": "main"})
+            | {"initContainerStatuses": [{"name": "i", "state": {"waiting": {"reason": "x"}}}]},
+            ("ErrImagePull", "main"),
+            id="main has a reason of its own",
+        ),
+    ],
+)
+def test_waiting(status: JSON, want: tuple[str, str]) -> None:
+    found = pod(status)
+    assert (found.waiting_reason, found.waiting_message) == want
+
+
+def test_the_main_container_is_the_annotated_one() -> None:
+    spec = {"containers": [{"name": "side"}, {"name": "main"}]}
+    statuses = {
+        "containerStatuses": [
+            {"name": "side", "state": {"terminated": {"exitCode": 9}}},
+            {"name": "main", "state": {"terminated": {"exitCode": 3}}},
+        ]
+    }
+    assert pod(statuses, spec=spec).exit_code == 9
+    assert pod(statuses, spec=spec, annotations={names.DEFAULT_CONTAINER: "main"}).exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("conditions", "field", "want"),
+    [
+        pytest.param(
+            [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3"}],
+            "unschedulable",
+            "0/3",
+            id="unschedulable",
+        ),
+        pytest.param(
+            [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "x"}],
+            "unschedulable",
+            "",
+            id="gated is not unschedulable",
+        ),
+        pytest.param(
+            [{"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC", "message": "node gone"}],
+            "disruption",
+            "DeletionByPodGC: node gone",
+            id="disruption",
+        ),
+        pytest.param([{"type": "DisruptionTarget", "status": "True"}], "disruption", "disrupted", id="without words"),
+        pytest.param([{"type": "DisruptionTarget", "status": "False", "reason": "x"}], "disruption", "", id="false"),
+        pytest.param(
+            [{"type": names.POD_CONDITION_TIMEOUT, "status": "True", "message": "m"}],
+            "mark",
+            Mark(names.POD_CONDITION_TIMEOUT, "m"),
+            id="our mark",
+        ),
+        pytest.param([{"type": names.POD_CONDITION_TIMEOUT, "status": "False"}], "mark", None, id="a mark taken back"),
+    ],
+)
+def test_conditions(conditions: list[JSON], field: str, want: object) -> None:
+    assert getattr(pod({"conditions": conditions}), field) == want
+
+
+def test_gates_and_deletion() -> None:
+    found = pod(spec={"schedulingGates": [{"name": names.GATE_ADMISSION}]}, deletionTimestamp=LATER)
+    assert found.gated
+    assert found.deleting
+
+
+def job(status: JSON | None = None, **metadata: Any) -> Any:
+    return projections.work({"metadata": META | metadata, "spec": {"template": {}}, "status": status or {}})
+
+
+@pytest.mark.parametrize(
+    ("status", "want_complete", "want_failure"),
+    [
+        pytest.param({}, False, None, id="open"),
+        pytest.param({"conditions": [{"type": "Complete", "status": "True"}]}, True, None, id="complete"),
+        pytest.param({"conditions": [{"type": "Complete", "status": "False"}]}, False, None, id="not complete"),
+        pytest.param({"conditions": [{"type": "SuccessCriteriaMet", "status": "True"}]}, False, None, id="not yet"),
+        pytest.param({"conditions": [{"type": "FailureTarget", "status": "True"}]}, False, None, id="failing"),
+        pytest.param(
+            {"conditions": [{"type": "Failed", "status": "True", "reason": "r", "message": "m"}]},
+            False,
+            "m",
+            id="failed",
+        ),
+        pytest.param(
+            {"conditions": [{"type": "Failed", "status": "True", "reason": "r"}]}, False, "r", id="failed, no message"
+        ),
+        pytest.param({"conditions": [{"type": "Failed", "status": "True"}]}, False, "", id="failed without a word"),
+    ],
+)
+def test_work(status: JSON, want_complete: bool, want_failure: str | None) -> None:
+    found = job(status)
+    assert (found.complete, found.failure) == (want_complete, want_failure)
+    assert found.is_finished == (want_complete or want_failure is not None)
+
+
+def test_node() -> None:
+    found = projections.node(
+        {
+            "metadata": {"name": "n", "labels": {"a": "1"}},
+            "spec": {
+                "providerID": "aws:///eu-central-1a/i-0123",
+                "taints": [
+                    {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"},
+                    {"key": "k", "effect": "NoExecute"},
+                ],
+                "unschedulable": True,
+            },
+            "status": {
+                "allocatable": {"cpu": "3920m", "memory": "1Gi"},
+                "conditions": [{"type": "Ready", "status": "True"}],
+            },
+        }
+    )
+    assert found.instance == "i-0123"
+    assert found.taints == (Taint("k", "", "NoExecute"),)
+    assert found.allocatable == {"cpu": 3920, "memory": b.GIB}
+    assert found.ready
+    assert not found.schedulable
+
+
+def test_a_node_that_is_no_instance_goes_by_its_name() -> None:
+    found = projections.node({"metadata": {"name": "n"}, "spec": {"providerID": "kind://docker/kind/n"}})
+    assert found.instance == "n"
+    assert not found.ready
+
+
+def test_batch_job() -> None:
+    body = {"metadata": META | {"generation": 3}, "spec": {"jobQueue": "normal", "jobDefinition": "hello"}}
+    found = projections.batch_job(body)
+    assert isinstance(found, Job)
+    assert (found.generation, found.status.state, found.created_at) == (3, None, b.NOW)
+
+
+@pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED"])
+def test_hardly_anything_is_kept_of_a_finished_job(state: str) -> None:
+    body = {
+        "metadata": META,
+        "spec": {"jobQueue": "normal", "jobDefinition": "hello"},
+        "status": {"state": state, "stoppedAt": LATER},
+    }
+    assert projections.batch_job(body) == FinishedJob("u", "default", "p", state, "normal", b.at(60))
