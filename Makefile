@@ -13,7 +13,7 @@ help: ## Show this help
 
 .PHONY: setup
 setup: $(VENV)/.synced ## Install what the project needs: system packages (as root), Python packages, cluster binaries
-	@$(RUN)python -m batchwright local setup
+	@$(RUN)batchwright local build $(if $(filter 0,$(shell id -u)),--real-node)
 
 $(VENV)/.synced: pyproject.toml uv.lock scripts/system-packages
 	@scripts/system-packages

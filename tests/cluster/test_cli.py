@@ -24,11 +24,9 @@ import manifests
 from apiserver import ApiServer
 from batchwright.cli import exits
 from batchwright.cli.main import app
-from batchwright.local import binaries
+from batchwright.local import binaries, images, realnode
 from batchwright.local import cluster as local_cluster
-from batchwright.local.images import BUSYBOX_IMAGE
 from batchwright.local.progress import silent
-from batchwright.local.realnode import NODE_LABEL
 from batchwright.names import LABEL_JOB_ID
 from kubecluster import Cluster
 from stage import Stage
@@ -359,10 +357,11 @@ def test_kubectl_finds_the_plugin(cli: CommandLine) -> None:
 def real(stage: Stage, story_cluster: local_cluster.Cluster) -> Iterator[CommandLine]:
     """The command line on the stories' cluster, with a queue that sends jobs to the real node."""
     kubectl = binaries.ensure(["kubectl"], silent())["kubectl"]
+    realnode.import_image(story_cluster.name, story_cluster.directory, images.ensure_busybox())
     made = CommandLine(Cluster(story_cluster.kubeconfig, kubectl), stage.api, stage.namespace)
     environment = f"{stage.namespace}-real"
     order = [{"order": 1, "computeEnvironment": environment}]
-    stage.api.create(manifests.compute_environment(environment, nodeSelector={NODE_LABEL: "real"}))
+    stage.api.create(manifests.compute_environment(environment, nodeSelector={realnode.NODE_LABEL: "real"}))
     stage.api.create(manifests.job_queue(made.queue, computeEnvironmentOrder=order))
     yield made
     stage.api.delete("JobQueue", made.queue)
@@ -372,14 +371,13 @@ def real(stage: Stage, story_cluster: local_cluster.Cluster) -> Iterator[Command
 @pytest.mark.real_node
 @pytest.mark.skipif(os.geteuid() != 0, reason="a real node needs root")
 def test_a_log_is_followed_from_before_the_start_over_a_retry_to_the_end(real: CommandLine) -> None:
-    image = manifests.container(image=BUSYBOX_IMAGE, command=["sh", "-c", SCRIPT])
+    image = manifests.container(image=images.BUSYBOX_IMAGE, command=["sh", "-c", SCRIPT])
     real.api.create(manifests.job_definition("hello", real.namespace, containerProperties=image))
     waiting = real.start("submit", "sim", "-q", real.queue, "-d", "hello", "--attempts", "2", "--wait")
     assert waiting.stdout is not None
     assert waiting.stdout.readline() == "batchjob.batchwright.io/sim created\n"
     following = real.start("logs", "-f", "sim")
     out, err = following.communicate(timeout=2 * SECONDS)
-    import json as j; print(j.dumps([p["status"] for p in real.api.list("Pod", real.namespace)], indent=1))
     assert following.returncode == exits.OK, f"{err}\n{real.run('describe', 'sim')[0]}"
     assert out == "first\n\nlast\n" * 2
     assert err.splitlines()[-1] == "--- attempt 2 ---"

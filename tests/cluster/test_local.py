@@ -380,6 +380,7 @@ def test_a_cluster_with_a_real_node(name: str) -> None:
 
     for process in processes.find(cluster.directory):
         os.kill(process.pid, signal.SIGKILL)
+    wait_until(lambda: not processes.find(cluster.directory), 10, lambda: "something survives SIGKILL")
     assert up(options(name)) == cluster, "a real node is remembered"
     assert status(name).healthy
 

@@ -41,10 +41,15 @@ def containers(pod: JSON) -> list[str]:
     return [each["name"] for each in (spec.get("initContainers") or []) + spec["containers"]]
 
 
-def has_started(pod: JSON, container: str) -> bool:
-    """Whether the container has a log: it runs, or ran."""
+def has_log(pod: JSON, container: str) -> bool:
+    """Whether the container runs, or ran. One that was given up before it ran ends `terminated` without an id."""
     state = _state(pod, container)
-    return "running" in state or "terminated" in state or is_over(pod, container)
+    return "running" in state or bool((state.get("terminated") or {}).get("containerID"))
+
+
+def has_started(pod: JSON, container: str) -> bool:
+    """Whether waiting for the container's start is over: it runs, ran, or will never run (then it has no log)."""
+    return has_log(pod, container) or is_over(pod, container)
 
 
 def is_over(pod: JSON, container: str) -> bool:

@@ -86,9 +86,7 @@ def environments_of(queue: JSON) -> list[str]:
     return [entry["computeEnvironment"] for entry in order]
 
 
-def definition_grid(
-    definitions: Sequence[JSON], at: datetime, *, wide: bool = False, namespaces: bool = False
-) -> Grid:
+def definition_grid(definitions: Sequence[JSON], at: datetime, *, wide: bool = False, namespaces: bool = False) -> Grid:
     """One line a definition."""
     titles = ["NAMESPACE"] * namespaces + ["NAME", "REVISION", "STATUS", "IMAGE", "VCPUS", "MEMORY"]
     rows = []
@@ -144,9 +142,7 @@ def container_facts(spec: JSON) -> tuple[str, str, str, str, str]:
     return chosen.get("image", ""), wanted[0], wanted[1], wanted[2], command
 
 
-def environment_grid(
-    environments: Sequence[JSON], queues: Sequence[JSON], jobs: Sequence[JSON], at: datetime
-) -> Grid:
+def environment_grid(environments: Sequence[JSON], queues: Sequence[JSON], jobs: Sequence[JSON], at: datetime) -> Grid:
     """One line an environment."""
     rows = []
     for item in environments:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from batchwright.cli import demo_pipeline
 from batchwright.cli.demo_report import print_check, print_report
 from batchwright.cli.output import note
 from batchwright.cli.session import run as run_async
@@ -77,7 +78,6 @@ def _import_images(made: Cluster, archives: Sequence[Path], tell: Reporter) -> N
 
 def _count(made: Cluster, texts: Sequence[Text], workers: int, timeout: float, tell: Reporter) -> None:
     """One run: texts into S3, jobs through the cluster, report out of S3, checked. Raises what it failed of."""
-    from batchwright.cli import demo_pipeline
     from batchwright.local.demo import check, manifests, storage
 
     if made.aws_endpoint is None:

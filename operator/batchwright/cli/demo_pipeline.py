@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from batchwright import names
 from batchwright.cli import exits
-from batchwright.cli.attempts import find_pod, has_started, main_container
+from batchwright.cli.attempts import find_pod, has_log, main_container
 from batchwright.cli.formats import reason_of, state_of
 from batchwright.cli.logstream import read_lines
 from batchwright.cli.manifests import KINDS, Document, generate_name, write
@@ -88,7 +88,7 @@ def _exit_code(job: JSON) -> str:
 async def _show_log(session: Session, job: JSON) -> None:
     labels = f"{names.LABEL_JOB_ID}={job['metadata']['uid']}"
     pod = find_pod(job, await session.api.list_all(PODS, NAMESPACE, labels=labels), None)
-    if pod is None or not has_started(pod, main_container(pod)):
+    if pod is None or not has_log(pod, main_container(pod)):
         return
     name, container = pod["metadata"]["name"], main_container(pod)
     lines = read_lines(session, NAMESPACE, name, container, follow=False, tail=TAIL_LINES, timestamps=False)

@@ -168,5 +168,3 @@ def _events(facts: Facts, at: datetime) -> list[str]:
     if not rows:
         return [labelled("Events", "none")]
     return ["Events:", *indented(Grid(("AGE", "TYPE", "REASON", "MESSAGE"), rows))]
-
-

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from batchwright.errors import BatchwrightError
-from batchwright.local import paths
+from batchwright.local import binaries, images, paths
 from batchwright.local.cluster import Options, describe, environment
 from batchwright.local.cluster import down as take_down
 from batchwright.local.cluster import up as bring_up
@@ -93,6 +93,22 @@ def up(
         suffix = "" if name == paths.DEFAULT_NAME else f" --name {name}"
         reporter.note(f"kubeconfig {cluster.kubeconfig}")
         reporter.note(f'use it: eval "$(batchwright local env{suffix})"')
+
+
+@app.command()
+def build(
+    real_node: Annotated[
+        bool, typer.Option("--real-node", help="Also what a node that runs containers needs, its images included.")
+    ] = False,
+) -> None:
+    """Find or build the cluster's binaries ahead of time; `up` does the same when it needs them."""
+    with _errors():
+        reporter = loud()
+        found = binaries.ensure((*binaries.CONTROL_PLANE, *(binaries.REAL_NODE if real_node else ())), reporter)
+        reporter.note(f"{len(found)} binaries are ready")
+        if real_node:
+            for ensure in (images.ensure_pause, images.ensure_busybox, images.ensure_python):
+                reporter.note(f"image {ensure().name}")
 
 
 @app.command()

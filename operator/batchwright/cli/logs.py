@@ -10,7 +10,7 @@ import typer
 
 from batchwright import names
 from batchwright.cli import options
-from batchwright.cli.attempts import attempt_of, containers, find_pod, has_started, is_over, main_container
+from batchwright.cli.attempts import attempt_of, containers, find_pod, has_log, has_started, is_over, main_container
 from batchwright.cli.changes import Change, Listed, follow, merge
 from batchwright.cli.formats import FINISHED, STARTED, state_of
 from batchwright.cli.jobs import find_job
@@ -60,7 +60,9 @@ async def _once(session: Session, job: JSON, wanted: Wanted) -> None:
     if pod is None:
         raise no_log(job, wanted.attempt)
     container = _container(pod, wanted)
-    if not has_started(pod, container):
+    if is_over(pod, container) and not has_log(pod, container):
+        raise _absent(never_ran(pod, container))
+    if not has_log(pod, container):
         raise BatchwrightError(
             f"job {job['metadata']['name']} is {state_of(job)}: container {container} of pod {pod['metadata']['name']} "
             "has not started; follow it with -f, or see `batchwright describe` for what it waits for"
@@ -100,7 +102,10 @@ async def _show_started(session: Session, view: View, wanted: Wanted, shown: set
         if len(shown) > 1:
             note(f"--- attempt {attempt_of(pod)} ---")
         container = _container(pod, wanted)
-        await _print(session, pod, container, wanted, follow_it=not is_over(pod, container))
+        if has_log(pod, container):
+            await _print(session, pod, container, wanted, follow_it=not is_over(pod, container))
+        else:
+            note(never_ran(pod, container))
 
 
 async def _pods(session: Session, job: JSON) -> list[JSON]:
@@ -168,6 +173,11 @@ def no_log(job: JSON, attempt: int | None) -> BatchwrightError:
             "after the job's end (default 3600); for longer, collect logs in the cluster"
         )
     return BatchwrightError(f"job {name} is {state}: it has no log yet; follow it with -f")
+
+
+def never_ran(pod: JSON, container: str) -> str:
+    """What to say of an attempt that ended before its container ran (an image that cannot be pulled, a lost node)."""
+    return f"attempt {attempt_of(pod)} has no log: container {container} of pod {pod['metadata']['name']} never ran"
 
 
 def _absent(text: str) -> NotFound:

@@ -62,9 +62,7 @@ Jobs = Annotated[
     list[str],
     typer.Argument(metavar="JOB", help="Jobs, by name or jobId.", autocompletion=completion.jobs),
 ]
-Job = Annotated[
-    str, typer.Argument(metavar="JOB", help="The job, by name or jobId.", autocompletion=completion.jobs)
-]
+Job = Annotated[str, typer.Argument(metavar="JOB", help="The job, by name or jobId.", autocompletion=completion.jobs)]
 Queue = Annotated[
     str | None,
     typer.Option("--queue", "-q", help="Name of the JobQueue.", autocompletion=completion.queues),

@@ -38,9 +38,11 @@ def submit(
         str | None, typer.Argument(metavar="NAME", help="Default: the definition's and 5 characters.")
     ] = None,
     name_option: Annotated[str | None, typer.Option("--name", help="The same as NAME.")] = None,
-    file: Annotated[
-        str | None,
-        typer.Option("--filename", "-f", help="Submit the objects of a YAML file; - is stdin.", metavar="FILE|-"),
+    files: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filename", "-f", help="Submit the objects of a YAML file; - is stdin; repeatable.", metavar="FILE|-"
+        ),
     ] = None,
     queue: Annotated[
         str | None,
@@ -98,7 +100,7 @@ def submit(
     if wait and dry_run:
         raise typer.BadParameter("nothing to wait for with --dry-run", param_hint="--wait")
     given = name or name_option
-    if file is not None:
+    if files:
         queue_given = queue and ctx.get_parameter_source("queue").name == "COMMANDLINE"  # type: ignore[union-attr]
         others = {
             "NAME": given,
@@ -117,8 +119,8 @@ def submit(
         }
         for flag, value in others.items():
             if value:
-                raise typer.BadParameter(f"not together with -f {file}: the file says everything", param_hint=flag)
-        documents = manifests.parse(file, manifests.read_text(file))
+                raise typer.BadParameter(f"not together with -f {files[0]}: the file says everything", param_hint=flag)
+        documents = [each for file in files for each in manifests.parse(file, manifests.read_text(file))]
     else:
         if definition is None:
             raise typer.BadParameter("give a JobDefinition (or -f FILE)", param_hint="--definition")

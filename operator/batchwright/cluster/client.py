@@ -241,6 +241,8 @@ class ApiClient:
         response = await self.open("GET", resource.path(namespace), params=params, timeout=timeout)
         try:
             async for line in _lines(response.content):
+                if not line:
+                    continue
                 event: JSON = orjson.loads(line)
                 if event["type"] == "ERROR":
                     status = event["object"]
@@ -255,7 +257,7 @@ class ApiClient:
             response.close()
 
     async def stream_lines(self, path: str, params: Mapping[str, str]) -> AsyncIterator[bytes]:
-        """Lines of a plain-text stream (pod logs) as they come, without their line ends."""
+        """Lines of a plain-text stream (pod logs) as they come, blank ones too, without their line ends."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
         response = await self.open("GET", path, params=params, timeout=timeout)
         try:
@@ -284,7 +286,6 @@ async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         parts = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
         rest = parts.pop()
         for part in parts:
-            if part:
-                yield part
+            yield part
     if rest:
         yield rest

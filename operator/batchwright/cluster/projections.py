@@ -27,6 +27,7 @@ from batchwright.domain.quantities import resources_from_wire
 from batchwright.domain.texts import moment
 
 JSON = Mapping[str, Any]
+BATCH_JOB_KIND = "BatchJob"
 OUR_MARKS = frozenset({names.POD_CONDITION_TIMEOUT, names.POD_CONDITION_START_FAILED, names.POD_CONDITION_NO_RETRY})
 
 
@@ -66,13 +67,12 @@ def work(item: JSON) -> Work:
     status = item.get("status") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or () if c.get("status") == "True"}
     failure = conditions.get("Failed")
-    labels = metadata.get("labels") or {}
     template = item["spec"]["template"]
     return Work(
         uid=metadata["uid"],
         namespace=metadata["namespace"],
         name=metadata["name"],
-        job_id=labels.get(names.LABEL_JOB_ID, ""),
+        job_id=_controller(metadata, BATCH_JOB_KIND),
         environment=(metadata.get("annotations") or {}).get(names.ANNOTATION_ENVIRONMENT, ""),
         created_at=moment(metadata["creationTimestamp"]),
         failed=status.get("failed", 0),
@@ -107,6 +107,7 @@ def pod(item: JSON) -> Pod:
         name=metadata["name"],
         job_id=(metadata.get("labels") or {}).get(names.LABEL_JOB_ID, ""),
         created_at=moment(metadata["creationTimestamp"]),
+        owner=_controller(metadata, "Job"),
         index=int(annotations.get(names.POD_INDEX, 0)),
         failures=int(annotations.get(names.POD_FAILURE_COUNT, 0)),
         node=spec.get("nodeName", ""),
@@ -129,6 +130,12 @@ def pod(item: JSON) -> Pod:
         mark=Mark(mark["type"], mark.get("message", "")) if mark else None,
         request=pod_requests(spec),
     )
+
+
+def _controller(metadata: JSON, kind: str) -> str:
+    """The uid of the controlling owner of this kind: a label anybody can set, this the garbage collector checks."""
+    owners = metadata.get("ownerReferences") or ()
+    return next((str(o["uid"]) for o in owners if o.get("controller") and o["kind"] == kind), "")
 
 
 def _init_waiting(status: JSON) -> JSON:

@@ -120,8 +120,7 @@ class Engine:
             uid = store.dirty.pop()
             entry = store.entries.get(uid)
             if entry is not None and not entry.creating and not entry.job.deleting:
-                view = view_of(store, entry, instances, self._settings.start_grace_seconds)
-                self._settle(uid, entry, decide(view, now), now)
+                self._decide(uid, entry, instances, now)
             elif entry is None or entry.job.deleting:
                 self._runnable.pop(uid, None)
                 self._started.pop(uid, None)
@@ -139,6 +138,16 @@ class Engine:
         # 4. What has been kept long enough goes.
         if self.retention.next_due is not None and self.retention.next_due <= now:
             self._spawn(self.retention.due(now))
+
+    def _decide(self, uid: str, entry: Entry, instances: dict[str, str], now: datetime) -> None:
+        try:
+            view = view_of(self._store, entry, instances, self._settings.start_grace_seconds)
+            decision = decide(view, now)
+        except Exception:
+            metrics.DECISION_ERRORS.inc()
+            logger.exception("decision failed", namespace=entry.job.namespace, job=entry.job.name, job_id=uid)
+            return
+        self._settle(uid, entry, decision)
 
     def _break_cycles(self) -> None:
         """A cycle is refused at its youngest job; its other jobs then fail as dependents do."""
@@ -161,7 +170,7 @@ class Engine:
                 self._store.dirty.add(open_jobs[youngest].job.uid)
                 edges[youngest] = []
 
-    def _settle(self, uid: str, entry: Entry, decision: Decision, now: datetime) -> None:
+    def _settle(self, uid: str, entry: Entry, decision: Decision) -> None:
         before, after = entry.status.state, decision.status.state
         entry.status = decision.status
         entry.runnable = decision.runnable

@@ -180,7 +180,7 @@ class Store:
             self.work_of_job[record.job_id] = uid
             job_id = record.job_id
         entry = self.entries.get(job_id)
-        if entry is not None:
+        if entry is not None and (record is None or record.namespace == entry.job.namespace):
             entry.work = record
             entry.work_seen = True
             self.dirty.add(job_id)
@@ -194,7 +194,7 @@ class Store:
             job_id = self.pod_jobs[uid] = record.job_id
             self.ledger.account(uid, "" if record.is_finished else record.node, record.request)
         entry = self.entries.get(job_id)
-        if entry is None:
+        if entry is None or (record is not None and record.namespace != entry.job.namespace):
             return
         self.dirty.add(job_id)
         if record is not None:

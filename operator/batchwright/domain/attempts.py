@@ -37,9 +37,7 @@ def outcome(pod: Pod, instances: Mapping[str, str]) -> Outcome:
         detail = pod.disruption or f"{pod.pod_reason}: {pod.pod_message}"
         return Outcome(None, bounded(detail), reasons.host_terminated(instances.get(pod.node, pod.node)))
     if pod.container_reason in LOST_CONTAINER_REASONS:
-        return Outcome(
-            None, bounded(pod.container_message), reasons.host_terminated(instances.get(pod.node, pod.node))
-        )
+        return Outcome(None, bounded(pod.container_message), reasons.host_terminated(instances.get(pod.node, pod.node)))
     if pod.container_reason in START_REASONS:
         return Outcome(
             pod.exit_code, bounded(reasons.cannot_start(pod.container_message)), reasons.TASK_FAILED_TO_START

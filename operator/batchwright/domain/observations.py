@@ -74,13 +74,15 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod of ours. The container is the main one; `index` and `failures` are the Job controller's annotations."""
+    """A pod of ours. `owner` is the uid of the Kubernetes Job that made it; the container is the main one; `index` and
+    `failures` are the Job controller's annotations."""
 
     uid: str
     namespace: str
     name: str
     job_id: str
     created_at: datetime
+    owner: str = ""
     index: int = 0
     failures: int = 0
     node: str = ""

@@ -24,7 +24,8 @@ def job(name: str = "sim", *, number: int = 1, made: str = "2026-01-01T00:00:00Z
 
 
 def pod(name: str, *, failures: int = 0, phase: str = "Running", state: str = "running", number: int = 1) -> JSON:
-    """A pod of the job; `state` is that of its container: waiting, running or terminated."""
+    """A pod of the job; `state` is that of its container: waiting, running or terminated (after it ran)."""
+    detail = {"containerID": "containerd://1"} if state == "terminated" else {}
     return {
         "metadata": {
             "name": name,
@@ -35,5 +36,5 @@ def pod(name: str, *, failures: int = 0, phase: str = "Running", state: str = "r
             "annotations": {"batch.kubernetes.io/job-index-failure-count": str(failures)},
         },
         "spec": {"containers": [{"name": "main"}]},
-        "status": {"phase": phase, "containerStatuses": [{"name": "main", "state": {state: {}}}]},
+        "status": {"phase": phase, "containerStatuses": [{"name": "main", "state": {state: detail}}]},
     }

@@ -190,6 +190,25 @@ async def test_following_waits_for_the_start_and_goes_over_retries(capsys: pytes
     assert shown.err == "--- attempt 2 ---\n"
 
 
+async def test_an_attempt_that_never_ran_is_told_and_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = pod("sim-0", phase="Failed", state="terminated"), pod("sim-1", failures=1)
+    del first["status"]["containerStatuses"][0]["state"]["terminated"]["containerID"]
+    fake = FakeApi()
+    fake.lists["batchjobs"] = deque([[job(state="STARTING")]])
+    fake.lists["pods"] = deque([[first], [first, second]])
+    fake.watches["pods"] = deque([Watch([event("ADDED", second)], "hang")])
+    fake.watches["batchjobs"] = deque([Watch([event("MODIFIED", job(state="SUCCEEDED"))], "hang", after="sim-1")])
+    fake.logs["sim-1"] = deque([Log(["1 second"])])
+    async with asyncio.timeout(DEADLINE_SECONDS), serve(fake) as session:
+        await _follow(session, job(state="STARTING"), WHOLE)
+    shown = capsys.readouterr()
+    assert shown.out == "second\n"
+    assert shown.err.splitlines() == [
+        "attempt 1 has no log: container main of pod sim-0 never ran",
+        "--- attempt 2 ---",
+    ]
+
+
 async def test_following_a_job_that_never_started_says_so() -> None:
     fake = FakeApi()
     fake.lists["batchjobs"] = deque([[job(state="RUNNABLE")]])

@@ -8,15 +8,15 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
-from unit.cluster import fakeapiserver as fake
 import pytest
-from unit.cluster.fakeapiserver import FakeApiServer, Script, bookmark, event, expired, item
 
 import waiting
 from batchwright.cluster.client import ApiClient
 from batchwright.cluster.informer import Informer
 from batchwright.cluster.resources import NODES
 from batchwright.errors import QuantityError
+from unit.cluster import fakeapiserver as fake
+from unit.cluster.fakeapiserver import FakeApiServer, Script, bookmark, event, expired, item
 
 Labels = dict[str, str]
 

@@ -1,0 +1,182 @@
+"""Whatever the cluster does, and whenever the operator dies: states go the allowed way, attempts are recorded once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+import builders as b
+from batchwright.api.v1alpha1 import BatchJobStatus
+from batchwright.domain.lifecycle import Rules
+from batchwright.domain.observations import FINAL_STATES
+from property.world import World, pass_time
+
+ORDER = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
+EVALUATE = st.sampled_from(
+    [
+        (),
+        (b.exit_rule("EXIT", onExitCode="3"),),
+        (b.exit_rule("RETRY", onStatusReason="Host EC2*"), b.exit_rule("EXIT", onReason="*")),
+        (b.exit_rule("EXIT", onReason="OutOfMemoryError*"),),
+        (b.exit_rule("RETRY", onReason="CannotPull*"), b.exit_rule("EXIT", onExitCode="*")),
+    ]
+)
+ENDINGS = st.sampled_from([0, 1, 3, 137])
+
+
+class Life(RuleBasedStateMachine):
+    """Hypothesis picks who moves next."""
+
+    world: World
+    checked = 0
+
+    @initialize(attempts=st.integers(1, 3), evaluate=EVALUATE, timeout=st.sampled_from([None, 30]))
+    def submitted(self, attempts: int, evaluate: tuple, timeout: int | None) -> None:  # type: ignore[type-arg]
+        self.world = World(Rules(attempts, evaluate, timeout))
+
+    @rule()
+    def look(self) -> None:
+        self.world.look()
+
+    @rule()
+    def look_and_die(self) -> None:
+        self.world.look(act=False)
+
+    @rule()
+    def write(self) -> None:
+        self.world.write()
+
+    @rule()
+    def restart(self) -> None:
+        self.world.restart()
+
+    @rule()
+    def watch_jobs(self) -> None:
+        self.world.see_work()
+
+    @rule()
+    def watch_pods(self) -> None:
+        self.world.see_pod()
+
+    @rule()
+    def control(self) -> None:
+        self.world.control()
+
+    @rule(seconds=st.sampled_from([1, 20, 70]))
+    def wait(self, seconds: int) -> None:
+        pass_time(self.world, seconds)
+
+    @precondition(lambda self: self.world.live() is not None and not self.world.live().gated)
+    @rule(
+        what=st.sampled_from(["run", "run", "cannot pull", "bad command", "exit", "exit", "oom", "lost"]), code=ENDINGS
+    )
+    def kubelet(self, what: str, code: int) -> None:
+        world = self.world
+        pod = world.live()
+        assert pod is not None
+        if pod.started_at is None:
+            if what == "run" and not pod.deleting:
+                world.put_pod(replace(pod, phase="Running", running=True, node="n1", started_at=b.at(world.now)))
+            elif what == "cannot pull" and not pod.deleting:
+                world.put_pod(replace(pod, node="n1", waiting_reason="ErrImagePull", waiting_message="no"))
+            elif what == "bad command":
+                world.end(pod, 128, container_reason="StartError")
+            elif what == "lost":
+                world.end(pod, None, disruption="DeletionByPodGC")
+            elif pod.deleting:
+                world.end(pod, None)
+        elif what == "oom":
+            world.end(pod, 137, container_reason="OOMKilled")
+        elif what == "lost":
+            world.end(pod, None, disruption="DeletionByPodGC")
+        elif what == "exit":
+            world.end(pod, code, container_reason="Error")
+
+    @rule()
+    def terminate(self) -> None:
+        if self.world.spec.terminate is None:
+            self.world.change_spec(terminate={"reason": "stop"})
+
+    @rule()
+    def cancel(self) -> None:
+        if self.world.spec.cancel is None:
+            self.world.change_spec(cancel={"reason": "not needed"})
+
+    @precondition(lambda self: self.world.work is not None and self.world.work.is_finished)
+    @rule()
+    def finished_pods_are_collected(self) -> None:
+        """Somebody's clean-up; the watch may or may not have shown how they ended."""
+        for uid in list(self.world.pods):
+            self.world.lost = True
+            self.world.remove_pod(uid)
+
+    @precondition(lambda self: self.world.work is not None)
+    @rule(really=st.sampled_from([False, False, False, True]))
+    def somebody_deletes_the_job(self, really: bool) -> None:
+        if really:
+            self.world.meddled = True
+            for uid in list(self.world.pods):
+                self.world.lost = True
+                self.world.remove_pod(uid)
+            self.world.put_work(None)
+
+    @invariant()
+    def transitions_are_allowed(self) -> None:
+        for before, after in self.world.history[self.checked :]:
+            assert is_allowed(before, after, self.world), (before.state, after.state)
+            assert after.attempts[: len(before.attempts)] == before.attempts, "a recorded attempt changed"
+            assert len(after.status_reason or "") <= 1024
+        self.checked = len(self.world.history)
+
+    @invariant()
+    def attempts_are_those_that_ran_and_each_is_there_once(self) -> None:
+        for _, after in self.world.history[-1:]:
+            recorded = [each.container.pod_name for each in after.attempts]
+            assert len(set(recorded)) == len(recorded)
+            assert set(recorded) <= set(self.world.ran)
+            assert len(recorded) <= self.world.rules.attempts
+
+    @invariant()
+    def it_is_started_once(self) -> None:
+        assert self.world.works_made <= 1
+
+    def teardown(self) -> None:
+        world = self.world
+        world.run_down()
+        self.transitions_are_allowed()
+        self.attempts_are_those_that_ran_and_each_is_there_once()
+        final = world.held
+        assert final.stopped_at
+        assert len(final.conditions) == 1
+        if not world.meddled:
+            assert world.finals == {final.state}
+            if world.work is not None and world.work.is_finished:
+                assert final.state == ("SUCCEEDED" if world.work.complete else "FAILED")
+        if not world.lost:
+            assert [each.container.pod_name for each in final.attempts] == world.ran
+        if final.is_cancelled:
+            assert world.works_made == 0
+        if final.is_terminated:
+            assert final.status_reason == "stop"
+
+
+def is_allowed(before: BatchJobStatus, after: BatchJobStatus, world: World) -> bool:
+    """The arrows of the diagram in domain/lifecycle.py."""
+    old, new = before.state or "SUBMITTED", after.state
+    if old in FINAL_STATES:
+        return before == after
+    if new in FINAL_STATES:
+        return True
+    assert new is not None
+    if ORDER.index(new) >= ORDER.index(old):
+        return True
+    # Back only from a start, when the attempt has ended and another one is due.
+    started = old in ("STARTING", "RUNNING")
+    if new == "RUNNABLE":
+        return started and 0 < len(after.attempts) < world.rules.attempts
+    return old == "RUNNING" and new == "STARTING" and bool(after.attempts or world.lost)
+
+
+TestLife = Life.TestCase
