@@ -53,7 +53,9 @@ def work(**over: Any) -> Work:
 
 def pod(number: int = 0, **over: Any) -> Pod:
     """The pod of attempt `number`, counted from 0; Pending and without a node."""
-    return replace(Pod(f"pod-{number}", "default", f"hello-{number}", UID, at(number), owner="work-1", failures=number), **over)
+    return replace(
+        Pod(f"pod-{number}", "default", f"hello-{number}", UID, at(number), owner="work-1", failures=number), **over
+    )
 
 
 def running_pod(number: int = 0, *, started: float = 0, **over: Any) -> Pod:

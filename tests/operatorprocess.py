@@ -53,6 +53,12 @@ class OperatorProcess:
             self._process.wait(20)
             self._process = None
 
+    @property
+    def pid(self) -> int:
+        """The process id of the present process."""
+        assert self._process is not None, "the operator does not run"
+        return self._process.pid
+
     def cpu_seconds(self) -> float:
         """CPU time of the present process so far."""
         assert self._process is not None

@@ -50,7 +50,7 @@ class Stage:
         """A ComputeEnvironment of the group's nodes; its full name."""
         full = f"{self.namespace}-{name}"
         selector = {"group": self._group(group)}
-        self._declare(manifests.compute_environment(full, nodeSelector=selector, **spec))
+        self.declare(manifests.compute_environment(full, nodeSelector=selector, **spec))
         return full
 
     def queue(self, name: str = "queue", *environments: str, **spec: object) -> str:
@@ -60,14 +60,17 @@ class Stage:
             {"order": number, "computeEnvironment": environment}
             for number, environment in enumerate(environments or (f"{self.namespace}-env",), start=1)
         ]
-        self._declare(manifests.job_queue(full, computeEnvironmentOrder=order, **spec))
+        self.declare(manifests.job_queue(full, computeEnvironmentOrder=order, **spec))
         return full
 
-    def _declare(self, manifest: Manifest) -> None:
+    def declare(self, manifest: Manifest) -> None:
+        """Creates a cluster-scoped object that goes with the stage."""
         self.api.create(manifest)
         self._cluster_scoped.append((manifest["kind"], manifest["metadata"]["name"]))
 
-    def simulated(self, name: str = "hello", *, cpu: str = "1", simulate: dict[str, str] | None = None, **spec: Any) -> str:
+    def simulated(
+        self, name: str = "hello", *, cpu: str = "1", simulate: dict[str, str] | None = None, **spec: Any
+    ) -> str:
         """A JobDefinition whose pods are simulated as told (`seconds`, `exit-code`, …)."""
         template = {
             "metadata": {"annotations": {f"{SIMULATE}/{key}": value for key, value in (simulate or {}).items()}},
@@ -116,10 +119,14 @@ class Stage:
         """The statuses of the namespace's BatchJobs by name, once `count` of them have finished."""
         deadline = time.monotonic() + seconds
         while True:
-            jobs = {job["metadata"]["name"]: job.get("status") or {} for job in self.api.list("BatchJob", self.namespace)}
+            jobs = {
+                job["metadata"]["name"]: job.get("status") or {} for job in self.api.list("BatchJob", self.namespace)
+            }
             if sum(status.get("state") in FINAL for status in jobs.values()) >= count:
                 return jobs
-            assert time.monotonic() < deadline, f"not finished: {[n for n, s in jobs.items() if s.get('state') not in FINAL]}"
+            assert time.monotonic() < deadline, (
+                f"not finished: {[n for n, s in jobs.items() if s.get('state') not in FINAL]}"
+            )
             time.sleep(0.5)
 
     def pods(self, job_id: str) -> list[Manifest]:
@@ -128,7 +135,9 @@ class Stage:
 
     def events(self, name: str, kind: str = "BatchJob") -> list[tuple[str, str, str]]:
         """(type, reason, message) of the events on an object."""
-        found = self.api.list("Event", self.namespace, fieldSelector=f"involvedObject.name={name},involvedObject.kind={kind}")
+        found = self.api.list(
+            "Event", self.namespace, fieldSelector=f"involvedObject.name={name},involvedObject.kind={kind}"
+        )
         return [(event["type"], event["reason"], event["message"]) for event in found]
 
     def wait_event(self, name: str, reason: str, seconds: int = 20, kind: str = "BatchJob") -> str:

@@ -15,7 +15,7 @@ decides by matching text.
         ├── Gone                  410: list again
         ├── AlreadyExists         409
         ├── Conflict              409
-        ├── Invalid               400, 422
+        ├── Invalid               400, 413, 422
         └── Forbidden             401, 403
 """
 
@@ -109,6 +109,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
     403: Forbidden,
     404: NotFound,
     410: Gone,
+    413: Invalid,
     422: Invalid,
     429: Throttled,
 }

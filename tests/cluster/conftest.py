@@ -41,7 +41,9 @@ def story_cluster() -> Iterator[local_cluster.Cluster]:
 
 
 @pytest.fixture(scope="session")
-def operator(story_cluster: local_cluster.Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+def operator(
+    story_cluster: local_cluster.Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OperatorProcess]:
     """The operator on the stories' cluster; a test may kill it and start it again."""
     log = tmp_path_factory.mktemp("operator") / "operator.log"
     process = OperatorProcess(story_cluster.kubeconfig, log, start_grace_seconds=GRACE_SECONDS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,12 +25,12 @@ def busybox(story_cluster: local_cluster.Cluster) -> None:
 
 
 @pytest.fixture
-def real(stage: Stage) -> Iterator[Stage]:
+def real(stage: Stage) -> Stage:
     """A stage whose environment is the real node."""
     name = f"{stage.namespace}-real"
-    stage._declare(manifests.compute_environment(name, nodeSelector={"batchwright.io/node": "real"}))
+    stage.declare(manifests.compute_environment(name, nodeSelector={"batchwright.io/node": "real"}))
     stage.queue("queue", name)
-    yield stage
+    return stage
 
 
 def shell(script: str, **properties: object) -> dict[str, Any]:
@@ -159,7 +158,9 @@ def test_an_eviction_reads_as_a_terminated_host_and_is_retried_where_the_rules_s
 
 
 def test_the_attempt_number_is_in_the_container(real: Stage, story_cluster: local_cluster.Cluster) -> None:
-    real.define("counts", containerProperties=shell('echo "attempt $AWS_BATCH_JOB_ATTEMPT"; [ "$AWS_BATCH_JOB_ATTEMPT" = 2 ]'))
+    real.define(
+        "counts", containerProperties=shell('echo "attempt $AWS_BATCH_JOB_ATTEMPT"; [ "$AWS_BATCH_JOB_ATTEMPT" = 2 ]')
+    )
     job_id = real.submit("counts-1", "counts", retryStrategy={"attempts": 3})
     status = real.wait_final("counts-1", seconds=90)
     assert status["state"] == "SUCCEEDED"

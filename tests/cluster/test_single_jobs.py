@@ -119,9 +119,7 @@ EXITS = [
 
 
 @pytest.mark.parametrize(("code", "patterns", "action", "want_attempts"), EXITS)
-def test_evaluate_on_exit(
-    normal: Stage, code: str, patterns: dict[str, str], action: str, want_attempts: int
-) -> None:
+def test_evaluate_on_exit(normal: Stage, code: str, patterns: dict[str, str], action: str, want_attempts: int) -> None:
     simulate = {"exit-code": code} | ({"reason": "OOMKilled"} if code == "137" else {})
     strategy = {"attempts": 2, "evaluateOnExit": [{"action": action, **patterns}]}
     normal.simulated(simulate=simulate, retryStrategy=strategy)
@@ -248,11 +246,34 @@ def test_an_invalid_definition_says_why_and_its_jobs_wait(normal: Stage) -> None
 
 
 def test_a_job_the_api_server_refuses_fails_with_its_words(normal: Stage) -> None:
-    normal.define("claims", containerProperties=manifests.container())
-    normal.submit("refused", "claims", containerOverrides={"environment": [{"name": "a b", "value": "1"}]})
+    normal.define("bomb", containerProperties=manifests.container(command=["Ref::text"] * 500))
+    normal.submit("refused", "bomb", parameters={"text": "x" * 8000})
     status = normal.wait_final("refused")
-    if status["state"] == "FAILED":
-        assert "refused" in status["statusReason"]
+    assert status["state"] == "FAILED"
+    assert status["statusReason"].startswith("The API server refused the job: ")
+    assert "too large" in status["statusReason"]
+
+
+def test_a_pod_that_kubernetes_cannot_make_is_explained(normal: Stage) -> None:
+    container = {"name": "main", "image": "simulated", "resources": {"requests": {"cpu": "500m"}}}
+    normal.define("capped", podTemplate={"spec": {"containers": [container], "resources": {"limits": {"cpu": "1"}}}})
+    # The API server compares a container's request with the limit of its whole pod only when the pod is made.
+    normal.submit("podless", "capped", containerOverrides={"resourceRequirements": [{"type": "VCPU", "value": "2"}]})
+    status = normal.wait("podless", lambda status: "Kubernetes makes no pod" in status.get("statusReason", ""))
+    assert status["state"] == "STARTING"
+    assert "must be less than or equal to" in status["statusReason"]
+
+
+def test_a_quota_holds_a_job_back_and_says_so(normal: Stage) -> None:
+    path = f"/api/v1/namespaces/{normal.namespace}/resourcequotas"
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}}
+    normal.simulated()
+    normal.api.request("POST", path, quota | {"spec": {"hard": {"count/jobs.batch": "0"}}})
+    normal.submit("held")
+    waiting = normal.wait("held", lambda status: "exceeded quota" in status.get("statusReason", ""))
+    assert waiting["state"] == "RUNNABLE"
+    normal.api.request("DELETE", f"{path}/none")
+    assert normal.wait_final("held")["state"] == "SUCCEEDED"
 
 
 def test_objects_may_come_in_any_order(stage: Stage) -> None:

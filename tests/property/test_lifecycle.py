@@ -112,7 +112,8 @@ class Life(RuleBasedStateMachine):
             self.world.lost = True
             self.world.remove_pod(uid)
 
-    @precondition(lambda self: self.world.work is not None)
+    # Before the Job's name is written a restarted operator cannot know that there was one, and makes it again.
+    @precondition(lambda self: self.world.work is not None and self.world.held.job_name)
     @rule(really=st.sampled_from([False, False, False, True]))
     def somebody_deletes_the_job(self, really: bool) -> None:
         if really:

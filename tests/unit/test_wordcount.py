@@ -223,6 +223,26 @@ def test_an_input_without_texts_is_refused_before_anything_is_made(tmp_path: Pat
     assert f"error: --input {tmp_path}/{want}" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("euid", "name", "want"),
+    [
+        pytest.param(0, "Bad_Name", "error: --name 'Bad_Name': a cluster's name is", id="name"),
+        pytest.param(1000, "demo", "error: --real-node needs root", id="not-root"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_is_built(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, euid: int, name: str, want: str
+) -> None:
+    (tmp_path / "text").touch()
+    monkeypatch.setattr(os, "geteuid", lambda: euid)
+    monkeypatch.setattr(images, "build_images", lambda _progress: pytest.fail("something was built"))
+
+    done = CliRunner().invoke(app, ["demo", "--name", name, "--input", str(tmp_path)])
+
+    assert done.exit_code == 1
+    assert want in done.stderr
+
+
 def test_a_path_too_long_for_a_key_is_refused(tmp_path: Path) -> None:
     directory = tmp_path.joinpath(*["ä" * 100] * 2)
     directory.mkdir(parents=True)

@@ -39,13 +39,14 @@ def demo(
     down: Annotated[bool, typer.Option("--down/--keep", help="Delete the cluster at the end, or keep it.")] = False,
 ) -> None:
     """Count the words of a directory's files in containers, on a cluster made for it (root, Linux, no Docker)."""
-    from batchwright.local import aws, cluster, real
+    from batchwright.local import aws, cluster, paths, real
     from batchwright.local.demo import images, inputs
     from batchwright.local.progress import loud
 
     started = time.monotonic()
     source = Path(directory) if directory else inputs.DEFAULT_INPUT
     texts = inputs.find_texts(source)
+    paths.check_name(name)
     real.check_privileges()
     aws.check_installed()
     tell = loud()

@@ -7,6 +7,7 @@ does (style guide B1; ADR 0003). Every write we make is idempotent by name or by
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from importlib.metadata import version
 from typing import Any
 
 import aiohttp
@@ -24,13 +25,16 @@ MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 REQUEST_SECONDS = 60.0
+# How audit logs and flow control tell our requests from others'.
+USER_AGENT = f"batchwright/{version('batchwright')}"
 
 
 class ApiClient:
     """One connection pool to one API server; use as an async context manager."""
 
-    def __init__(self, connection: Connection, *, connections: int = 64) -> None:
+    def __init__(self, connection: Connection, *, connections: int = 64, user_agent: str = USER_AGENT) -> None:
         self.connection = connection
+        self.user_agent = user_agent
         self._limit = connections
         self._session: aiohttp.ClientSession | None = None
         self.writes = 0
@@ -42,7 +46,9 @@ class ApiClient:
 
     async def __aenter__(self) -> ApiClient:
         connector = aiohttp.TCPConnector(ssl=self.connection.ssl_context, limit=self._limit)
-        self._session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
+        self._session = aiohttp.ClientSession(
+            connector=connector, auto_decompress=True, headers={"User-Agent": self.user_agent}
+        )
         return self
 
     async def __aexit__(self, *exc: object) -> None:

@@ -77,9 +77,10 @@ class Definitions:
                 identity, "validation", f"{known.name}:1", known.spec, spec, Placement("validation", {}, ())
             )
             await self._api.create(JOBS, known.namespace, manifest, dry_run=True, strict=True)
-        except (WorkloadError, Invalid, Forbidden) as error:
+        except (WorkloadError, Invalid) as error:
             return str(error)
-        except AlreadyExists:
+        except (AlreadyExists, Forbidden):
+            # A quota that is full now, or a policy about more than the template: the job will say so when it is made.
             return None
         return None
 

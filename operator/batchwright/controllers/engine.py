@@ -25,7 +25,7 @@ from batchwright.controllers import acting
 from batchwright.controllers.gather import snapshot_of, view_of
 from batchwright.controllers.retention import Retention
 from batchwright.controllers.store import Entry, Store
-from batchwright.domain.actions import Action, DeleteWork, EndAttempt, Notice, ReadPods, ReleasePod
+from batchwright.domain.actions import Action, DeleteWork, EndAttempt, Notice, ReadObstacle, ReadPods, ReleasePod
 from batchwright.domain.dependencies import find_cycle
 from batchwright.domain.lifecycle import Decision, decide
 from batchwright.domain.observations import FinishedJob, Job
@@ -279,6 +279,12 @@ class Engine:
                         entry.pods[pod.uid] = pod
                     entry.pods_complete = True
                     self._touch(uid)
+                case ReadObstacle():
+                    entry.doing.discard(key)
+                    obstacle = await acting.read_obstacle(self._api, action.work)
+                    if obstacle != entry.obstacle:
+                        entry.obstacle = obstacle
+                        self._touch(uid)
         except ApiError as error:
             logger.warning("action failed", job=entry.job.name, action=key, error=str(error))
             entry.doing.discard(key)

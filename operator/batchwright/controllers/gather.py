@@ -53,6 +53,7 @@ def view_of(store: Store, entry: Entry, instances: dict[str, str], start_grace_s
         refused=refused,
         cycle=entry.cycle,
         waits=entry.waits,
+        obstacle=entry.obstacle,
     )
 
 

@@ -51,6 +51,7 @@ class Entry:
     creating: bool = False
     not_before: datetime | None = None
     hindrance: str = ""
+    obstacle: str = ""
     wait: Wait | None = None
     waits: str = ""
     waits_kind: WaitKind | None = None

@@ -38,7 +38,14 @@ class ReadPods:
     work: Work
 
 
-Action = EndAttempt | ReleasePod | DeleteWork | ReadPods
+@dataclass(frozen=True, slots=True)
+class ReadObstacle:
+    """Ask the API server why this Job has no pod: only its events say so (quota, admission, an invalid pod)."""
+
+    work: Work
+
+
+Action = EndAttempt | ReleasePod | DeleteWork | ReadPods | ReadObstacle
 
 
 @dataclass(frozen=True, slots=True)

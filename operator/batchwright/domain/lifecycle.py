@@ -14,18 +14,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from batchwright.api.v1alpha1.batchjob import Attempt, BatchJobStatus, JobState
 from batchwright.api.v1alpha1.common import Condition, EvaluateOnExit
 from batchwright.domain import reasons
-from batchwright.domain.actions import Action, DeleteWork, Notice, ReadPods
+from batchwright.domain.actions import Action, DeleteWork, Notice, ReadObstacle, ReadPods
 from batchwright.domain.attempts import attempt, merge
 from batchwright.domain.dependencies import Resolution
 from batchwright.domain.observations import FINAL_STATES, Job, Pod, Work
 from batchwright.domain.podwatch import RunningView, watch_pod
 from batchwright.domain.texts import bounded, timestamp
 from batchwright.names import CONDITION_COMPLETE, CONDITION_FAILED
+
+# The Job controller makes a pod within a second or two; after this long something keeps it from doing so.
+POD_DUE_SECONDS = 8.0
+OBSTACLE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,8 @@ class View:
 
     `definition` is the pinned "name:revision", `unready` why the job cannot be considered yet, `refused` the API
     server's words if it refused the Kubernetes Job, `started` whether that Job is known to have been made (it may be
-    gone since), `waits` the scheduler's words, `cycle` a dependency cycle this job closes.
+    gone since), `waits` the scheduler's words, `obstacle` why Kubernetes makes no pod for it, `cycle` a dependency
+    cycle this job closes.
     """
 
     job: Job
@@ -60,6 +65,7 @@ class View:
     refused: str | None = None
     cycle: str | None = None
     waits: str = ""
+    obstacle: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +139,22 @@ def _with_work(view: View, work: Work, now: datetime) -> Decision:
         text = "cancel came after the job had started, so it goes on; set terminate to end it"
         notices = (Notice("CancelIgnored", text),)
     running = RunningView(view.rules.attempts, view.rules.evaluate_on_exit, view.rules.timeout_seconds, recorded)
+    if not view.pods and not recorded:
+        return _without_pod(view, work, notices, now)
     step = watch_pod(running, view.pods, view.start_grace_seconds, now)
     status = _status(view, step.state, step.reason, started_at=step.started_at)
     return Decision(status, actions=step.actions, notices=notices + step.notices, wake_at=step.wake_at)
+
+
+def _without_pod(view: View, work: Work, notices: tuple[Notice, ...], now: datetime) -> Decision:
+    status = _status(view, "STARTING", view.obstacle)
+    if view.obstacle:
+        notices += (Notice("NoPod", view.obstacle, warning=True),)
+    due = work.created_at + timedelta(seconds=POD_DUE_SECONDS)
+    if now < due:
+        return Decision(status, notices=notices, wake_at=due)
+    again = now + timedelta(seconds=OBSTACLE_SECONDS)
+    return Decision(status, actions=(ReadObstacle(work),), notices=notices, wake_at=again)
 
 
 def _finish(view: View, work: Work, recorded: tuple[Attempt, ...], now: datetime) -> Decision:

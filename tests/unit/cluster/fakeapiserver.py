@@ -1,7 +1,7 @@
 """A small API server on loopback, for one collection: lists by page, and watches that a test feeds and cuts.
 
-`watches` are the answers to the watches in order: a list of steps, of which the last watch given stays open. Objects are
-plain JSON; `Status` errors are sent as the API server sends them.
+`watches` are the answers to the watches in order: a list of steps, and how it ends.
+Objects are plain JSON; `Status` errors are sent as the API server sends them.
 """
 
 from __future__ import annotations

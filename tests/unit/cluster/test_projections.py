@@ -35,6 +35,19 @@ def test_the_job_controllers_annotations_and_our_label() -> None:
     assert (found.job_id, found.index, found.failures) == ("job", 4, 2)
 
 
+def test_the_owner_is_the_controlling_job() -> None:
+    owners = [{"kind": "Job", "uid": "other"}, {"kind": "Job", "uid": "mine", "controller": True}]
+    assert pod(ownerReferences=owners).owner == "mine"
+    assert pod(ownerReferences=owners[:1]).owner == ""
+    assert pod(ownerReferences=[{"kind": "ReplicaSet", "uid": "x", "controller": True}]).owner == ""
+
+
+def test_a_job_belongs_to_the_batch_job_that_controls_it_whatever_its_label_says() -> None:
+    owners = [{"kind": "BatchJob", "uid": "bj", "controller": True}]
+    assert job(ownerReferences=owners, labels={names.LABEL_JOB_ID: "other"}).job_id == "bj"
+    assert job(labels={names.LABEL_JOB_ID: "other"}).job_id == ""
+
+
 def test_running() -> None:
     found = pod({"phase": "Running", "startTime": "2026-03-01T12:00:30Z"} | with_state(running={"startedAt": LATER}))
     assert (found.phase, found.running, found.started_at, found.accepted_at) == (

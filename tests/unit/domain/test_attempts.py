@@ -29,8 +29,8 @@ PREEMPTED = "PreemptionByScheduler: preempting to accommodate a higher priority 
         ),
         pytest.param(
             b.ended_pod(exit_code=137, container_reason="ContainerStatusUnknown", container_message="not located"),
-            Outcome(137, "ContainerStatusUnknown", EXITED),
-            id="a container that ran and was lost did start",
+            Outcome(None, "not located", HOST),
+            id="a container the kubelet has lost went with its host",
         ),
         pytest.param(
             b.ended_pod(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
@@ -151,4 +152,4 @@ def test_find_cycle(edges: dict[str, list[str]], want_length: int | None) -> Non
     assert len(cycle) == want_length
     assert cycle[0] == cycle[-1]
     # Read in the order of waiting: each waits for the next.
-    assert all(after in edges[before] for before, after in zip(cycle, cycle[1:], strict=False))
+    assert all(after in edges[before] for before, after in pairwise(cycle))

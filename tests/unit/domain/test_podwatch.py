@@ -32,12 +32,15 @@ def waiting(reason: str, message: str = "", **over: object) -> Pod:
     return b.pod(waiting_reason=reason, waiting_message=message, node="n1", **over)
 
 
+ONE_ATTEMPT = rules()
+
+
 @dataclass(frozen=True)
 class Case:
     pods: tuple[Pod, ...]
     want_state: str
     want_reason: str = ""
-    rules: RunningView = rules()
+    rules: RunningView = ONE_ATTEMPT
     now: datetime = b.NOW
     want_actions: tuple[tuple[str, str], ...] = ()
     want_wake: datetime | None = None

@@ -1,0 +1,27 @@
+# The operator and the command line, from the checkout. Any image with Python 3.11 or newer will do as the base:
+#   buildah bud --build-arg BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm -t batchwright .
+ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
+
+FROM ${BASE_IMAGE} AS build
+# A package index of one's own; not kept in the image.
+ARG PIP_INDEX_URL
+ARG UV_DEFAULT_INDEX
+ARG UV_VERSION=0.13.9
+# Debian's python3 comes without ensurepip.
+RUN python3 -c 'import ensurepip' 2>/dev/null \
+ || { apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; }
+RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --quiet --disable-pip-version-check "uv==${UV_VERSION}"
+WORKDIR /src
+COPY pyproject.toml uv.lock README.md LICENSE ./
+COPY operator operator
+# Exactly the locked packages, without those for development; compiled, because the image is read-only when it runs.
+RUN UV_PROJECT_ENVIRONMENT=/opt/batchwright /opt/uv/bin/uv sync --locked --no-dev --no-editable --no-cache \
+      --compile-bytecode --link-mode copy --python "$(command -v python3)"
+
+FROM ${BASE_IMAGE}
+COPY --from=build /opt/batchwright /opt/batchwright
+ENV PATH=/opt/batchwright/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 65532:65532
+EXPOSE 8080
+ENTRYPOINT ["/opt/batchwright/bin/batchwright"]
+CMD ["operator", "run", "--log-format", "json", "--liveness", "http://0.0.0.0:8080/healthz"]

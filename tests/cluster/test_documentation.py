@@ -1,0 +1,134 @@
+"""The documentation's YAML and commands on a cluster as README makes it, with the operator's rights as docs/install.md has them.
+
+The cluster is this module's own: ten simulated nodes, and an operator that is a ServiceAccount and no administrator.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from apiserver import ApiServer
+from batchwright.local import binaries, install
+from batchwright.local import cluster as local_cluster
+from batchwright.local.progress import silent
+from documentation import ROOT, Manifest, Page, pages
+from kubecluster import Cluster
+from operatorprocess import OperatorProcess
+
+README = Page(ROOT / "README.md")
+INSTALL = Page(ROOT / "docs/install.md")
+WITH_YAML = [page for page in pages() if page.manifests()]
+# Pages whose jobs run on simulated nodes; the objects of others must be right, and are not run.
+STORIES = ("README.md", "docs/concepts.md", "docs/local.md")
+OURS = "batchwright.io/v1alpha1"
+
+
+@pytest.fixture(scope="module")
+def documented() -> Iterator[Cluster]:
+    """A cluster as README makes it, with the objects of docs/install.md."""
+    name = f"docs-{os.getpid()}"
+    try:
+        made = local_cluster.up(local_cluster.Options(name=name, runtime="binary", nodes=10))
+        install.apply_crds(made.kubeconfig)
+        cluster = Cluster(made.kubeconfig, binaries.ensure(["kubectl"], silent())["kubectl"])
+        _apply(cluster, INSTALL.manifests())
+        yield cluster
+    finally:
+        local_cluster.down(name)
+
+
+@pytest.fixture(scope="module")
+def limited_operator(documented: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+    """The operator with the rights of docs/install.md and no others."""
+    directory = tmp_path_factory.mktemp("operator")
+    token = documented.kubectl("-n", "batchwright", "create", "token", "operator", "--duration=1h").stdout
+    config = yaml.safe_load(documented.kubectl("config", "view", "--raw", "--flatten", "-o", "yaml").stdout)
+    config["users"] = [{"name": config["users"][0]["name"], "user": {"token": token}}]
+    kubeconfig = directory / "kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(config))
+    process = OperatorProcess(kubeconfig, directory / "operator.log")
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def place(documented: Cluster) -> Iterator[str]:
+    """A namespace of the test's own; the cluster-scoped objects of the kinds go with it."""
+    name = f"t-{uuid.uuid4().hex[:6]}"
+    documented.kubectl("create", "namespace", name)
+    yield name
+    documented.kubectl("delete", "namespace", name, "--wait=false")
+    documented.kubectl("delete", "jobqueues,computeenvironments", "--all")
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in WITH_YAML])
+def test_every_object_is_taken(documented: Cluster, place: str, page: Page) -> None:
+    for manifest in page.manifests():
+        assert manifest["apiVersion"]
+        assert manifest["metadata"]["name"]
+    _apply(documented, page.manifests(), "-n", place, "--dry-run=server")
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_the_jobs_of_a_page_succeed(
+    documented: Cluster, limited_operator: OperatorProcess, place: str, name: str
+) -> None:
+    manifests = Page(ROOT / name).manifests()
+    assert any(manifest["kind"] == "BatchJob" for manifest in manifests)
+    _apply(documented, manifests, "-n", place)
+    api = ApiServer(documented.kubeconfig)
+    for manifest in manifests:
+        kind, called = manifest["kind"], manifest["metadata"]["name"]
+        if manifest["apiVersion"] != OURS:
+            continue
+        condition = "Complete" if kind == "BatchJob" else "Ready"
+        api.wait_for(kind, called, place, lambda found, wanted=condition: _holds(found, wanted), 60)
+    # Forbidden requests show in the log before they show anywhere else.
+    assert "forbidden" not in limited_operator.log.lower()
+
+
+def test_the_commands_of_the_readme_work(
+    documented: Cluster, limited_operator: OperatorProcess, place: str, tmp_path: Path
+) -> None:
+    (tmp_path / "hello.yaml").write_text(yaml.safe_dump_all(README.manifests()))
+    config = yaml.safe_load(documented.kubectl("config", "view", "--raw", "--flatten", "-o", "yaml").stdout)
+    config["contexts"][0]["context"]["namespace"] = place
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+    found = [line.strip() for line in README.code() if line.startswith(("kubectl ", "batchwright "))]
+    # Those with arguments that need no other cluster; prose names the bare verbs.
+    lines = [line for line in found if not line.startswith(("batchwright local", "batchwright --"))]
+    assert {line.split()[0] for line in lines} == {"kubectl", "batchwright"}
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        command = [str(documented.kubectl_binary)] if program == "kubectl" else [sys.executable, "-m", "batchwright"]
+        done = subprocess.run(
+            [*command, *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "KUBECONFIG": str(tmp_path / "kubeconfig")},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
+
+
+def _apply(cluster: Cluster, manifests: list[Manifest], *arguments: str) -> None:
+    text = yaml.safe_dump_all(manifests)
+    cluster.kubectl("apply", "--server-side", "--validate=strict", *arguments, "-f", "-", stdin=text)
+
+
+def _holds(found: Manifest, condition: str) -> bool:
+    status = found.get("status") or {}
+    assert status.get("state") != "FAILED", status
+    return any(each["type"] == condition and each["status"] == "True" for each in status.get("conditions", ()))

@@ -1,0 +1,1 @@
+"""Benchmarks: what a job costs, beside what Kubernetes alone takes for it."""

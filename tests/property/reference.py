@@ -1,0 +1,84 @@
+"""The scheduler's rules said the slow and obvious way: nothing is cached, every question is asked anew."""
+
+from __future__ import annotations
+
+from batchwright.domain.observations import Node
+from batchwright.domain.quantities import Resources
+from batchwright.scheduling.fit import admits, has_labels
+from batchwright.scheduling.snapshot import Candidate, Queue, Shape, Snapshot
+
+
+def suits(snapshot: Snapshot, environment: str, node: Node, shape: Shape) -> bool:
+    """Whether the node is one of the environment's and lets the pod on, room or not."""
+    known = snapshot.environments.get(environment)
+    return (
+        known is not None
+        and node.ready
+        and node.schedulable
+        and has_labels(node, known.node_selector + shape.node_selector)
+        and admits(node, known.tolerations + shape.tolerations)
+    )
+
+
+def holds(shape: Shape, room: Resources) -> bool:
+    """Whether the room is enough."""
+    return all(amount <= 0 or room.get(name, 0) >= amount for name, amount in shape.resources)
+
+
+def free_room(snapshot: Snapshot) -> dict[str, Resources]:
+    """What pods on nodes leave over."""
+    return {
+        node.name: {
+            name: amount - snapshot.occupied.get(node.name, {}).get(name, 0)
+            for name, amount in node.allocatable.items()
+        }
+        for node in snapshot.nodes
+    }
+
+
+def could_fit(snapshot: Snapshot, environment: str, shape: Shape) -> bool:
+    """Whether an empty node of the environment would do."""
+    return any(suits(snapshot, environment, node, shape) and holds(shape, node.allocatable) for node in snapshot.nodes)
+
+
+def put(snapshot: Snapshot, free: dict[str, Resources], environment: str, shape: Shape) -> str | None:
+    """The first node by name with room, which is taken."""
+    for node in sorted(snapshot.nodes, key=lambda each: each.name):
+        if suits(snapshot, environment, node, shape) and holds(shape, free[node.name]):
+            for name, amount in shape.resources:
+                free[node.name][name] = free[node.name].get(name, 0) - amount
+            return node.name
+    return None
+
+
+def in_order(queues: tuple[Queue, ...]) -> list[tuple[Queue, Candidate]]:
+    """Priority, then arrival, then uid."""
+    pairs = [(queue, candidate) for queue in queues for candidate in queue.waiting]
+    return sorted(pairs, key=lambda pair: (-pair[0].priority, pair[1].created_at, pair[1].uid))
+
+
+def starts(snapshot: Snapshot) -> list[tuple[str, str, str]]:
+    """Who starts in which environment on which node."""
+    free = free_room(snapshot)
+    for sent in sorted(snapshot.unbound, key=lambda each: (each.environment, each.shape)):
+        put(snapshot, free, sent.environment, sent.shape)
+    found: list[tuple[str, str, str]] = []
+    blocked: set[str] = set()
+    claimed: set[str] = set()
+    for queue, candidate in in_order(snapshot.queues):
+        usable = [
+            name for name in queue.environments if name in snapshot.environments and snapshot.environments[name].is_open
+        ]
+        possible = [name for name in usable if could_fit(snapshot, name, candidate.shape)]
+        if queue.name in blocked:
+            continue
+        for name in usable:
+            node = None if name in claimed else put(snapshot, free, name, candidate.shape)
+            if node is not None:
+                found.append((candidate.uid, name, node))
+                break
+        else:
+            if possible:
+                blocked.add(queue.name)
+                claimed.update(possible)
+    return found
