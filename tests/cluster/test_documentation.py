@@ -63,9 +63,10 @@ def limited_operator(documented: Cluster, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def place(documented: Cluster) -> Iterator[str]:
-    """A namespace of the test's own; the cluster-scoped objects of the kinds go with it."""
+    """A namespace of the test's own, the context's as long as it lasts; cluster-scoped objects of ours go with it."""
     name = f"t-{uuid.uuid4().hex[:6]}"
     documented.kubectl("create", "namespace", name)
+    documented.kubectl("config", "set-context", "--current", f"--namespace={name}")
     yield name
     documented.kubectl("delete", "namespace", name, "--wait=false")
     documented.kubectl("delete", "jobqueues,computeenvironments", "--all")
@@ -76,7 +77,7 @@ def test_every_object_is_taken(documented: Cluster, place: str, page: Page) -> N
     for manifest in page.manifests():
         assert manifest["apiVersion"]
         assert manifest["metadata"]["name"]
-    _apply(documented, page.manifests(), "-n", place, "--dry-run=server")
+    _apply(documented, page.manifests(), "--dry-run=server")
 
 
 @pytest.mark.parametrize("name", STORIES)
@@ -85,7 +86,7 @@ def test_the_jobs_of_a_page_succeed(
 ) -> None:
     manifests = Page(ROOT / name).manifests()
     assert any(manifest["kind"] == "BatchJob" for manifest in manifests)
-    _apply(documented, manifests, "-n", place)
+    _apply(documented, manifests)
     api = ApiServer(documented.kubeconfig)
     for manifest in manifests:
         kind, called = manifest["kind"], manifest["metadata"]["name"]
@@ -93,19 +94,15 @@ def test_the_jobs_of_a_page_succeed(
             continue
         condition = "Complete" if kind == "BatchJob" else "Ready"
         api.wait_for(kind, called, place, lambda found, wanted=condition: _holds(found, wanted), 60)
-    # Forbidden requests show in the log before they show anywhere else.
-    assert "forbidden" not in limited_operator.log.lower()
+    # A right that is missing may show nowhere but in the log.
+    assert [line for line in limited_operator.log.splitlines() if "forbidden" in line.lower()] == []
 
 
 def test_the_commands_of_the_readme_work(
     documented: Cluster, limited_operator: OperatorProcess, place: str, tmp_path: Path
 ) -> None:
     (tmp_path / "hello.yaml").write_text(yaml.safe_dump_all(README.manifests()))
-    config = yaml.safe_load(documented.kubectl("config", "view", "--raw", "--flatten", "-o", "yaml").stdout)
-    config["contexts"][0]["context"]["namespace"] = place
-    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
     found = [line.strip() for line in README.code() if line.startswith(("kubectl ", "batchwright "))]
-    # Those with arguments that need no other cluster; prose names the bare verbs.
     lines = [line for line in found if not line.startswith(("batchwright local", "batchwright --"))]
     assert {line.split()[0] for line in lines} == {"kubectl", "batchwright"}
     for line in lines:
@@ -114,7 +111,7 @@ def test_the_commands_of_the_readme_work(
         done = subprocess.run(
             [*command, *arguments],
             cwd=tmp_path,
-            env={**os.environ, "KUBECONFIG": str(tmp_path / "kubeconfig")},
+            env={**os.environ, "KUBECONFIG": str(documented.kubeconfig)},
             capture_output=True,
             text=True,
             timeout=120,

@@ -131,6 +131,8 @@ class World:
 
     def restart(self) -> None:
         """Memory is lost; the status as written, the Job and the pods are listed in this order."""
+        kept = {pod.name for pod in self.pods.values()} | {each.container.pod_name for each in self.held.attempts}
+        self.lost = self.lost or not kept.issuperset(self.ran)
         self.work_events.clear()
         self.pod_events.clear()
         self.store = Store()

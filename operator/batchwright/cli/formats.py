@@ -42,8 +42,14 @@ def reason_of(job: JSON) -> str:
 
 def attempts_of(job: JSON) -> int:
     """Attempts so far, one that is under way included."""
-    finished = len((job.get("status") or {}).get("attempts") or ())
-    return finished + (1 if state_of(job) in STARTED else 0)
+    status = job.get("status") or {}
+    attempts = status.get("attempts") or ()
+    # Between an attempt's end and the job's, the last attempt is recorded and the state is still RUNNING.
+    started_at = status.get("startedAt")
+    has_ended = state_of(job) == "RUNNING" and any(
+        each.get("startedAt") == started_at for each in attempts if started_at
+    )
+    return len(attempts) + (1 if state_of(job) in STARTED and not has_ended else 0)
 
 
 def definition_of(job: JSON) -> str:
