@@ -41,8 +41,8 @@ test-cluster: setup ## Tests on the embedded cluster, simulated and real nodes
 
 .PHONY: verify
 verify: $(VENV)/.synced ## Static checks; generated files must be up to date
-	$(RUN)ruff check operator tests examples
-	$(RUN)ruff format --check operator tests examples
+	$(RUN)ruff check operator tests
+	$(RUN)ruff format --check operator tests
 	$(RUN)mypy
 	$(RUN)lint-imports
 	$(RUN)python -m batchwright.api.crds crds --check
@@ -59,8 +59,8 @@ crds: $(VENV)/.synced ## Generate crds/ from the models
 
 .PHONY: format
 format: $(VENV)/.synced ## Format the code
-	$(RUN)ruff check --fix operator tests examples
-	$(RUN)ruff format operator tests examples
+	$(RUN)ruff check --fix operator tests
+	$(RUN)ruff format operator tests
 
 .PHONY: clean
 clean: ## Remove the virtual environment and every cache of the checkout

@@ -36,37 +36,47 @@ class Life(RuleBasedStateMachine):
     def submitted(self, attempts: int, evaluate: tuple, timeout: int | None) -> None:  # type: ignore[type-arg]
         self.world = World(Rules(attempts, evaluate, timeout))
 
-    @rule()
-    def look(self) -> None:
+    # Most of the time all goes on in good order, or a history would hardly get anywhere in forty steps.
+    @rule(written=st.booleans(), jobs_first=st.booleans())
+    def all_goes_on(self, written: bool, jobs_first: bool) -> None:
+        world = self.world
+        world.control()
+        for see in (world.see_work, world.see_pod) if jobs_first else (world.see_pod, world.see_work):
+            for _ in range(4):
+                see()
+            world.look()
+        if written:
+            world.write()
+
+    @rule(count=st.integers(1, 3))
+    def watch_jobs(self, count: int) -> None:
+        for _ in range(count):
+            self.world.see_work()
         self.world.look()
 
-    @rule()
-    def look_and_die(self) -> None:
-        self.world.look(act=False)
-
-    @rule()
-    def write(self) -> None:
-        self.world.write()
-
-    @rule()
-    def restart(self) -> None:
-        self.world.restart()
-
-    @rule()
-    def watch_jobs(self) -> None:
-        self.world.see_work()
-
-    @rule()
-    def watch_pods(self) -> None:
-        self.world.see_pod()
+    @rule(count=st.integers(1, 3))
+    def watch_pods(self, count: int) -> None:
+        for _ in range(count):
+            self.world.see_pod()
+        self.world.look()
 
     @rule()
     def control(self) -> None:
         self.world.control()
 
+    @rule(how=st.sampled_from(["at rest", "unwritten", "decided, not done"]))
+    def the_operator_dies(self, how: str) -> None:
+        if how == "decided, not done":
+            self.world.look(act=False)
+            return
+        if how == "at rest":
+            self.world.write()
+        self.world.restart()
+
     @rule(seconds=st.sampled_from([1, 20, 70]))
     def wait(self, seconds: int) -> None:
         pass_time(self.world, seconds)
+        self.world.look()
 
     @precondition(lambda self: self.world.live() is not None and not self.world.live().gated)
     @rule(
@@ -94,15 +104,10 @@ class Life(RuleBasedStateMachine):
         elif what == "exit":
             world.end(pod, code, container_reason="Error")
 
-    @rule()
-    def terminate(self) -> None:
-        if self.world.spec.terminate is None:
-            self.world.change_spec(terminate={"reason": "stop"})
-
-    @rule()
-    def cancel(self) -> None:
-        if self.world.spec.cancel is None:
-            self.world.change_spec(cancel={"reason": "not needed"})
+    @rule(what=st.sampled_from(["", "", "terminate", "cancel"]))
+    def the_user_has_had_enough(self, what: str) -> None:
+        if what and getattr(self.world.spec, what) is None:
+            self.world.change_spec(**{what: {"reason": "stop" if what == "terminate" else "not needed"}})
 
     @precondition(lambda self: self.world.work is not None and self.world.work.is_finished)
     @rule()
