@@ -3,9 +3,11 @@
 ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
-# A package index of one's own; not kept in the image.
+# A package index or certificates of one's own; not kept in the image.
 ARG PIP_INDEX_URL
 ARG UV_DEFAULT_INDEX
+ARG PIP_CERT
+ARG SSL_CERT_FILE
 ARG UV_VERSION=0.13.9
 # Debian's python3 comes without ensurepip.
 RUN python3 -c 'import ensurepip' 2>/dev/null \
@@ -13,6 +15,7 @@ RUN python3 -c 'import ensurepip' 2>/dev/null \
 RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --quiet --disable-pip-version-check "uv==${UV_VERSION}"
 WORKDIR /src
 COPY pyproject.toml uv.lock README.md LICENSE ./
+COPY crds crds
 COPY operator operator
 # Exactly the locked packages, without those for development; compiled, because the image is read-only when it runs.
 RUN UV_PROJECT_ENVIRONMENT=/opt/batchwright /opt/uv/bin/uv sync --locked --no-dev --no-editable --no-cache \
@@ -20,7 +23,8 @@ RUN UV_PROJECT_ENVIRONMENT=/opt/batchwright /opt/uv/bin/uv sync --locked --no-de
 
 FROM ${BASE_IMAGE}
 COPY --from=build /opt/batchwright /opt/batchwright
-ENV PATH=/opt/batchwright/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# USER and HOME: kopf and the search for a kubeconfig ask who we are, and the user has no entry in /etc/passwd.
+ENV PATH=/opt/batchwright/bin:$PATH USER=batchwright HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532
 EXPOSE 8080
 ENTRYPOINT ["/opt/batchwright/bin/batchwright"]

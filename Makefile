@@ -4,6 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/
 INPUT ?= /usr/share/common-licenses
 PYTEST_ARGS ?=
+BENCH ?=
 
 ##@ Everyday
 
@@ -49,7 +50,7 @@ verify: $(VENV)/.synced ## Static checks; generated files must be up to date
 
 .PHONY: bench
 bench: setup ## Jobs per second, API writes and CPU per job, beside plain Jobs
-	$(RUN)python -m tests.perf.bench
+	PYTHONPATH=tests $(RUN)python -m perf.bench $(BENCH)
 
 ##@ Development
 

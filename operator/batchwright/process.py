@@ -12,7 +12,9 @@ import sys
 
 import kopf
 import structlog
+from kopf._core.engines.peering import Identity
 
+from batchwright import names
 from batchwright.cluster.client import ApiClient
 from batchwright.handlers import build_registry
 from batchwright.settings import Settings
@@ -44,6 +46,8 @@ async def _run(liveness: str | None, context: str | None, kubeconfig: str | None
         registry=registry,
         clusterwide=True,
         standalone=True,
+        # Only peering needs one, and kopf's own way to find it fails for a uid that has no passwd entry.
+        identity=Identity(names.FIELD_MANAGER),
         liveness_endpoint=liveness,
         stop_flag=stop,
     )

@@ -33,7 +33,7 @@ def story_cluster() -> Iterator[local_cluster.Cluster]:
     """The cluster of all stories: simulated nodes and a real node, with our CRDs."""
     name = f"story-{os.getpid()}"
     try:
-        made = local_cluster.up(local_cluster.Options(name=name, runtime="binary", nodes=2, real_node=True))
+        made = local_cluster.up(local_cluster.Options(name=name, runtime="binary", nodes=2, real_node=True, audit=True))
         install.apply_crds(made.kubeconfig)
         yield made
     finally:

@@ -1,4 +1,4 @@
-"""The documentation's YAML and commands on a cluster as README makes it, with the operator's rights as docs/install.md has them.
+"""The documentation's YAML and commands on a cluster as README makes it, with the rights that docs/install.md lists.
 
 The cluster is this module's own: ten simulated nodes, and an operator that is a ServiceAccount and no administrator.
 """
@@ -16,10 +16,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+import manifests
 from apiserver import ApiServer
 from batchwright.local import binaries, install
 from batchwright.local import cluster as local_cluster
 from batchwright.local.progress import silent
+from batchwright.names import SIMULATE
 from documentation import ROOT, Manifest, Page, pages
 from kubecluster import Cluster
 from operatorprocess import OperatorProcess
@@ -84,18 +86,58 @@ def test_every_object_is_taken(documented: Cluster, place: str, page: Page) -> N
 def test_the_jobs_of_a_page_succeed(
     documented: Cluster, limited_operator: OperatorProcess, place: str, name: str
 ) -> None:
-    manifests = Page(ROOT / name).manifests()
-    assert any(manifest["kind"] == "BatchJob" for manifest in manifests)
-    _apply(documented, manifests)
+    declared = Page(ROOT / name).manifests()
+    assert any(manifest["kind"] == "BatchJob" for manifest in declared)
+    _apply(documented, declared)
     api = ApiServer(documented.kubeconfig)
-    for manifest in manifests:
+    for manifest in declared:
         kind, called = manifest["kind"], manifest["metadata"]["name"]
         if manifest["apiVersion"] != OURS:
             continue
         condition = "Complete" if kind == "BatchJob" else "Ready"
         api.wait_for(kind, called, place, lambda found, wanted=condition: _holds(found, wanted), 60)
-    # A right that is missing may show nowhere but in the log.
-    assert [line for line in limited_operator.log.splitlines() if "forbidden" in line.lower()] == []
+    assert _forbidden_to(limited_operator) == []
+
+
+def test_the_rights_suffice_for_what_is_rare(
+    documented: Cluster, limited_operator: OperatorProcess, place: str
+) -> None:
+    """Timeout, terminate, retention, an IAM role, an EFS volume, a pod that a quota refuses."""
+    api = ApiServer(documented.kubeconfig)
+    role = "arn:aws:iam::123456789012:role/reader"
+    volume = {"name": "shared", "efsVolumeConfiguration": {"fileSystemId": "fs-0123456789abcdef0"}}
+    slow = {
+        "metadata": {"annotations": {f"{SIMULATE}/seconds": "600"}},
+        "spec": {"containers": [{"name": "main", "image": "x"}]},
+    }
+    for manifest in [
+        manifests.compute_environment("nodes", nodeSelector={"type": "kwok"}),
+        manifests.job_queue("normal"),
+        manifests.job_queue(
+            "brief",
+            computeEnvironmentOrder=[{"order": 1, "computeEnvironment": "nodes"}],
+            retention={"podSeconds": 0, "jobSeconds": 1},
+        ),
+        manifests.job_definition(
+            "aws", place, containerProperties=manifests.container(jobRoleArn=role, volumes=[volume])
+        ),
+        manifests.job_definition("slow", place, podTemplate=slow),
+        manifests.batch_job("aws", place, jobQueue="brief", jobDefinition="aws"),
+        manifests.batch_job("late", place, jobDefinition="slow", timeout={"attemptDurationSeconds": 1}),
+        manifests.batch_job("ended", place, jobDefinition="slow"),
+    ]:
+        api.create(manifest)
+    for name in ("late", "ended"):
+        api.wait_for("BatchJob", name, place, lambda job: _state(job) in ("RUNNING", "FAILED"), 60)
+    api.patch("BatchJob", "ended", place, {"spec": {"terminate": {"reason": "enough"}}})
+    for name in ("late", "ended"):
+        api.wait_for("BatchJob", name, place, lambda job: _state(job) == "FAILED", 60)
+    documented.kubectl("wait", "--for=delete", "bj/aws", "--timeout=60s")
+
+    documented.kubectl("create", "quota", "none", "--hard=pods=0")
+    api.create(manifests.batch_job("refused", place, jobDefinition="slow"))
+    api.wait_for("BatchJob", "refused", place, lambda job: "exceeded quota" in _reason(job), 60)
+    assert _forbidden_to(limited_operator) == []
 
 
 def test_the_commands_of_the_readme_work(
@@ -120,9 +162,22 @@ def test_the_commands_of_the_readme_work(
         assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
 
 
-def _apply(cluster: Cluster, manifests: list[Manifest], *arguments: str) -> None:
-    text = yaml.safe_dump_all(manifests)
+def _apply(cluster: Cluster, declared: list[Manifest], *arguments: str) -> None:
+    text = yaml.safe_dump_all(declared)
     cluster.kubectl("apply", "--server-side", "--validate=strict", *arguments, "-f", "-", stdin=text)
+
+
+def _forbidden_to(operator: OperatorProcess) -> list[str]:
+    """What the operator was refused: a right that is missing may show nowhere but in its log."""
+    return [line for line in operator.log.splitlines() if "cannot" in line and "serviceaccount:" in line]
+
+
+def _state(job: Manifest) -> str:
+    return str((job.get("status") or {}).get("state"))
+
+
+def _reason(job: Manifest) -> str:
+    return str((job.get("status") or {}).get("statusReason"))
 
 
 def _holds(found: Manifest, condition: str) -> bool:

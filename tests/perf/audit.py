@@ -1,4 +1,4 @@
-"""Writes to the API server, counted from its audit log (Metadata level, blocking mode).
+"""Requests to the API server, counted from its audit log (Metadata level, blocking mode).
 
 An entry stands in the log before the client has its answer, so a mark taken between two requests parts them exactly.
 Hazard: the log is rotated at 100 MB, some 5,000 jobs; what spans a rotation is refused, not counted short.
@@ -13,18 +13,23 @@ from pathlib import Path
 
 import orjson
 
-READS = frozenset({"get", "list", "watch"})
+READS = frozenset({"get", "list"})
 # Heartbeats of nodes and leaders: by the clock, not by the job.
 HEARTBEATS = frozenset({"leases", "nodes/status"})
 
 
 @dataclass(frozen=True, order=True)
-class Write:
-    """One kind of write: who (the user agent's first word), the verb, and the resource with its subresource."""
+class Request:
+    """One kind of request: who (the user agent's first word), the verb, and the resource with its subresource."""
 
     agent: str
     verb: str
     resource: str
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it changes nothing."""
+        return self.verb in READS
 
     @property
     def what(self) -> str:
@@ -44,36 +49,39 @@ class AuditLog:
         stat = self._path.stat()
         self._inode, self._offset = stat.st_ino, stat.st_size
 
-    def writes(self) -> Counter[Write]:
-        """Every write since the mark, refused ones too, without heartbeats."""
+    def requests(self, namespace: str | None = None) -> Counter[Request]:
+        """Every request since the mark (or those about one namespace), refused ones too, without watches and
+        heartbeats."""
         if self._path.stat().st_ino != self._inode:
             raise RuntimeError(f"{self._path} was rotated meanwhile: run fewer jobs")
-        counted: Counter[Write] = Counter()
+        counted: Counter[Request] = Counter()
         with self._path.open("rb") as log:
             log.seek(self._offset)
             for line in log:
                 if not line.endswith(b"\n"):
                     break  # still being written
-                write = _write(orjson.loads(line))
-                if write is not None:
-                    counted[write] += 1
+                request = _request(orjson.loads(line), namespace)
+                if request is not None:
+                    counted[request] += 1
         return counted
 
 
-def _write(entry: Mapping[str, object]) -> Write | None:
+def _request(entry: Mapping[str, object], namespace: str | None) -> Request | None:
     verb, about = str(entry["verb"]), entry.get("objectRef")
-    if verb in READS or not isinstance(about, Mapping):
+    if verb == "watch" or not isinstance(about, Mapping):
+        return None
+    if namespace is not None and about.get("namespace") != namespace:
         return None
     resource = "/".join(str(part) for part in (about.get("resource"), about.get("subresource")) if part)
     if resource in HEARTBEATS:
         return None
-    return Write(str(entry.get("userAgent") or "?").split(" ")[0], verb, resource)
+    return Request(str(entry.get("userAgent") or "?").split(" ")[0], verb, resource)
 
 
-def by_what(writes: Counter[Write], chosen: Callable[[Write], bool] = lambda _: True) -> Counter[str]:
-    """How many writes of each verb and resource, of those chosen."""
+def by_what(requests: Counter[Request], chosen: Callable[[Request], bool]) -> Counter[str]:
+    """How many requests of each verb and resource, of those chosen."""
     counted: Counter[str] = Counter()
-    for write, count in writes.items():
-        if chosen(write):
-            counted[write.what] += count
+    for request, count in requests.items():
+        if chosen(request):
+            counted[request.what] += count
     return counted

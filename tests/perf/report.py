@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -18,9 +19,10 @@ FIGURES: tuple[tuple[str, str, int, str, float | None, bool], ...] = (
     ("submitting", "s", 2, "", None, False),
     ("API writes, all", "per job", 2, "", None, False),
     ("API writes, operator", "per job", 2, "≤ 3", 3.0, False),
+    ("API reads, operator", "per job", 2, "", None, False),
     ("CPU operator", "ms per job", 2, "< 5", 5.0, False),
     ("CPU kube-apiserver", "ms per job", 2, "≤ 1.2 × plain", 1.2, True),
-    ("CPU control plane, all", "ms per job", 2, "", None, False),
+    ("CPU of all components", "ms per job", 2, "", None, False),
     ("peak memory operator", "MiB", 0, "", None, False),
 )
 
@@ -38,9 +40,10 @@ def figures(result: Result) -> dict[str, float | None]:
         "submitting": result.submit_seconds,
         "API writes, all": result.writes.total() / result.jobs,
         "API writes, operator": result.operator_writes.total() / result.jobs if has_operator else None,
+        "API reads, operator": result.operator_reads.total() / result.jobs if has_operator else None,
         "CPU operator": milliseconds(result.cpu_seconds["operator"]) if has_operator else None,
         "CPU kube-apiserver": milliseconds(result.cpu_seconds["kube-apiserver"]),
-        "CPU control plane, all": milliseconds(sum(result.cpu_seconds.values())),
+        "CPU of all components": milliseconds(sum(result.cpu_seconds.values())),
         "peak memory operator": result.operator_peak_mib,
     }
 
@@ -56,12 +59,11 @@ def _median(values: Sequence[float | None]) -> float | None:
     return median(known) if known else None
 
 
-def writes_per_job(results: Sequence[Result], *, operator: bool) -> dict[str, float]:
-    """The mean number of writes of each verb and resource, the most frequent first."""
-    total: dict[str, int] = {}
+def per_job(results: Sequence[Result], counts: Callable[[Result], Mapping[str, int]]) -> dict[str, float]:
+    """The mean number of requests of each verb and resource, the most frequent first."""
+    total: Counter[str] = Counter()
     for result in results:
-        for what, count in (result.operator_writes if operator else result.writes).items():
-            total[what] = total.get(what, 0) + count
+        total.update(counts(result))
     jobs = sum(result.jobs for result in results)
     return {what: count / jobs for what, count in sorted(total.items(), key=lambda pair: (-pair[1], pair[0]))}
 
@@ -71,8 +73,9 @@ def as_json(results: Mapping[str, Sequence[Result]]) -> dict[str, Any]:
     return {
         name: {
             "medians": medians(rounds),
-            "writesPerJob": writes_per_job(rounds, operator=False),
-            "operatorWritesPerJob": writes_per_job(rounds, operator=True),
+            "writesPerJob": per_job(rounds, lambda result: result.writes),
+            "operatorWritesPerJob": per_job(rounds, lambda result: result.operator_writes),
+            "operatorReadsPerJob": per_job(rounds, lambda result: result.operator_reads),
             "rounds": [{**figures(each), "cpuSeconds": each.cpu_seconds} for each in rounds],
         }
         for name, rounds in results.items()
@@ -92,7 +95,8 @@ def show(console: Console, results: Mapping[str, Sequence[Result]], title: str) 
         table.add_row(figure, unit, *cells, "" if ratio is None else f"{ratio:.2f}", target + verdict)
     console.print(table)
     for name, rounds in results.items():
-        every, own = writes_per_job(rounds, operator=False), writes_per_job(rounds, operator=True)
+        every = per_job(rounds, lambda result: result.writes)
+        own = per_job(rounds, lambda result: result.operator_writes)
         writes = Table("write", "per job", "by the operator", title=f"API writes, {name}", title_justify="left")
         for what, count in every.items():
             # What happens once or twice in a run is no cost of a job.

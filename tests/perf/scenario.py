@@ -18,7 +18,7 @@ from perf.contenders import NAMESPACE, Contender
 from perf.cost import cpu_seconds, peak_rss_mib
 
 BENCH_AGENT = "batchwright-bench"
-COMPONENTS = ("kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler", "kwok")
+COMPONENTS = ("kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler", "kwok-controller")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Result:
     operator_peak_mib: float | None
     writes: Counter[str] = field(default_factory=Counter)
     operator_writes: Counter[str] = field(default_factory=Counter)
+    operator_reads: Counter[str] = field(default_factory=Counter)
 
 
 def measure(contender: Contender, load: Load, name: str, directory: Path) -> Result:
@@ -83,7 +84,7 @@ async def _run(contender: Contender, load: Load, cluster: local_cluster.Cluster,
             ended = time.monotonic()
         finally:
             watching.cancel()
-        writes = audit.writes()
+        requests = audit.requests()
         return Result(
             contender.name,
             load.jobs,
@@ -91,8 +92,9 @@ async def _run(contender: Contender, load: Load, cluster: local_cluster.Cluster,
             ended - began,
             {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()},
             None if own is None else peak_rss_mib(own),
-            by_what(writes),
-            by_what(writes, lambda write: write.agent == USER_AGENT),
+            by_what(requests, lambda request: not request.is_read),
+            by_what(requests, lambda request: request.agent == USER_AGENT and not request.is_read),
+            by_what(requests, lambda request: request.agent == USER_AGENT and request.is_read),
         )
 
 

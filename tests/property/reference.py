@@ -41,9 +41,23 @@ def could_fit(snapshot: Snapshot, environment: str, shape: Shape) -> bool:
     return any(suits(snapshot, environment, node, shape) and holds(shape, node.allocatable) for node in snapshot.nodes)
 
 
-def put(snapshot: Snapshot, free: dict[str, Resources], environment: str, shape: Shape) -> str | None:
-    """The first node by name with room, which is taken."""
+def possible_nodes(snapshot: Snapshot, environments: list[str], shape: Shape) -> set[str]:
+    """The nodes of these environments that would take the pod if they were empty."""
+    return {
+        node.name
+        for name in environments
+        for node in snapshot.nodes
+        if suits(snapshot, name, node, shape) and holds(shape, node.allocatable)
+    }
+
+
+def put(
+    snapshot: Snapshot, free: dict[str, Resources], environment: str, shape: Shape, claimed: set[str]
+) -> str | None:
+    """The first node by name with room that is not claimed; its room is taken."""
     for node in sorted(snapshot.nodes, key=lambda each: each.name):
+        if node.name in claimed:
+            continue
         if suits(snapshot, environment, node, shape) and holds(shape, free[node.name]):
             for name, amount in shape.resources:
                 free[node.name][name] = free[node.name].get(name, 0) - amount
@@ -61,7 +75,7 @@ def starts(snapshot: Snapshot) -> list[tuple[str, str, str]]:
     """Who starts in which environment on which node."""
     free = free_room(snapshot)
     for sent in sorted(snapshot.unbound, key=lambda each: (each.environment, each.shape)):
-        put(snapshot, free, sent.environment, sent.shape)
+        put(snapshot, free, sent.environment, sent.shape, set())
     found: list[tuple[str, str, str]] = []
     blocked: set[str] = set()
     claimed: set[str] = set()
@@ -69,11 +83,11 @@ def starts(snapshot: Snapshot) -> list[tuple[str, str, str]]:
         usable = [
             name for name in queue.environments if name in snapshot.environments and snapshot.environments[name].is_open
         ]
-        possible = [name for name in usable if could_fit(snapshot, name, candidate.shape)]
+        possible = possible_nodes(snapshot, usable, candidate.shape)
         if queue.name in blocked:
             continue
         for name in usable:
-            node = None if name in claimed else put(snapshot, free, name, candidate.shape)
+            node = put(snapshot, free, name, candidate.shape, claimed)
             if node is not None:
                 found.append((candidate.uid, name, node))
                 break

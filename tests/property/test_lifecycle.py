@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -20,6 +21,7 @@ EVALUATE = st.sampled_from(
         (b.exit_rule("EXIT", onExitCode="3"),),
         (b.exit_rule("RETRY", onStatusReason="Host EC2*"), b.exit_rule("EXIT", onReason="*")),
         (b.exit_rule("EXIT", onReason="OutOfMemoryError*"),),
+        (b.exit_rule("EXIT", onReason="OutOfMemoryError*"), b.exit_rule("RETRY", onExitCode="*")),
         (b.exit_rule("RETRY", onReason="CannotPull*"), b.exit_rule("EXIT", onExitCode="*")),
     ]
 )
@@ -32,7 +34,7 @@ class Life(RuleBasedStateMachine):
     world: World
     checked = 0
 
-    @initialize(attempts=st.integers(1, 3), evaluate=EVALUATE, timeout=st.sampled_from([None, 30]))
+    @initialize(attempts=st.sampled_from([1, 2, 2, 3]), evaluate=EVALUATE, timeout=st.sampled_from([None, 30]))
     def submitted(self, attempts: int, evaluate: tuple, timeout: int | None) -> None:  # type: ignore[type-arg]
         self.world = World(Rules(attempts, evaluate, timeout))
 
@@ -80,7 +82,7 @@ class Life(RuleBasedStateMachine):
 
     @precondition(lambda self: self.world.live() is not None and not self.world.live().gated)
     @rule(
-        what=st.sampled_from(["run", "run", "cannot pull", "bad command", "exit", "exit", "oom", "lost"]), code=ENDINGS
+        what=st.sampled_from(["run", "run", "cannot pull", "bad command", "exit", "oom", "oom", "lost"]), code=ENDINGS
     )
     def kubelet(self, what: str, code: int) -> None:
         world = self.world
@@ -162,6 +164,8 @@ class Life(RuleBasedStateMachine):
                 assert final.state == ("SUCCEEDED" if world.work.complete else "FAILED")
         if not world.lost:
             assert [each.container.pod_name for each in final.attempts] == world.ran
+        if world.ended_by_us and final.state == "FAILED" and not world.meddled:
+            assert final.is_terminated
         if final.is_cancelled:
             assert world.works_made == 0
         if final.is_terminated:
@@ -186,3 +190,5 @@ def is_allowed(before: BatchJobStatus, after: BatchJobStatus, world: World) -> b
 
 
 TestLife = Life.TestCase
+# A step costs little, and histories are many.
+TestLife.settings = settings(max_examples=3 * settings.default.max_examples)  # type: ignore[union-attr]

@@ -120,7 +120,7 @@ def test_nothing_that_could_fit_is_overtaken_in_its_queue(snapshot: Snapshot) ->
 @given(snapshots())
 def test_a_claim_keeps_queues_of_lower_or_equal_priority_away(snapshot: Snapshot) -> None:
     decided = plan(snapshot)
-    where = {start.uid: start.environment for start in decided.starts}
+    where = {start.uid: start.node for start in decided.starts}
     claimed: set[str] = set()
     blocked: set[str] = set()
     for queue, candidate in reference.in_order(snapshot.queues):
@@ -128,7 +128,7 @@ def test_a_claim_keeps_queues_of_lower_or_equal_priority_away(snapshot: Snapshot
             assert where[candidate.uid] not in claimed
         elif queue.name not in blocked:
             usable = [n for n in queue.environments if n in snapshot.environments and snapshot.environments[n].is_open]
-            possible = {name for name in usable if reference.could_fit(snapshot, name, candidate.shape)}
+            possible = reference.possible_nodes(snapshot, usable, candidate.shape)
             claimed |= possible
             blocked |= {queue.name} if possible else set()
 

@@ -41,6 +41,7 @@ class World:
     ran: list[str] = field(default_factory=list)  # names of the pods that ended after they were let run
     lost: bool = False  # a pod went before the operator can have seen its end
     meddled: bool = False  # somebody deleted the Job
+    ended_by_us: bool = False  # the operator deleted the Job
     work_events: deque[Work | None] = field(default_factory=deque)
     pod_events: deque[tuple[str, Pod | None]] = field(default_factory=deque)
     store: Store = field(default_factory=Store)
@@ -216,7 +217,8 @@ class World:
                 if pod is not None and not pod.is_finished:
                     self.put_pod(replace(pod, gated=False))
             case DeleteWork():
-                if self.work is not None:
+                if self.work is not None and not self.work.is_finished:
+                    self.ended_by_us = True
                     self.put_work(replace(self.work, deleting=True))
             case ReadPods():
                 for pod in self.pods.values():

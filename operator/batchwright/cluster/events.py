@@ -1,7 +1,8 @@
 """Events on the users' objects: each decision a person waits on, once.
 
-Events are API writes too. Warnings are always posted; ordinary ones share a budget, so that a flood of ten thousand
-jobs does not double its cost with events nobody reads (Kubernetes' own clients filter the same way).
+Events are API writes too. Warnings are always posted; ordinary ones have a budget by reason, so that a flood of ten
+thousand jobs does not double its cost with events nobody reads, nor silence what is rarer (Kubernetes' own clients
+filter the same way).
 """
 
 from __future__ import annotations
@@ -39,19 +40,19 @@ class Subject:
 class EventRecorder:
     """Posts notices as core/v1 Events, each (object, reason, message) once an hour."""
 
-    def __init__(self, api: ApiClient, *, per_second: float = 5.0, burst: int = 100) -> None:
+    def __init__(self, api: ApiClient, *, per_second: float = 1.0, burst: int = 10) -> None:
         self._api = api
         self._posted: TTLCache[tuple[str, str, str], bool] = TTLCache(maxsize=50_000, ttl=3600)
         self._rate = per_second
         self._burst = float(burst)
-        self._tokens = self._burst
-        self._filled_at = time.monotonic()
+        # By reason: how many may be posted, and when that was counted.
+        self._tokens: dict[str, tuple[float, float]] = {}
 
     async def post(self, subject: Subject, notice: Notice) -> None:
         """Posts the notice unless it was posted before or the budget is spent. An event that fails is logged: it is
         a courtesy, and what it says stands in the status too."""
         key = (subject.uid, notice.reason, notice.message)
-        if key in self._posted or not (notice.warning or self._has_budget()):
+        if key in self._posted or not (notice.warning or self._has_budget(notice.reason)):
             return
         self._posted[key] = True
         try:
@@ -62,14 +63,13 @@ class EventRecorder:
             self._posted.pop(key, None)
             logger.warning("event not posted", object=subject.name, reason=notice.reason, error=str(error))
 
-    def _has_budget(self) -> bool:
+    def _has_budget(self, reason: str) -> bool:
         now = time.monotonic()
-        self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._rate)
-        self._filled_at = now
-        if self._tokens < 1.0:
-            return False
-        self._tokens -= 1.0
-        return True
+        tokens, counted_at = self._tokens.get(reason, (self._burst, now))
+        tokens = min(self._burst, tokens + (now - counted_at) * self._rate)
+        has = tokens >= 1.0
+        self._tokens[reason] = (tokens - 1.0 if has else tokens, now)
+        return has
 
 
 def _event(subject: Subject, notice: Notice) -> JSON:

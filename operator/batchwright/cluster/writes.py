@@ -19,6 +19,10 @@ from batchwright.errors import ApiError, Forbidden, Invalid, NotFound
 
 logger = structlog.get_logger(__name__)
 RETRY_SECONDS = 2.0
+# With so many writes pending, one that may wait does so twice as long, and so on up to the longest delay: in a flood
+# most states are overtaken, and the API server has better things to do than to hold them.
+CROWD = 25
+LONGEST_DELAY_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ class StatusWriter:
         pending = _Pending(label, urgency)
         self._pending[key] = pending
         if urgency.delay_seconds:
-            asyncio.get_running_loop().call_later(urgency.delay_seconds, self._enqueue, key, pending)
+            asyncio.get_running_loop().call_later(self._delay(urgency), self._enqueue, key, pending)
         else:
             self._enqueue(key, pending)
 
@@ -104,6 +108,10 @@ class StatusWriter:
         async with asyncio.TaskGroup() as group:
             for _ in range(self._workers):
                 group.create_task(self._work())
+
+    def _delay(self, urgency: Urgency) -> float:
+        crowded = urgency.delay_seconds * (1 + len(self._pending) / CROWD)
+        return max(urgency.delay_seconds, min(LONGEST_DELAY_SECONDS, crowded))
 
     def _enqueue(self, key: str, pending: _Pending) -> None:
         if self._pending.get(key) is pending:

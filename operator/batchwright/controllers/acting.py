@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from batchwright import names
 from batchwright.cluster import projections
 from batchwright.cluster.client import JSON, STRATEGIC_PATCH, ApiClient
-from batchwright.cluster.resources import EVENTS, JOBS, PODS, SERVICE_ACCOUNTS, VOLUME_CLAIMS, VOLUMES, Resource
+from batchwright.cluster.resources import JOBS, PODS, SERVICE_ACCOUNTS, VOLUME_CLAIMS, VOLUMES, Resource
 from batchwright.controllers.store import Entry, Pinned
 from batchwright.domain.actions import EndAttempt, ReleasePod
 from batchwright.domain.observations import Pod, Work
-from batchwright.domain.texts import bounded, timestamp
+from batchwright.domain.texts import timestamp
 from batchwright.errors import AlreadyExists, Conflict, Invalid, NotFound
 from batchwright.workloads.job import JobIdentity, Placement, build_job
 from batchwright.workloads.serviceaccount import build_service_account
@@ -58,14 +58,6 @@ async def read_pods(api: ApiClient, work: Work) -> list[Pod]:
     """The pods of a Kubernetes Job, straight from the API server."""
     items = await api.list_all(PODS, work.namespace, labels=f"{names.LABEL_JOB_ID}={work.job_id}")
     return [projections.pod(item) for item in items]
-
-
-async def read_obstacle(api: ApiClient, work: Work) -> str:
-    """The latest words of the Job controller on why it cannot make a pod; empty when there are none."""
-    fields = f"involvedObject.uid={work.uid},type=Warning,reason=FailedCreate"
-    found = await api.list_all(EVENTS, work.namespace, fields=fields)
-    latest = max(found, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "", default=None)
-    return bounded(f"Kubernetes makes no pod: {latest.get('message', '')}") if latest else ""
 
 
 async def delete_work(api: ApiClient, work: Work, *, propagation: str) -> None:

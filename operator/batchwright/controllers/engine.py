@@ -20,11 +20,13 @@ from batchwright import metrics
 from batchwright.cluster.client import JSON, ApiClient
 from batchwright.cluster.events import EventRecorder, Subject
 from batchwright.cluster.resources import BATCH_JOBS
-from batchwright.cluster.writes import StatusWrite, StatusWriter, Urgency
+from batchwright.cluster.writes import StatusWrite, StatusWriter
 from batchwright.controllers import acting
 from batchwright.controllers.gather import snapshot_of, view_of
+from batchwright.controllers.obstacles import Obstacles
 from batchwright.controllers.retention import Retention
 from batchwright.controllers.store import Entry, Store
+from batchwright.controllers.urgency import WAITING, urgency
 from batchwright.domain.actions import Action, DeleteWork, EndAttempt, Notice, ReadObstacle, ReadPods, ReleasePod
 from batchwright.domain.dependencies import find_cycle
 from batchwright.domain.lifecycle import Decision, decide
@@ -39,15 +41,6 @@ from batchwright.workloads.job import Placement
 
 logger = structlog.get_logger(__name__)
 HINDRANCE_SECONDS = 10.0
-# How long a status may wait for the next one, and its rank among those due: people wait for results first. A job that
-# is STARTING is usually RUNNING soon, and the write in between would be its third.
-URGENCY = {
-    "SUCCEEDED": Urgency(0.0, 0),
-    "FAILED": Urgency(0.0, 0),
-    "RUNNING": Urgency(0.2, 1),
-    "STARTING": Urgency(2.0, 2),
-}
-WAITING = Urgency(1.0, 3)
 
 
 class Engine:
@@ -65,6 +58,7 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._create_slots = asyncio.Semaphore(settings.writes_in_flight)
         self.writer = StatusWriter(api, self._compose, self._written, workers=settings.status_writers)
+        self.obstacles = Obstacles(api, self._hear_obstacle)
         self.retention = Retention(api, store)
         self.passed_at = time.monotonic()
 
@@ -193,7 +187,7 @@ class Engine:
             metrics.JOBS_FINISHED.labels(after).inc()
             self._store.touch_dependents(entry.job.namespace, entry.job.name, uid)
         if decision.status.to_wire() != entry.held:
-            self.writer.offer(uid, after or "", URGENCY.get(after or "", WAITING))
+            self.writer.offer(uid, *urgency(entry))
 
     def _start(self, start: Start) -> None:
         entry = self._store.entries[start.uid]
@@ -259,7 +253,16 @@ class Engine:
             self._notify(entry, Notice("Unschedulable", text, warning=wait.kind is WaitKind.NEVER_FITS))
         self.writer.offer(uid, "RUNNABLE", WAITING)
 
+    def _hear_obstacle(self, uid: str, text: str) -> None:
+        entry = self._store.entries.get(uid)
+        if entry is not None and text != entry.obstacle:
+            entry.obstacle = text
+            self._touch(uid)
+
     def _act(self, uid: str, entry: Entry, action: Action) -> None:
+        if isinstance(action, ReadObstacle):
+            self.obstacles.ask(uid, action.work.uid)
+            return
         key = f"{type(action).__name__}/{action.pod.uid if isinstance(action, EndAttempt | ReleasePod) else ''}"
         if key not in entry.doing:
             entry.doing.add(key)
@@ -279,12 +282,6 @@ class Engine:
                         entry.pods[pod.uid] = pod
                     entry.pods_complete = True
                     self._touch(uid)
-                case ReadObstacle():
-                    entry.doing.discard(key)
-                    obstacle = await acting.read_obstacle(self._api, action.work)
-                    if obstacle != entry.obstacle:
-                        entry.obstacle = obstacle
-                        self._touch(uid)
         except ApiError as error:
             logger.warning("action failed", job=entry.job.name, action=key, error=str(error))
             entry.doing.discard(key)
@@ -312,6 +309,9 @@ class Engine:
     def _compose(self, uid: str) -> StatusWrite | None:
         entry = self._store.entries.get(uid)
         if entry is None or entry.job.deleting:
+            return None
+        if entry.creating and entry.status.state == "RUNNABLE":
+            # It is being started: what comes of that is offered again.
             return None
         return StatusWrite(BATCH_JOBS, entry.job.namespace, entry.job.name, entry.status.to_wire(), entry.held)
 

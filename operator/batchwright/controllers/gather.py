@@ -46,7 +46,7 @@ def view_of(store: Store, entry: Entry, instances: dict[str, str], start_grace_s
         instances=instances,
         start_grace_seconds=start_grace_seconds,
         work=entry.work,
-        pods=tuple(pod for pod in entry.pods.values() if entry.work is None or pod.owner == entry.work.uid),
+        pods=tuple(pod for pod in entry.pods.values() if not entry.work_uid or pod.owner == entry.work_uid),
         pods_complete=entry.pods_complete,
         started=entry.work_seen,
         unready=unready,

@@ -105,6 +105,7 @@ class Operator:
             for worker in (self._definitions, self._queues, self._environments):
                 group.create_task(worker.run())
             group.create_task(self.engine.writer.run(), name="status writer")
+            group.create_task(self.engine.obstacles.run(), name="obstacles")
             group.create_task(self.engine.run(), name="engine")
             self.engine.changed()
             self.started.set()

@@ -39,3 +39,5 @@ class Reconciler:
             except ApiError as error:
                 logger.warning("reconcile failed", kind=self._kind, name=key[1], namespace=key[0], error=str(error))
                 asyncio.get_running_loop().call_later(RETRY_SECONDS, self.touch, key)
+            except Exception:
+                logger.exception("reconcile failed", kind=self._kind, name=key[1], namespace=key[0])

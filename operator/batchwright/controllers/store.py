@@ -42,6 +42,7 @@ class Entry:
     pinned: Pinned | None = None
     work: Work | None = None
     work_seen: bool = False
+    work_uid: str = ""
     pods: dict[str, Pod] = field(default_factory=dict)
     pods_complete: bool = False
     refused: str | None = None
@@ -121,7 +122,7 @@ class Store:
         entry = Entry(job=job, status=job.status, held=job.status.to_wire())
         work_uid = self.work_of_job.get(job.uid)
         if work_uid is not None:
-            entry.work, entry.work_seen = self.works[work_uid], True
+            entry.work, entry.work_seen, entry.work_uid = self.works[work_uid], True, work_uid
         self.entries[job.uid] = entry
         self.by_name[(job.namespace, job.name)] = job.uid
         for dependency in job.spec.depends_on:
@@ -182,8 +183,11 @@ class Store:
             job_id = record.job_id
         entry = self.entries.get(job_id)
         if entry is not None and (record is None or record.namespace == entry.job.namespace):
+            if entry.work_seen and entry.work == record:
+                return  # Most updates of a Kubernetes Job are counters that no decision looks at.
             entry.work = record
             entry.work_seen = True
+            entry.work_uid = uid
             self.dirty.add(job_id)
 
     def put_pod(self, uid: str, record: Pod | None) -> None:
@@ -197,6 +201,8 @@ class Store:
         entry = self.entries.get(job_id)
         if entry is None or (record is not None and record.namespace != entry.job.namespace):
             return
+        if record is not None and entry.pods.get(uid) == record:
+            return  # Finalizers and conditions that no decision looks at.
         self.dirty.add(job_id)
         if record is not None:
             entry.pods[uid] = record

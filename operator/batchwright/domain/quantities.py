@@ -72,12 +72,18 @@ def parse_quantity(text: str | int | float) -> Fraction:
 
 def parse_cpu_milli(text: str | int | float) -> int:
     """A CPU quantity in milli-CPU, rounded up. Raises QuantityError."""
-    return ceil(parse_quantity(text) * 1000)
+    return _parse_up(text, 1000) if isinstance(text, str) else ceil(parse_quantity(text) * 1000)
 
 
 def parse_bytes(text: str | int | float) -> int:
     """A memory or storage quantity in bytes, rounded up. Raises QuantityError."""
-    return ceil(parse_quantity(text))
+    return _parse_up(text, 1) if isinstance(text, str) else ceil(parse_quantity(text))
+
+
+@lru_cache(maxsize=8192)
+def _parse_up(text: str, factor: int) -> int:
+    # Every pod event brings the same few texts again, and fractions are slow.
+    return ceil(_parse(text) * factor)
 
 
 def format_cpu(milli: int) -> str:

@@ -1,8 +1,8 @@
 """One pass of the scheduler, from a snapshot to a plan.
 
 Invariants, property-tested: no node over its room; a job is started once or waits with a reason; a job that could
-fit is never passed by a later one of its queue, nor by one of a queue of lower or equal priority on an environment it
-has a claim on; the same snapshot gives the same plan.
+fit is never passed by a later one of its queue, nor, on a node that could take it, by one of a queue of lower or equal
+priority; the same snapshot gives the same plan.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ def plan(snapshot: Snapshot) -> Plan:
     # 2. In order of queue priority, then of arrival.
     starts: list[Start] = []
     waits: dict[str, Wait] = {}
-    claimed: set[str] = set()
     blocked: set[str] = set()
     aside: dict[tuple[Shape, tuple[str, ...]], Wait] = {}
     for queue, candidate in ordered(snapshot.queues):
@@ -39,24 +38,25 @@ def plan(snapshot: Snapshot) -> Plan:
             waits[candidate.uid] = known
             continue
         usable = [name for name in queue.environments if is_open(snapshot, name)]
-        # 4. The first environment, in the queue's order, that has room and that nobody has a claim on.
+        # 4. The first environment, in the queue's order, that has room on a node that nobody has a claim on.
         start = next(
             (
                 Start(candidate.uid, name, node)
                 for name in usable
-                if name not in claimed and (node := room.take(name, candidate.shape)) is not None
+                if (node := room.take(name, candidate.shape)) is not None
             ),
             None,
         )
         if start is not None:
             starts.append(start)
             continue
-        # 5. What can never start waits aside; what could start later holds its place, and its environments.
-        wait = why_not(room, usable, candidate, claimed)
+        # 5. What no present node could take waits aside; what could start later holds its place, and those nodes.
+        wait = why_not(room, usable, candidate)
         waits[candidate.uid] = wait
         if wait.kind in (WaitKind.NO_ROOM, WaitKind.BEHIND):
             blocked.add(queue.name)
-            claimed.update(name for name in usable if room.could_fit(name, candidate.shape))
+            for name in usable:
+                room.claim(name, candidate.shape)
         else:
             aside[candidate.shape, queue.environments] = wait
     return Plan(tuple(starts), waits)
@@ -80,15 +80,16 @@ def is_open(snapshot: Snapshot, environment: str) -> bool:
     return found is not None and found.is_open
 
 
-def why_not(room: Room, environments: list[str], candidate: Candidate, claimed: set[str]) -> Wait:
+def why_not(room: Room, environments: list[str], candidate: Candidate) -> Wait:
     """The reason a candidate cannot start, with the arithmetic of every environment."""
     if not any(room.has_nodes(name) for name in environments):
         return Wait(WaitKind.NO_NODES, tuple(room.shortfall(name, candidate.shape) for name in environments))
     possible = [name for name in environments if room.could_fit(name, candidate.shape)]
     if not possible:
-        return Wait(
-            WaitKind.NEVER_FITS, tuple(room.shortfall(name, candidate.shape, empty=True) for name in environments)
-        )
-    if all(name in claimed for name in possible):
+        # A node that is rebooting is no misconfiguration: clients end a job on that word (Nextflow issue 7479).
+        later = any(room.could_fit_later(name, candidate.shape) for name in environments)
+        kind = WaitKind.NODES_AWAY if later else WaitKind.NEVER_FITS
+        return Wait(kind, tuple(room.shortfall(name, candidate.shape, empty=True) for name in environments))
+    if all(room.is_claimed(name, candidate.shape) for name in possible):
         return Wait(WaitKind.BEHIND)
     return Wait(WaitKind.NO_ROOM, tuple(room.shortfall(name, candidate.shape) for name in environments))

@@ -40,6 +40,9 @@ def explain(wait: Wait, shape: Shape, queue: str) -> str:
     if wait.kind is WaitKind.NO_NODES:
         listed = ", ".join(shortfall.environment for shortfall in wait.shortfalls) or "none that is ENABLED"
         return f"No environment of JobQueue {queue} has a ready node ({listed}). {asked}"
+    if wait.kind is WaitKind.NODES_AWAY:
+        detail = "; ".join(_never(shortfall, shape) for shortfall in wait.shortfalls)
+        return f"Only nodes of JobQueue {queue} that are not ready or cordoned are big enough. {asked}. {detail}"
     if wait.kind is WaitKind.NEVER_FITS:
         detail = "; ".join(_never(shortfall, shape) for shortfall in wait.shortfalls)
         return f"{RESOURCE_REQUIREMENT} {asked}. {detail}. Ask for less, or add bigger nodes"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -79,6 +79,8 @@ class Room:
             name: tuple(node for node in usable if has_labels(node, environment.node_selector))
             for name, environment in snapshot.environments.items()
         }
+        self._absent = [node for node in snapshot.nodes if not (node.ready and node.schedulable)]
+        self._claimed: set[str] = set()
         self._groups: dict[tuple[str, Selector, tuple[Toleration, ...]], _Group] = {}
         self._could_fit: dict[tuple[str, Shape], bool] = {}
         self._searches: dict[tuple[str, Shape], _Search] = {}
@@ -91,6 +93,8 @@ class Room:
             search = self._searches[environment, shape] = _Search(nodes)
         nodes = search.nodes
         for position in range(search.position, len(nodes)):
+            if nodes[position].name in self._claimed:
+                continue
             free = self._free[nodes[position].name]
             for name, amount in shape.resources:
                 if amount > 0 and free.get(name, 0) < amount:
@@ -131,6 +135,30 @@ class Room:
             found = any(not missing(shape.resources, node.allocatable) for node in sizes)
             self._could_fit[key] = found
         return found
+
+    def claim(self, environment: str, shape: Shape) -> None:
+        """Keeps the nodes that could take the pod for it: what gets free there is nobody else's in this pass.
+
+        By node, since environments may share nodes; a node too small for the pod stays open to others.
+        """
+        self._claimed.update(node.name for node in self._possible(environment, shape))
+
+    def is_claimed(self, environment: str, shape: Shape) -> bool:
+        """Whether every node that could take the pod is kept for an earlier one."""
+        return all(node.name in self._claimed for node in self._possible(environment, shape))
+
+    def _possible(self, environment: str, shape: Shape) -> Iterator[Node]:
+        nodes = self.eligible(environment, shape)
+        return (node for node in nodes if not missing(shape.resources, node.allocatable))
+
+    def could_fit_later(self, environment: str, shape: Shape) -> bool:
+        """Whether a node that is not ready, or cordoned, would take the pod if it came back."""
+        known = self._environments.get(environment)
+        return known is not None and any(
+            has_labels(node, known.node_selector + shape.node_selector)
+            and not missing(shape.resources, node.allocatable)
+            for node in self._absent
+        )
 
     def has_nodes(self, environment: str) -> bool:
         """Whether the environment has any usable node at all."""

@@ -143,6 +143,44 @@ CASES = [
     ),
     pytest.param(
         Case(
+            b.snapshot(
+                b.queue(b.candidate("high", shape=BIG), name="high", priority=2, environments=("part",)),
+                b.queue(b.candidate("low"), name="low", priority=1, environments=("whole",)),
+                nodes=(b.node("a", labels={"e": "1"}),),
+                environments=(b.environment("part", node_selector=(("e", "1"),)), b.environment("whole")),
+                occupied={"a": b.resources(2000)},
+            ),
+            {},
+            {"high": NO_ROOM, "low": BEHIND},
+        ),
+        id="a claim holds on a node that two environments share",
+    ),
+    pytest.param(
+        Case(
+            b.snapshot(
+                b.queue(b.candidate("high", shape=BIG), name="high", priority=2),
+                b.queue(b.candidate("low"), name="low", priority=1),
+                nodes=(b.node("large"), b.node("small", cpu=1000)),
+                occupied={"large": b.resources(2000)},
+            ),
+            {"low": "e1"},
+            {"high": NO_ROOM},
+        ),
+        id="a node too small for the head is open to others",
+    ),
+    pytest.param(
+        Case(
+            b.snapshot(
+                b.queue(b.candidate("big", shape=BIG), b.candidate("small", after=1)),
+                nodes=(b.node("large", ready=False), b.node("small", cpu=1000)),
+            ),
+            {"small": "e1"},
+            {"big": WaitKind.NODES_AWAY},
+        ),
+        id="only a node that is not ready is big enough: no misconfiguration, and nobody is held up",
+    ),
+    pytest.param(
+        Case(
             two_environments(
                 b.queue(
                     b.candidate("a"), b.candidate("b", after=1), b.candidate("c", after=2), environments=("e1", "e2")

@@ -1,0 +1,31 @@
+"""How long a job's status may wait for the next one: a state that is overtaken before its turn is never written.
+
+That is what a job's writes hang on: one to create the Kubernetes Job, one for the result, and in between only states
+that last. People wait for results first.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from batchwright.cluster.writes import Urgency
+from batchwright.controllers.store import Entry
+
+# Delay and rank by state. A job that is STARTING is usually RUNNING soon.
+URGENCY: Final = {
+    "SUCCEEDED": Urgency(0.0, 0),
+    "FAILED": Urgency(0.0, 0),
+    "RUNNING": Urgency(0.2, 1),
+    "STARTING": Urgency(2.0, 2),
+}
+WAITING: Final = Urgency(1.0, 3)
+# The pod has ended, and the Job controller will say in a moment how the job has.
+ENDING: Final = Urgency(5.0, 2)
+
+
+def urgency(entry: Entry) -> tuple[str, Urgency]:
+    """The label of the status the job should have, and how urgent writing it is."""
+    state = entry.status.state or ""
+    if state in ("STARTING", "RUNNING") and entry.pods and all(pod.is_finished for pod in entry.pods.values()):
+        return f"{state}, ended", ENDING
+    return state, URGENCY.get(state, WAITING)
