@@ -34,11 +34,11 @@ test: verify test-unit test-cluster ## Everything: static checks, unit and prope
 
 .PHONY: test-unit
 test-unit: $(VENV)/.synced ## Unit and property tests, without a cluster
-	$(RUN)pytest tests/unit tests/property $(PYTEST_ARGS)
+	$(RUN)pytest -n 2 tests/unit tests/property $(PYTEST_ARGS)
 
 .PHONY: test-cluster
 test-cluster: setup ## Tests on the embedded cluster, simulated and real nodes
-	$(RUN)pytest tests/cluster $(PYTEST_ARGS)
+	$(RUN)pytest -n 3 --dist loadfile tests/cluster $(PYTEST_ARGS)
 
 .PHONY: verify
 verify: $(VENV)/.synced ## Static checks; generated files must be up to date

@@ -21,5 +21,5 @@ class Settings(BaseSettings):
         default=10.0, gt=0, description="Shortest time between two new texts of why one job waits."
     )
     stale_watch_seconds: float = Field(
-        default=180.0, gt=0, description="A watch silent for longer makes the liveness probe fail."
+        default=400.0, gt=0, description="A watch silent for longer makes the liveness probe fail."
     )

@@ -62,3 +62,12 @@ def stage(story_cluster: local_cluster.Cluster, operator: OperatorProcess) -> It
     yield made
     made.close()
     api.delete("Namespace", namespace)
+
+
+@pytest.fixture
+def normal(stage: Stage) -> Stage:
+    """A stage with one node of 4 vCPU, an environment and a queue."""
+    stage.nodes(1)
+    stage.environment()
+    stage.queue()
+    return stage

@@ -131,6 +131,14 @@ def test_a_timeout_sends_sigterm_first(real: Stage, story_cluster: local_cluster
     assert attempt["container"]["exitCode"] == 9, "the script caught SIGTERM and chose its own exit code"
 
 
+def test_a_timeout_is_a_failure_even_if_the_process_leaves_with_success(real: Stage) -> None:
+    script = "trap 'exit 0' TERM; while true; do sleep 0.2; done"
+    real.define("polite", containerProperties=shell(script), timeout={"attemptDurationSeconds": 2})
+    real.submit("polite-1", "polite")
+    status = real.wait_final("polite-1", seconds=90)
+    assert (status["state"], status["statusReason"]) == ("FAILED", "Job attempt duration exceeded timeout")
+
+
 def test_an_eviction_reads_as_a_terminated_host_and_is_retried_where_the_rules_say_so(real: Stage) -> None:
     real.define("works", containerProperties=shell("sleep 600"))
     rules = [{"action": "RETRY", "onStatusReason": "Host EC2*"}, {"action": "EXIT", "onReason": "*"}]

@@ -25,6 +25,7 @@ def bench(
     jobs: Annotated[int, typer.Option(min=1, help="Jobs per run.")] = 300,
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each contender; figures are medians.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Simulated nodes.")] = 10,
+    rate: Annotated[float | None, typer.Option(min=0.1, help="Submissions per second; none: a flood.")] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Submissions under way at one time.")] = 16,
     only: Annotated[str, typer.Option(help=f"One contender: {', '.join(CONTENDERS)}.")] = "",
     logs: Annotated[Path | None, typer.Option(help="A directory to keep the operator's log in.")] = None,
@@ -34,7 +35,7 @@ def bench(
     if only and only not in CONTENDERS:
         raise typer.BadParameter(f"{only!r} is none of {', '.join(CONTENDERS)}", param_hint="--only")
     chosen = [only] if only else list(CONTENDERS)
-    load = Load(jobs=jobs, concurrency=concurrency, nodes=nodes)
+    load = Load(jobs=jobs, rate=rate, concurrency=concurrency, nodes=nodes)
     progress = Console(stderr=True)
     results: dict[str, list[Result]] = {name: [] for name in chosen}
     for number in range(rounds):
@@ -45,7 +46,9 @@ def bench(
     if json:
         print(orjson.dumps(as_json(results), option=orjson.OPT_INDENT_2).decode())
     else:
-        show(Console(), results, f"{jobs} single jobs, {rounds} round{'s' * (rounds > 1)}, {nodes} simulated nodes")
+        pace = "a flood" if rate is None else f"{rate:g} per second"
+        title = f"{jobs} single jobs, {pace}, {rounds} round{'s' * (rounds > 1)}, {nodes} simulated nodes"
+        show(Console(width=110), results, title)
 
 
 def _measure(name: str, load: Load, logs: Path | None) -> Result:

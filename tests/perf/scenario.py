@@ -23,9 +23,11 @@ COMPONENTS = ("kube-apiserver", "etcd", "kube-controller-manager", "kube-schedul
 
 @dataclass(frozen=True)
 class Load:
-    """How many jobs, how many submissions are under way at one time, on how many nodes, and how long at most."""
+    """How many jobs, how many submissions are under way at one time, on how many nodes, and how long at most. With a
+    `rate`, so many jobs a second; else as fast as they are taken."""
 
     jobs: int = 300
+    rate: float | None = None
     concurrency: int = 16
     nodes: int = 10
     deadline_seconds: float = 600.0
@@ -131,9 +133,12 @@ class _Finish:
 
 async def _submit_all(api: ApiClient, contender: Contender, load: Load) -> None:
     numbers = iter(range(load.jobs))
+    began = time.monotonic()
 
     async def lane() -> None:
         for number in numbers:
+            if load.rate is not None:
+                await asyncio.sleep(began + number / load.rate - time.monotonic())
             body: JSON = contender.submission(number)
             await api.create(contender.resource, NAMESPACE, body)
 

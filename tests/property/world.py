@@ -42,6 +42,7 @@ class World:
     lost: bool = False  # a pod went before the operator can have seen its end
     meddled: bool = False  # somebody deleted the Job
     ended_by_us: bool = False  # the operator deleted the Job
+    timed_out: bool = False  # the last pod that ended had been ended for its time
     work_events: deque[Work | None] = field(default_factory=deque)
     pod_events: deque[tuple[str, Pod | None]] = field(default_factory=deque)
     store: Store = field(default_factory=Store)
@@ -127,6 +128,7 @@ class World:
         )
         if not pod.gated:
             self.ran.append(pod.name)
+            self.timed_out = pod.mark is not None and pod.mark.type == names.POD_CONDITION_TIMEOUT
 
     # The operator.
 
@@ -178,6 +180,8 @@ class World:
         entry = self.entry
         if entry is None:
             return None
+        if entry.work_seen and entry.work is None and self.pod_events:
+            self.lost = True  # the Job watch is ahead of the pods', and what is gone cannot be read
         before = entry.status
         decision = decide(view_of(self.store, entry, {}, b.GRACE_SECONDS), b.at(self.now))
         entry.status = decision.status
@@ -258,6 +262,15 @@ class World:
             self.write()
             self.now += 1
         raise AssertionError(f"not final after all: {self.held}, work {self.work}, pods {self.pods}")
+
+    @property
+    def want_final(self) -> str:
+        """How the finished Kubernetes Job makes the BatchJob end."""
+        work = self.work
+        assert work is not None
+        assert work.is_finished
+        stopped = work.deleting and self.spec.terminate is not None
+        return "SUCCEEDED" if work.complete and not self.timed_out and not stopped else "FAILED"
 
     @property
     def deleting(self) -> bool:

@@ -56,8 +56,8 @@ def text_of(error: BatchwrightError) -> str:
     if isinstance(error, NotFound) and error.reason != "NotFound":
         # An object that is missing has reason NotFound; a path the server does not know answers in plain text.
         return (
-            "the cluster does not serve batchwright.io/v1alpha1: install Batchwright (its Helm chart, or "
-            "`kubectl apply -f crds/`), or start a cluster that has it with `batchwright local up`"
+            "the cluster does not serve batchwright.io/v1alpha1: install its kinds (`kubectl apply -f crds/`), "
+            "or start a cluster that has them with `batchwright local up --operator`"
         )
     if isinstance(error, Invalid) and error.causes:
         head = str(error).partition(" is invalid: ")

@@ -1,6 +1,7 @@
 """`batchwright local`: make, look at and delete an embedded cluster.
 
-Exit codes: 0 done (for `status`: all runs), 1 it could not be done, 2 wrong usage, 3 `status` found something dead.
+Exit codes: 0 done (for `status`: all runs), 1 it could not be done, 2 wrong usage, 3 `status` found something dead, or
+there is no such cluster.
 What a program reads goes to stdout, what a person follows to stderr.
 """
 
@@ -15,9 +16,10 @@ from typing import Annotated
 import orjson
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from batchwright.errors import BatchwrightError
+from batchwright.errors import BatchwrightError, NoClusterError
 from batchwright.local import binaries, images, paths
 from batchwright.local.cluster import Options, describe, environment
 from batchwright.local.cluster import down as take_down
@@ -204,12 +206,12 @@ def _print_json(value: object) -> None:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Turn our errors into one message on stderr and exit code 1."""
+    """Turn our errors into one message on stderr and exit code 1, or 3 when there is no such cluster."""
     try:
         yield
     except BatchwrightError as error:
-        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True, markup=True)
-        raise typer.Exit(1) from error
+        Console(stderr=True).print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        raise typer.Exit(EXIT_UNHEALTHY if isinstance(error, NoClusterError) else 1) from error
 
 
 if __name__ == "__main__":

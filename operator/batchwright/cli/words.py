@@ -61,7 +61,9 @@ def _submitted(facts: Facts, at: datetime) -> list[str]:
     waited = (at - created).total_seconds() if created else 0.0
     if not (job.get("status") or {}).get("state") and waited >= UNSEEN_SECONDS:
         sentences.append(f"No operator has looked at it for {duration(waited)}: is Batchwright's operator running?")
-    return sentences or ["It is about to be looked at."]
+    if sentences or (job.get("status") or {}).get("statusReason"):
+        return sentences
+    return ["It is about to be looked at."]
 
 
 def _pending(dependencies: Sequence[Dependency]) -> list[str]:

@@ -11,7 +11,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from batchwright.cluster.client import ApiClient
 from batchwright.cluster.resources import ADMISSION_BINDINGS, ADMISSION_POLICIES, PODS
-from batchwright.errors import ApiError, Forbidden, NotFound
+from batchwright.errors import ApiError, ApiUnavailable
 from batchwright.workloads.attemptpolicy import (
     build_attempt_binding,
     build_attempt_policy,
@@ -32,7 +32,7 @@ async def install_attempt_policy(api: ApiClient) -> bool:
     try:
         await api.apply(ADMISSION_POLICIES, None, build_attempt_policy())
         await api.apply(ADMISSION_BINDINGS, None, build_attempt_binding())
-    except (NotFound, Forbidden) as error:
+    except ApiError as error:
         logger.warning("AWS_BATCH_JOB_ATTEMPT is not set in jobs with several attempts", error=str(error))
         return False
     try:
@@ -45,7 +45,7 @@ async def install_attempt_policy(api: ApiClient) -> bool:
 
 async def _prove(api: ApiClient) -> None:
     async for attempt in AsyncRetrying(
-        retry=retry_if_exception_type(ApiError),
+        retry=retry_if_exception_type((_NotActingYet, ApiUnavailable)),
         stop=stop_after_delay(PROOF_SECONDS),
         wait=wait_fixed(0.2),
         reraise=True,

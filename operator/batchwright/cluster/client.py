@@ -22,6 +22,7 @@ from batchwright.errors import ApiUnavailable, Throttled, api_error
 JSON = dict[str, Any]
 PAGE = 500
 MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 REQUEST_SECONDS = 60.0
@@ -183,7 +184,7 @@ class ApiClient:
         resource: Resource,
         namespace: str | None,
         name: str,
-        body: JSON,
+        body: JSON | list[JSON],
         *,
         subresource: str | None = None,
         content_type: str = MERGE_PATCH,
@@ -234,7 +235,7 @@ class ApiClient:
         labels: str | None = None,
         fields: str | None = None,
         seconds: int = 300,
-        idle_seconds: float = 90.0,
+        idle_seconds: float = 150.0,
     ) -> AsyncIterator[JSON]:
         """Events after `version`, bookmarks included, until the server ends the watch.
 

@@ -63,6 +63,7 @@ class Informer(Generic[Record]):
                     version = await self._list()
                     self.synced.set()
                 began, silent = time.monotonic(), True
+                self.heard_at = began
                 async for event in self._api.watch(self.resource, version, labels=self._labels, fields=self._fields):
                     version = event["object"]["metadata"]["resourceVersion"]
                     self._take(event)
@@ -81,16 +82,16 @@ class Informer(Generic[Record]):
                 await asyncio.sleep(pause)
 
     async def _list(self) -> str:
-        seen: set[str] = set()
+        # All pages first, then the sink without an await: no decision may see half of a list.
+        items: list[dict[str, Any]] = []
         version = ""
         async for page in self._api.pages(self.resource, labels=self._labels, fields=self._fields):
             version = page["metadata"]["resourceVersion"]
-            for item in page["items"]:
-                seen.add(item["metadata"]["uid"])
-                # Known from now on: a list that breaks off must not leave an object nobody will take back.
-                self._known.add(item["metadata"]["uid"])
-                self._put(item)
+            items += page["items"]
             self.heard_at = time.monotonic()
+        seen = {item["metadata"]["uid"] for item in items}
+        for item in items:
+            self._put(item)
         for uid in self._known - seen:
             self._sink(uid, None)
         self._known = seen

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from batchwright import names
-from batchwright.api.v1alpha1 import BatchJobSpec, BatchJobStatus
+from batchwright.api.v1alpha1 import BatchJobSpec, BatchJobStatus, JobDefinitionSpec
 from batchwright.domain.observations import (
     FINAL_STATES,
     FinishedJob,
@@ -19,6 +19,7 @@ from batchwright.domain.observations import (
     Node,
     Occupant,
     Pod,
+    Revision,
     Taint,
     Work,
 )
@@ -27,6 +28,9 @@ from batchwright.domain.quantities import resources_from_wire
 from batchwright.domain.texts import moment
 
 JSON = Mapping[str, Any]
+# Taints that say what the node's conditions and `unschedulable` say (KEP-382).
+PASSING_TAINTS = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
+CORDONED = "node.kubernetes.io/unschedulable"
 BATCH_JOB_KIND = "BatchJob"
 OUR_MARKS = frozenset({names.POD_CONDITION_TIMEOUT, names.POD_CONDITION_START_FAILED, names.POD_CONDITION_NO_RETRY})
 
@@ -135,7 +139,9 @@ def pod(item: JSON) -> Pod:
 def _controller(metadata: JSON, kind: str) -> str:
     """The uid of the controlling owner of this kind: a label anybody can set, this the garbage collector checks."""
     owners = metadata.get("ownerReferences") or ()
-    return next((str(o["uid"]) for o in owners if o.get("controller") and o["kind"] == kind), "")
+    group = names.API_VERSION if kind == BATCH_JOB_KIND else "batch/v1"
+    found = (o for o in owners if o.get("controller") and o["kind"] == kind and o.get("apiVersion") == group)
+    return next((str(o["uid"]) for o in found), "")
 
 
 def _init_waiting(status: JSON) -> JSON:
@@ -161,19 +167,39 @@ def occupant(item: JSON) -> Occupant:
 def node(item: JSON) -> Node:
     """A node."""
     metadata, spec, status = item["metadata"], item.get("spec") or {}, item.get("status") or {}
+    taints = spec.get("taints") or ()
     ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ())
+    # A node that is starting or in trouble is marked by taints of the control plane's own, which come and go.
+    in_trouble = any(
+        t["key"].startswith(PASSING_TAINTS) and t["key"] != CORDONED and t["effect"] != "PreferNoSchedule"
+        for t in taints
+    )
     instance = (spec.get("providerID") or "").rsplit("/", 1)[-1]
     return Node(
         name=metadata["name"],
         instance=instance if instance.startswith("i-") else metadata["name"],
         labels=metadata.get("labels") or {},
         taints=tuple(
-            Taint(t["key"], t.get("value", ""), t["effect"])
-            for t in spec.get("taints") or ()
-            # The cordon's own taint says what `unschedulable` says.
-            if t["key"] != "node.kubernetes.io/unschedulable"
+            Taint(t["key"], t.get("value", ""), t["effect"]) for t in taints if not t["key"].startswith(PASSING_TAINTS)
         ),
         allocatable=resources_from_wire(status.get("allocatable") or {}),
-        ready=ready,
+        ready=ready and not in_trouble,
         schedulable=not spec.get("unschedulable", False) and "deletionTimestamp" not in metadata,
+    )
+
+
+def revision(item: JSON) -> Revision:
+    """A revision of a JobDefinition. Raises ValueError on one that lost its owner (deleted with --cascade=orphan)."""
+    metadata = item["metadata"]
+    owners = metadata.get("ownerReferences") or ()
+    owner = next((o for o in owners if o["kind"] == "JobDefinition"), None)
+    if owner is None:
+        raise ValueError("no JobDefinition owns this revision")
+    return Revision(
+        uid=metadata["uid"],
+        namespace=metadata["namespace"],
+        definition=owner["name"],
+        number=item["revision"],
+        owner=owner["uid"],
+        spec=JobDefinitionSpec.model_validate(item["data"]["spec"]),
     )

@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
-from batchwright.cluster.client import JSON, ApiClient
+from batchwright.cluster.client import JSON, JSON_PATCH, ApiClient
 from batchwright.cluster.resources import Resource
 from batchwright.errors import ApiError, Forbidden, Invalid, NotFound
 
@@ -32,6 +31,7 @@ class StatusWrite:
     resource: Resource
     namespace: str | None
     name: str
+    uid: str
     wanted: JSON
     held: JSON
 
@@ -90,7 +90,7 @@ class StatusWriter:
         pending = _Pending(label, urgency)
         self._pending[key] = pending
         if urgency.delay_seconds:
-            asyncio.get_running_loop().call_later(self._delay(urgency), self._enqueue, key, pending)
+            self._ripen(key, pending, asyncio.get_running_loop().time())
         else:
             self._enqueue(key, pending)
 
@@ -108,6 +108,17 @@ class StatusWriter:
         async with asyncio.TaskGroup() as group:
             for _ in range(self._workers):
                 group.create_task(self._work())
+
+    def _ripen(self, key: str, pending: _Pending, offered_at: float) -> None:
+        """Its turn comes once it has waited for what the present crowd asks, which may have grown meanwhile."""
+        if self._pending.get(key) is not pending:
+            return
+        loop = asyncio.get_running_loop()
+        due = offered_at + self._delay(pending.urgency)
+        if due > loop.time():
+            loop.call_at(due, self._ripen, key, pending, offered_at)
+        else:
+            self._enqueue(key, pending)
 
     def _delay(self, urgency: Urgency) -> float:
         crowded = urgency.delay_seconds * (1 + len(self._pending) / CROWD)
@@ -138,11 +149,10 @@ class StatusWriter:
         write = self._compose(key)
         if write is None:
             return
-        patch = merge_patch(write.wanted, write.held)
-        if not patch:
+        if write.wanted == write.held:
             return
         try:
-            await self._patch(write, patch)
+            await self._patch(write)
         except NotFound:
             self._written(key, None)
         except (Invalid, Forbidden) as error:
@@ -155,8 +165,21 @@ class StatusWriter:
         else:
             self._written(key, write.wanted)
 
-    async def _patch(self, write: StatusWrite, patch: dict[str, Any]) -> None:
-        await self._api.patch(write.resource, write.namespace, write.name, {"status": patch}, subresource="status")
+    async def _patch(self, write: StatusWrite) -> None:
+        # A name may be another object's by now, and a merge patch has no way to say whose it is: a JSON patch has.
+        patch: list[JSON] = [
+            {"op": "test", "path": "/metadata/uid", "value": write.uid},
+            {"op": "add", "path": "/status", "value": write.wanted},
+        ]
+        try:
+            await self._api.patch(
+                write.resource, write.namespace, write.name, patch, subresource="status", content_type=JSON_PATCH
+            )
+        except Invalid:
+            found = await self._api.get(write.resource, write.namespace, write.name)
+            if found["metadata"]["uid"] != write.uid:
+                raise NotFound(f"{write.name} is another object now") from None
+            raise
 
     def _again(self, key: str, pending: _Pending, delay: float) -> None:
         if key not in self._pending:

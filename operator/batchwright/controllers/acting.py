@@ -91,7 +91,7 @@ async def end_attempt(api: ApiClient, action: EndAttempt) -> None:
                 PODS,
                 pod.namespace,
                 pod.name,
-                {"metadata": {"uid": pod.uid}, "status": status},
+                {"status": status},
                 subresource="status",
                 content_type=STRATEGIC_PATCH,
             )
@@ -104,7 +104,7 @@ async def end_attempt(api: ApiClient, action: EndAttempt) -> None:
 async def release_pod(api: ApiClient, action: ReleasePod) -> None:
     """Takes our scheduling gate off a pod."""
     pod = action.pod
-    gates: JSON = {"metadata": {"uid": pod.uid}, "spec": {"schedulingGates": [_gone(names.GATE_ADMISSION)]}}
+    gates: JSON = {"spec": {"schedulingGates": [_gone(names.GATE_ADMISSION)]}}
     try:
         await api.patch(PODS, pod.namespace, pod.name, gates, content_type=STRATEGIC_PATCH)
     except (NotFound, Conflict):

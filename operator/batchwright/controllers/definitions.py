@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from batchwright.api.v1alpha1 import BatchJobSpec, JobDefinitionSpec
 from batchwright.api.v1alpha1.jobdefinition import JobDefinitionStatus
+from batchwright.cluster import projections
 from batchwright.cluster.client import JSON, ApiClient
 from batchwright.cluster.events import EventRecorder, Subject
 from batchwright.cluster.resources import CONTROLLER_REVISIONS, JOB_DEFINITIONS, JOBS
@@ -38,7 +39,7 @@ class Definitions:
     async def reconcile(self, key: Key) -> None:
         """Validates the present spec, records its revision, writes the status. Nothing to do for one that is known."""
         known = self._store.definitions.get(key)
-        if known is None or known.status.get("observedGeneration") == known.generation:
+        if known is None or self._is_settled(known):
             return
         now = datetime.now(UTC)
         problem = await self._problem(known)
@@ -69,6 +70,14 @@ class Definitions:
             )
         await self._write(known, status.to_wire())
 
+    def _is_settled(self, known: Declared[JobDefinitionSpec]) -> bool:
+        if known.status.get("observedGeneration") != known.generation:
+            return False
+        if known.status.get("status") != "ACTIVE":
+            return True
+        revision = self._store.revisions.get((*known.key, known.status.get("revision", 0)))
+        return revision is not None and revision.owner == known.uid
+
     async def _problem(self, known: Declared[JobDefinitionSpec]) -> str | None:
         identity = JobIdentity(known.uid, known.namespace, known.name)
         spec = BatchJobSpec(job_queue="validation", job_definition=known.name)
@@ -77,7 +86,8 @@ class Definitions:
                 identity, "validation", f"{known.name}:1", known.spec, spec, Placement("validation", {}, ())
             )
             await self._api.create(JOBS, known.namespace, manifest, dry_run=True, strict=True)
-        except (WorkloadError, Invalid) as error:
+        except (WorkloadError, Invalid, TypeError) as error:
+            # TypeError: a number in the podTemplate that is larger than JSON's 64 bits.
             return str(error)
         except (AlreadyExists, Forbidden):
             # A quota that is full now, or a policy about more than the template: the job will say so when it is made.
@@ -85,22 +95,25 @@ class Definitions:
         return None
 
     async def _revision(self, known: Declared[JobDefinitionSpec]) -> int:
-        held = [number for namespace, name, number in self._store.revisions if (namespace, name) == known.key]
-        latest = max(held, default=0)
-        if latest and self._store.revisions[(*known.key, latest)] == known.spec:
-            return latest
+        held = [revision for key, revision in self._store.revisions.items() if key[:2] == known.key]
+        newest = max(held, key=lambda revision: revision.number, default=None)
+        # One that an earlier definition of this name left is being collected: it cannot be counted on.
+        if newest is not None and newest.owner == known.uid and newest.spec == known.spec:
+            return newest.number
+        number = newest.number if newest is not None else 0
         while True:
-            latest += 1
-            body = build_revision(known.name, known.uid, known.namespace, latest, known.raw_spec)
+            number += 1
+            body = build_revision(known.name, known.uid, known.namespace, number, known.raw_spec)
             try:
-                await self._api.create(CONTROLLER_REVISIONS, known.namespace, body)
+                made = projections.revision(await self._api.create(CONTROLLER_REVISIONS, known.namespace, body))
             except AlreadyExists:
                 # Made just before a restart, or left by a definition of that name that is being collected.
                 found = await self._api.get(CONTROLLER_REVISIONS, known.namespace, body["metadata"]["name"])
                 if found["data"] != body["data"] or not _is_owned_by(found, known.uid):
                     continue
-            self._store.revisions[(*known.key, latest)] = known.spec
-            return latest
+                made = projections.revision(found)
+            self._store.revisions[(*known.key, number)] = made
+            return number
 
     async def _write(self, known: Declared[JobDefinitionSpec], wanted: JSON) -> None:
         patch = merge_patch(wanted, known.status)

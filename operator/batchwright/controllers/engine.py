@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,17 +22,17 @@ from batchwright.cluster.events import EventRecorder, Subject
 from batchwright.cluster.resources import BATCH_JOBS
 from batchwright.cluster.writes import StatusWrite, StatusWriter
 from batchwright.controllers import acting
-from batchwright.controllers.gather import snapshot_of, view_of
+from batchwright.controllers.gather import snapshot_of, unbound_of, view_of
 from batchwright.controllers.obstacles import Obstacles
 from batchwright.controllers.retention import Retention
-from batchwright.controllers.store import Entry, Store
+from batchwright.controllers.store import Entry, Pinned, Store
 from batchwright.controllers.urgency import WAITING, urgency
 from batchwright.domain.actions import Action, DeleteWork, EndAttempt, Notice, ReadObstacle, ReadPods, ReleasePod
 from batchwright.domain.dependencies import find_cycle
 from batchwright.domain.lifecycle import Decision, decide
-from batchwright.domain.observations import FinishedJob, Job
+from batchwright.domain.observations import FinishedJob, Job, Work
 from batchwright.domain.texts import bounded, moment
-from batchwright.errors import ApiError, Invalid
+from batchwright.errors import ApiError, Invalid, WorkloadError
 from batchwright.scheduling.cycle import plan
 from batchwright.scheduling.explain import explain
 from batchwright.scheduling.snapshot import Start, Wait, WaitKind
@@ -41,6 +41,9 @@ from batchwright.workloads.job import Placement
 
 logger = structlog.get_logger(__name__)
 HINDRANCE_SECONDS = 10.0
+# Waits that somebody must end.
+LASTING = (WaitKind.NEVER_FITS, WaitKind.UNSUITABLE)
+ACTION_RETRY_SECONDS = 2.0
 
 
 class Engine:
@@ -78,6 +81,13 @@ class Engine:
             self.retention.schedule(uid)
         self.changed()
 
+    def see_work_of_finished(self, work: Work) -> None:
+        """A finished BatchJob's Kubernetes Job: kept for its time, or ended if it came after the BatchJob's end."""
+        if work.is_finished:
+            self.retention.schedule(work.job_id)
+        elif not work.deleting:
+            self._spawn(acting.delete_work(self._api, work, propagation="Background"))
+
     def changed(self) -> None:
         """Something in the store changed: a pass is due."""
         self._changed.set()
@@ -106,7 +116,12 @@ class Engine:
         store = self._store
         # 1. Timers that have run out make their jobs look again.
         while self._wakes and self._wakes[0][0] <= now:
-            store.dirty.add(heapq.heappop(self._wakes)[1])
+            when, uid = heapq.heappop(self._wakes)
+            entry = store.entries.get(uid)
+            # A job has one wake; those it has replaced are let go by.
+            if entry is not None and entry.wake_at == when:
+                entry.wake_at = None
+                store.dirty.add(uid)
         # 2. Each job whose view may have changed is decided; a job that ends makes its dependents look again.
         self._break_cycles()
         instances = {node.name: node.instance for node in store.nodes.values()}
@@ -131,7 +146,7 @@ class Engine:
         metrics.RUNNABLE.set(len(self._runnable))
         # 4. What has been kept long enough goes.
         if self.retention.next_due is not None and self.retention.next_due <= now:
-            self._spawn(self.retention.due(now))
+            self._spawn(self._retire(now))
 
     def _decide(self, uid: str, entry: Entry, instances: dict[str, str], now: datetime) -> None:
         try:
@@ -143,6 +158,10 @@ class Engine:
             return
         self._settle(uid, entry, decision)
 
+    async def _retire(self, now: datetime) -> None:
+        await self.retention.due(now)
+        self.changed()
+
     def _break_cycles(self) -> None:
         """A cycle is refused at its youngest job; its other jobs then fail as dependents do."""
         for namespace in tuple(self._store.cycles_due):
@@ -152,17 +171,27 @@ class Engine:
                 for entry in self._store.entries.values()
                 if entry.job.namespace == namespace and not entry.is_final and entry.cycle is None and not entry.work
             }
-            edges = {
-                name: [each.name for each in entry.job.spec.depends_on if each.name in open_jobs]
-                for name, entry in open_jobs.items()
-            }
-            while (cycle := find_cycle({k: [n for n in v if n] for k, v in edges.items()})) is not None:
+            names = {entry.job.uid: name for name, entry in open_jobs.items()}
+            edges = {name: self._awaited(entry, names, open_jobs) for name, entry in open_jobs.items()}
+            while (cycle := find_cycle(edges)) is not None:
                 youngest = max(cycle[:-1], key=lambda name: (open_jobs[name].job.created_at, open_jobs[name].job.uid))
                 start = cycle.index(youngest)
                 ring = cycle[start:-1] + cycle[:start] + (youngest,)
                 open_jobs[youngest].cycle = " → ".join(ring)
                 self._store.dirty.add(open_jobs[youngest].job.uid)
                 edges[youngest] = []
+
+    @staticmethod
+    def _awaited(entry: Entry, names: dict[str, str], open_jobs: Mapping[str, Entry]) -> list[str]:
+        """The open jobs this one waits for; a name that was pinned means that job and no later one."""
+        pinned = {each.name: each.job_id for each in entry.status.depends_on}
+        found = []
+        for each in entry.job.spec.depends_on:
+            uid = each.job_id or pinned.get(each.name or "")
+            name = names.get(uid) if uid else each.name
+            if name is not None and name in open_jobs:
+                found.append(name)
+        return found
 
     def _settle(self, uid: str, entry: Entry, decision: Decision) -> None:
         before, after = entry.status.state, decision.status.state
@@ -172,13 +201,13 @@ class Engine:
             self._runnable[uid] = entry
         else:
             self._runnable.pop(uid, None)
-        if entry.work is not None and not decision.is_final:
+        # Once its pod has a node, the ledger counts it: passes need not look at it any more.
+        if entry.work is not None and not decision.is_final and unbound_of(entry) is not None:
             self._started[uid] = entry
         elif not entry.creating:
             self._started.pop(uid, None)
-        if decision.wake_at is not None and decision.wake_at != entry.wake_at:
-            entry.wake_at = decision.wake_at
-            heapq.heappush(self._wakes, (decision.wake_at, uid))
+        if decision.wake_at is not None:
+            self._wake(uid, entry, decision.wake_at)
         for action in decision.actions:
             self._act(uid, entry, action)
         for notice in decision.notices:
@@ -191,30 +220,30 @@ class Engine:
 
     def _start(self, start: Start) -> None:
         entry = self._store.entries[start.uid]
-        entry.creating, entry.start = True, start
-        self._runnable.pop(start.uid, None)
-        self._started[start.uid] = entry
-        self._spawn(self._create(start.uid, entry, start))
-
-    async def _create(self, uid: str, entry: Entry, start: Start) -> None:
         environment = self._store.environments[("", start.environment)].spec
         placement = Placement(
             environment=start.environment,
             node_selector=environment.node_selector,
             tolerations=tuple(each.to_wire() for each in environment.tolerations),
         )
-        pinned = entry.pinned
-        if pinned is None:
-            raise RuntimeError(f"{entry.job.name}: started without a definition")
-        hindrance = ""
+        if entry.pinned is None:
+            raise RuntimeError(f"{entry.job.name}: planned without a definition")
+        entry.creating, entry.start = True, start
+        self._runnable.pop(start.uid, None)
+        self._started[start.uid] = entry
+        self._spawn(self._create(start.uid, entry, entry.pinned, placement))
+
+    async def _create(self, uid: str, entry: Entry, pinned: Pinned, placement: Placement) -> None:
+        hindrance = "The operator failed to make the job, by a defect of its own; its log says more"
         try:
             async with self._create_slots:
                 work = await acting.create_work(self._api, entry, pinned, placement)
             # The watch may have shown it already, and further along.
             if work.uid not in self._store.works:
                 self._store.put_work(work.uid, work)
-        except Invalid as error:
-            entry.refused = str(error)
+            hindrance = ""
+        except (Invalid, WorkloadError) as error:
+            entry.refused, hindrance = str(error), ""
         except ApiError as error:
             hindrance = bounded(f"The API server does not take the job now: {error}")
         finally:
@@ -227,10 +256,10 @@ class Engine:
             if hindrance:
                 entry.waits, entry.waits_kind = hindrance, None
                 self._notify(entry, Notice("NotCreated", hindrance, warning=True))
-                heapq.heappush(self._wakes, (entry.not_before or datetime.now(UTC), uid))
+                self._wake(uid, entry, entry.not_before or datetime.now(UTC))
             self._touch(uid)
         if entry.work is not None:
-            self._notify(entry, Notice("Started", f"Sent to ComputeEnvironment {start.environment}"))
+            self._notify(entry, Notice("Started", f"Sent to ComputeEnvironment {placement.environment}"))
 
     def _explain(self, uid: str, wait: Wait, now: datetime) -> None:
         entry = self._store.entries[uid]
@@ -250,8 +279,14 @@ class Engine:
         entry.waits = text
         entry.status = entry.status.model_copy(update={"status_reason": text})
         if wait.kind is not WaitKind.BEHIND:
-            self._notify(entry, Notice("Unschedulable", text, warning=wait.kind is WaitKind.NEVER_FITS))
+            self._notify(entry, Notice("Unschedulable", text, warning=wait.kind in LASTING))
         self.writer.offer(uid, "RUNNABLE", WAITING)
+
+    def _wake(self, uid: str, entry: Entry, when: datetime) -> None:
+        """The job looks again at `when`, or earlier if it was to already."""
+        if entry.wake_at is None or when < entry.wake_at:
+            entry.wake_at = when
+            heapq.heappush(self._wakes, (when, uid))
 
     def _hear_obstacle(self, uid: str, text: str) -> None:
         entry = self._store.entries.get(uid)
@@ -284,9 +319,15 @@ class Engine:
                     self._touch(uid)
         except ApiError as error:
             logger.warning("action failed", job=entry.job.name, action=key, error=str(error))
-            entry.doing.discard(key)
-            heapq.heappush(self._wakes, (datetime.now(UTC) + timedelta(seconds=2), uid))
-            self.changed()
+            self._retry_action(uid, entry, key)
+        except Exception:
+            self._retry_action(uid, entry, key)
+            raise
+
+    def _retry_action(self, uid: str, entry: Entry, key: str) -> None:
+        entry.doing.discard(key)
+        self._wake(uid, entry, datetime.now(UTC) + timedelta(seconds=ACTION_RETRY_SECONDS))
+        self.changed()
 
     def _notify(self, entry: Entry, notice: Notice) -> None:
         job = entry.job
@@ -313,7 +354,8 @@ class Engine:
         if entry.creating and entry.status.state == "RUNNABLE":
             # It is being started: what comes of that is offered again.
             return None
-        return StatusWrite(BATCH_JOBS, entry.job.namespace, entry.job.name, entry.status.to_wire(), entry.held)
+        job = entry.job
+        return StatusWrite(BATCH_JOBS, job.namespace, job.name, job.uid, entry.status.to_wire(), entry.held)
 
     def _written(self, uid: str, wire: JSON | None) -> None:
         entry = self._store.entries.get(uid)

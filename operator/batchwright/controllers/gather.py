@@ -21,7 +21,7 @@ def view_of(store: Store, entry: Entry, instances: dict[str, str], start_grace_s
     job = entry.job
     unready = _pin(store, entry)
     if unready is None:
-        unready = _queue_problem(store, job)
+        unready = _queue_problem(store, job, entry.status.state)
     refused = entry.refused or (entry.pinned.problem if entry.pinned else None)
     dependencies = resolve(
         job.spec.depends_on,
@@ -44,6 +44,7 @@ def view_of(store: Store, entry: Entry, instances: dict[str, str], start_grace_s
         rules=entry.pinned.rules if entry.pinned else Rules(),
         dependencies=dependencies,
         instances=instances,
+        answering=store.answering,
         start_grace_seconds=start_grace_seconds,
         work=entry.work,
         pods=tuple(pod for pod in entry.pods.values() if not entry.work_uid or pod.owner == entry.work_uid),
@@ -73,10 +74,10 @@ def _pin(store: Store, entry: Entry) -> str | None:
         if known.status.get("status") != "ACTIVE":
             return f"JobDefinition {name} is {known.status.get('status')}: {known.status.get('statusReason', '')}"
         number = str(known.status["revision"])
-    definition = store.revisions.get((job.namespace, name, int(number)))
-    if definition is None:
+    revision = store.revisions.get((job.namespace, name, int(number)))
+    if revision is None:
         return f"JobDefinition {name} has no revision {number}; the job waits for it"
-    entry.pinned = pin(f"{name}:{number}", definition, job.spec)
+    entry.pinned = pin(f"{name}:{number}", revision.spec, job.spec)
     return None
 
 
@@ -109,7 +110,7 @@ def _toleration(wire: Mapping[str, object]) -> Toleration:
     )
 
 
-def _queue_problem(store: Store, job: Job) -> str | None:
+def _queue_problem(store: Store, job: Job, state: str | None) -> str | None:
     queue = store.queues.get(("", job.spec.job_queue))
     if queue is None:
         return f"JobQueue {job.spec.job_queue} not found; the job waits for it"
@@ -119,7 +120,7 @@ def _queue_problem(store: Store, job: Job) -> str | None:
         if any(labels.get(key) != value for key, value in wanted.items()):
             needs = ", ".join(f"{key}={value}" for key, value in wanted.items())
             return f"JobQueue {queue.name} takes jobs only from namespaces with the labels {needs}"
-    if queue.spec.state == "DISABLED" and job.status.state in (None, "SUBMITTED"):
+    if queue.spec.state == "DISABLED" and state in (None, "SUBMITTED"):
         return f"JobQueue {queue.name} is DISABLED and takes no new jobs"
     return None
 
@@ -137,12 +138,13 @@ def snapshot_of(store: Store, runnable: dict[str, Entry], started: dict[str, Ent
         occupied=store.ledger.occupied,
         environments={known.name: environment_of(known) for known in store.environments.values()},
         queues=tuple(queue_of(known, waiting[known.name]) for known in store.queues.values()),
-        unbound=tuple(sent for entry in started.values() if (sent := _unbound(entry)) is not None),
+        unbound=tuple(sent for entry in started.values() if (sent := unbound_of(entry)) is not None),
     )
 
 
-def _unbound(entry: Entry) -> Unbound | None:
-    if any(pod.node and not pod.is_finished for pod in entry.pods.values()):
+def unbound_of(entry: Entry) -> Unbound | None:
+    """What was sent to an environment and is on no node yet: it holds room that no node's ledger shows."""
+    if entry.pods and any(pod.node and not pod.is_finished for pod in entry.pods.values()):
         return None
     if entry.work is not None and entry.work.is_finished:
         return None

@@ -39,12 +39,15 @@ from batchwright.controllers.definitions import Definitions
 from batchwright.controllers.engine import Engine
 from batchwright.controllers.reconciler import Key, Reconciler
 from batchwright.controllers.store import Store
-from batchwright.domain.observations import FinishedJob, Job, Node, Occupant, Pod, Work
+from batchwright.domain.observations import FinishedJob, Job, Node, Occupant, Pod, Revision, Work
+from batchwright.errors import ApiError
 from batchwright.settings import Settings
 
 logger = structlog.get_logger(__name__)
 OURS = names.LABEL_JOB_ID
 NODE_SETTLE_SECONDS = 1.0
+# Long enough for kopf to hand over the rest of its list.
+SWEEP_SECONDS = 3.0
 
 
 class Operator:
@@ -64,6 +67,7 @@ class Operator:
         self._environments = Reconciler("ComputeEnvironment", declarations.reconcile_environment)
         self._informers = self._make_informers()
         self._nodes_due = False
+        self._sweep: asyncio.Task[None] | None = None
         self.started = asyncio.Event()
 
     def _make_informers(self) -> tuple[Informer[Any], ...]:
@@ -82,7 +86,9 @@ class Operator:
             ),
             Informer(api, NODES, projections.node, self._see_node),
             Informer(api, NAMESPACES, lambda item: item, self._see_namespace),
-            Informer(api, CONTROLLER_REVISIONS, lambda item: item, self._see_revision, labels=names.LABEL_DEFINITION),
+            Informer(
+                api, CONTROLLER_REVISIONS, projections.revision, self._see_revision, labels=names.LABEL_DEFINITION
+            ),
         )
 
     async def run(self) -> None:
@@ -121,7 +127,13 @@ class Operator:
             worker.touch(key)
 
     def see_declared(self, kind: str, event: str | None, body: Mapping[str, Any]) -> None:
-        """A JobQueue, ComputeEnvironment or JobDefinition was seen, changed, or is gone (`event` DELETED)."""
+        """A JobQueue, ComputeEnvironment or JobDefinition was seen, changed, or is gone (`event` DELETED).
+
+        `event` None is an object of a list: kopf lists anew after a gap in its watch, and does not tell of what went
+        meanwhile, so that is looked for.
+        """
+        if event is None:
+            self._sweep_soon()
         metadata = body["metadata"]
         key = (metadata.get("namespace", ""), metadata["name"])
         gone = event == "DELETED"
@@ -134,6 +146,28 @@ class Operator:
                 self._see_definition(key, None if gone else declared(JobDefinitionSpec, body))
         except ValidationError as error:
             logger.error("object not understood", kind=kind, name=key[1], namespace=key[0], error=str(error))
+
+    def _sweep_soon(self) -> None:
+        if self._sweep is None or self._sweep.done():
+            self._sweep = asyncio.get_running_loop().create_task(self._drop_what_is_gone())
+
+    async def _drop_what_is_gone(self) -> None:
+        await asyncio.sleep(SWEEP_SECONDS)
+        kinds: tuple[tuple[Resource, Mapping[Key, object]], ...] = (
+            (COMPUTE_ENVIRONMENTS, self.store.environments),
+            (JOB_QUEUES, self.store.queues),
+            (JOB_DEFINITIONS, self.store.definitions),
+        )
+        for resource, known in kinds:
+            try:
+                before = set(known)
+                listed = await self._api.list_all(resource)
+            except ApiError as error:
+                logger.warning("sweep failed", kind=resource.kind, error=str(error))
+                continue
+            there = {(item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in listed}
+            for namespace, name in before - there:
+                self.see_declared(resource.kind, "DELETED", {"metadata": {"namespace": namespace, "name": name}})
 
     def _see_queue(self, key: Key, record: Declared[JobQueueSpec] | None) -> None:
         before = self.store.queues.get(key)
@@ -181,8 +215,8 @@ class Operator:
 
     def _see_work(self, uid: str, record: Work | None) -> None:
         self.store.put_work(uid, record)
-        if record is not None and record.job_id in self.store.finished:
-            self.engine.retention.schedule(record.job_id)
+        if record is not None and record.job_id in self.store.finished and uid in self.store.works:
+            self.engine.see_work_of_finished(record)
         self.engine.changed()
 
     def _see_pod(self, uid: str, record: Pod | None) -> None:
@@ -218,19 +252,19 @@ class Operator:
             self.store.namespaces[metadata["name"]] = labels
             self._touch_jobs(lambda *_: True)
 
-    def _see_revision(self, uid: str, record: JSON | None) -> None:
+    def _see_revision(self, uid: str, record: Revision | None) -> None:
+        known = self.store.revisions
         if record is None:
-            key = self.store.revision_keys.pop(uid, None)
-            if key is not None:
-                self.store.revisions.pop(key, None)
+            gone = [key for key, revision in known.items() if revision.uid == uid]
+            for key in gone:
+                del known[key]
+                # A definition that was deleted and made again may have counted on it.
+                self._definitions.touch(key[:2])
             return
-        metadata = record["metadata"]
-        owner = next(o["name"] for o in metadata["ownerReferences"] if o["kind"] == JOB_DEFINITIONS.kind)
-        key = (metadata["namespace"], owner, record["revision"])
-        if uid not in self.store.revision_keys:
-            self.store.revision_keys[uid] = key
-            self.store.revisions[key] = JobDefinitionSpec.model_validate(record["data"]["spec"])
-            self._definition_settled((metadata["namespace"], owner))
+        key = (record.namespace, record.definition, record.number)
+        if key not in known or known[key].uid != uid:
+            known[key] = record
+            self._definition_settled(key[:2])
 
 
 def _put(known: dict[Key, Any], key: Key, record: object | None) -> None:

@@ -30,11 +30,12 @@ class Retention:
         self._api = api
         self._store = store
         self._timetable: list[tuple[datetime, str, str]] = []
+        self._busy = False
 
     @property
     def next_due(self) -> datetime | None:
-        """When something is next due."""
-        return self._timetable[0][0] if self._timetable else None
+        """When something is next due; None while what is due is being deleted."""
+        return self._timetable[0][0] if self._timetable and not self._busy else None
 
     def schedule(self, uid: str) -> None:
         """Puts a finished job (and its Kubernetes Job) on the timetable."""
@@ -59,7 +60,16 @@ class Retention:
         return queue.spec.retention if queue else RetentionSpec()
 
     async def due(self, now: datetime) -> None:
-        """Deletes what is due, a few at a time."""
+        """Deletes what is due, a few at a time; a call while another is at it does nothing."""
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            await self._delete_due(now)
+        finally:
+            self._busy = False
+
+    async def _delete_due(self, now: datetime) -> None:
         for _ in range(BATCH):
             if not self._timetable or self._timetable[0][0] > now:
                 return

@@ -17,7 +17,7 @@ from batchwright.controllers.declared import Declared
 from batchwright.controllers.ledger import Ledger
 from batchwright.domain.dependencies import Peer
 from batchwright.domain.lifecycle import Rules
-from batchwright.domain.observations import FINAL_STATES, FinishedJob, Job, Node, Occupant, Pod, Work
+from batchwright.domain.observations import FINAL_STATES, FinishedJob, Job, Node, Occupant, Pod, Revision, Work
 from batchwright.scheduling.snapshot import Shape, Start, Wait, WaitKind
 
 
@@ -78,13 +78,13 @@ class Store:
     work_of_job: dict[str, str] = field(default_factory=dict)
     pod_jobs: dict[str, str] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
+    answering: set[str] = field(default_factory=set)
     node_names: dict[str, str] = field(default_factory=dict)
     namespaces: dict[str, dict[str, str]] = field(default_factory=dict)
     queues: dict[tuple[str, str], Declared[JobQueueSpec]] = field(default_factory=dict)
     environments: dict[tuple[str, str], Declared[ComputeEnvironmentSpec]] = field(default_factory=dict)
     definitions: dict[tuple[str, str], Declared[JobDefinitionSpec]] = field(default_factory=dict)
-    revisions: dict[tuple[str, str, int], JobDefinitionSpec] = field(default_factory=dict)
-    revision_keys: dict[str, tuple[str, str, int]] = field(default_factory=dict)
+    revisions: dict[tuple[str, str, int], Revision] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     dirty: set[str] = field(default_factory=set)
     cycles_due: set[str] = field(default_factory=set)
@@ -127,7 +127,7 @@ class Store:
         self.by_name[(job.namespace, job.name)] = job.uid
         for dependency in job.spec.depends_on:
             self.dependents[(job.namespace, dependency.name or dependency.job_id or "")].add(job.uid)
-        if any(dependency.name for dependency in job.spec.depends_on):
+        if job.spec.depends_on:
             self.cycles_due.add(job.namespace)
         self.dirty.add(job.uid)
         self.touch_dependents(job.namespace, job.name, job.uid)
@@ -171,24 +171,30 @@ class Store:
 
     def put_work(self, uid: str, record: Work | None) -> None:
         """A Kubernetes Job of ours was seen, changed, or is gone."""
+        if record is not None and not self._is_work_of_its_job(uid, record):
+            return
+        known = self.works.pop(uid, None) if record is None else record
+        if known is None:
+            return
+        entry = self.entries.get(known.job_id)
         if record is None:
-            known = self.works.pop(uid, None)
-            if known is None:
-                return
             self.work_of_job.pop(known.job_id, None)
-            job_id = known.job_id
         else:
             self.works[uid] = record
             self.work_of_job[record.job_id] = uid
-            job_id = record.job_id
-        entry = self.entries.get(job_id)
-        if entry is not None and (record is None or record.namespace == entry.job.namespace):
-            if entry.work_seen and entry.work == record:
-                return  # Most updates of a Kubernetes Job are counters that no decision looks at.
-            entry.work = record
-            entry.work_seen = True
-            entry.work_uid = uid
-            self.dirty.add(job_id)
+        if entry is None or (entry.work_seen and entry.work == record):
+            return  # Most updates of a Kubernetes Job are counters that no decision looks at.
+        entry.work, entry.work_seen, entry.work_uid = record, True, uid
+        self.dirty.add(known.job_id)
+
+    def _is_work_of_its_job(self, uid: str, record: Work) -> bool:
+        """Owner references can be forged: a job has one Kubernetes Job in its life, and in its own namespace."""
+        entry = self.entries.get(record.job_id)
+        job = entry.job if entry is not None else self.finished.get(record.job_id)
+        if job is None or job.namespace != record.namespace:
+            return False
+        known = entry.work_uid if entry is not None else ""
+        return (known or self.work_of_job.get(record.job_id, uid)) == uid
 
     def put_pod(self, uid: str, record: Pod | None) -> None:
         """A pod of ours was seen, changed, or is gone."""
@@ -219,8 +225,14 @@ class Store:
 
     def put_node(self, uid: str, record: Node | None) -> None:
         """A node was seen, changed, or is gone."""
-        if record is None:
-            self.nodes.pop(self.node_names.pop(uid, ""), None)
-        else:
+        if record is not None:
             self.node_names[uid] = record.name
             self.nodes[record.name] = record
+        name = record.name if record is not None else self.node_names.pop(uid, "")
+        # A node that registered again has a new uid, and may be seen before the old one is missed.
+        if record is None and name not in self.node_names.values():
+            self.nodes.pop(name, None)
+        if name in self.nodes and self.nodes[name].ready:
+            self.answering.add(name)
+        else:
+            self.answering.discard(name)

@@ -27,10 +27,11 @@ START_REASONS = frozenset({"StartError", "ContainerCannotRun"})
 
 def outcome(pod: Pod, instances: Mapping[str, str]) -> Outcome:
     """How the attempt in this finished pod ended. `instances` maps node names to instance ids."""
-    if pod.phase == "Succeeded":
-        return Outcome(0 if pod.exit_code is None else pod.exit_code, "", reasons.ESSENTIAL_CONTAINER_EXITED)
+    # Before the phase: a process that answers our SIGTERM with exit code 0 has been ended all the same.
     if pod.mark is not None and pod.mark.type == names.POD_CONDITION_TIMEOUT:
         return Outcome(pod.exit_code, "", reasons.ATTEMPT_TIMED_OUT)
+    if pod.phase == "Succeeded":
+        return Outcome(0 if pod.exit_code is None else pod.exit_code, "", reasons.ESSENTIAL_CONTAINER_EXITED)
     if pod.mark is not None and pod.mark.type == names.POD_CONDITION_START_FAILED:
         return Outcome(None, bounded(pod.mark.message), reasons.TASK_FAILED_TO_START)
     if pod.disruption or pod.pod_reason in HOST_REASONS:

@@ -12,8 +12,8 @@ answer. Final states never change (AWS Batch User Guide, job states).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from batchwright.api.v1alpha1.batchjob import Attempt, BatchJobStatus, JobState
@@ -66,6 +66,7 @@ class View:
     cycle: str | None = None
     waits: str = ""
     obstacle: str = ""
+    answering: Container[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,11 @@ def _before_start(view: View, now: datetime) -> Decision:
         return _fail(view, now, text, Notice("DependencyCycle", text, warning=True))
     if view.dependencies.failed is not None:
         notice = Notice("DependencyFailed", view.dependencies.failed, warning=True)
-        return _fail(view, now, reasons.DEPENDENT_JOB_FAILED, notice)
+        decision = _fail(view, now, reasons.DEPENDENT_JOB_FAILED, notice)
+        # AWS's text is the reason that clients match; which dependency it was stands in the condition.
+        [condition] = decision.status.conditions
+        said = condition.model_copy(update={"message": bounded(f"{condition.message}: {view.dependencies.failed}")})
+        return replace(decision, status=decision.status.model_copy(update={"conditions": (said,)}))
     if view.refused is not None:
         text = bounded(f"The API server refused the job: {view.refused}")
         return _fail(view, now, text, Notice("JobRefused", text, warning=True))
@@ -138,7 +143,8 @@ def _with_work(view: View, work: Work, now: datetime) -> Decision:
     if view.job.spec.cancel is not None:
         text = "cancel came after the job had started, so it goes on; set terminate to end it"
         notices = (Notice("CancelIgnored", text),)
-    running = RunningView(view.rules.attempts, view.rules.evaluate_on_exit, view.rules.timeout_seconds, recorded)
+    rules = view.rules
+    running = RunningView(rules.attempts, rules.evaluate_on_exit, rules.timeout_seconds, recorded, view.answering)
     if not view.pods and not recorded:
         return _without_pod(view, work, notices, now)
     step = watch_pod(running, view.pods, view.start_grace_seconds, now)
@@ -159,13 +165,13 @@ def _without_pod(view: View, work: Work, notices: tuple[Notice, ...], now: datet
 
 def _finish(view: View, work: Work, recorded: tuple[Attempt, ...], now: datetime) -> Decision:
     last = recorded[-1] if recorded else None
-    if work.complete:
-        status = _final(view, now, "SUCCEEDED", reasons.ESSENTIAL_CONTAINER_EXITED)
-        return Decision(status)
     terminate = view.job.spec.terminate
     if terminate is not None and work.deleting:
-        # The Job controller may count the pod that was stopped, and call the Job failed, before the Job goes.
+        # The Job controller may count the pod that was stopped, and end the Job, before the Job goes.
         return _fail(view, now, terminate.reason, Notice("Terminated", terminate.reason), terminated=True)
+    timed_out = last is not None and last.status_reason == reasons.ATTEMPT_TIMED_OUT
+    if work.complete and not timed_out:
+        return Decision(_final(view, now, "SUCCEEDED", reasons.ESSENTIAL_CONTAINER_EXITED))
     reason = (last.status_reason if last else None) or bounded(work.failure or "The Kubernetes Job failed")
     detail = last.container if last else None
     parts = [reason]

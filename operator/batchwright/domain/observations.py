@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from batchwright.api.v1alpha1 import BatchJobSpec, BatchJobStatus
+from batchwright.api.v1alpha1 import BatchJobSpec, BatchJobStatus, JobDefinitionSpec
 from batchwright.domain.quantities import Resources
 
 FINAL_STATES = ("SUCCEEDED", "FAILED")
@@ -140,3 +140,15 @@ class Node:
     allocatable: Resources
     ready: bool
     schedulable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A revision of a JobDefinition. `owner` is the uid of the definition it was made for."""
+
+    uid: str
+    namespace: str
+    definition: str
+    number: int
+    owner: str
+    spec: JobDefinitionSpec

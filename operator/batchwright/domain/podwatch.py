@@ -7,7 +7,7 @@ timeouts), which activeDeadlineSeconds of a pod does not, and is not retried, wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,12 +28,13 @@ CREATING = frozenset({"CreateContainerConfigError", "CreateContainerError", "Run
 
 @dataclass(frozen=True, slots=True)
 class RunningView:
-    """The rules of the job, and the attempts it has behind it."""
+    """The rules of the job, the attempts it has behind it, and the nodes that answer."""
 
     attempts: int
     evaluate_on_exit: tuple[EvaluateOnExit, ...]
     timeout_seconds: int | None
     recorded: tuple[Attempt, ...]
+    answering: Container[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,13 @@ def watch_pod(view: RunningView, pods: Sequence[Pod], grace_seconds: float, now:
     if pod.gated:
         return _gated(view, pod)
     if pod.deleting:
-        return Step("RUNNING" if pod.started_at else "STARTING", "The pod is being stopped", pod.started_at)
+        text = "The pod is being stopped"
+        if pod.node and view.answering is not None and pod.node not in view.answering:
+            text = (
+                f"Node {pod.node} does not answer, so nobody knows whether its pod still runs; "
+                "delete the Node object once its machine is gone, and the attempt counts as lost"
+            )
+        return Step("RUNNING" if pod.started_at else "STARTING", text, pod.started_at)
     if pod.mark is not None:
         # Marked and not yet deleted: a stop between the two writes.
         state: JobState = "RUNNING" if pod.started_at else "STARTING"

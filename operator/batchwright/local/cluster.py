@@ -256,6 +256,9 @@ def _add_nodes(directory: Path, state: ClusterState, options: Options, tell: Rep
     with tell.step(f"{count} simulated nodes") as show:
         made = nodes.ensure_nodes(kubeconfig, count, options.shape)
         show(f"{made} new")
+    there, _ = nodes.count_nodes(kubeconfig)
+    if there > made:
+        tell.note(f"{there - made} of the {there} nodes were there before and stay as they are (`down` makes anew)")
 
 
 def environment(cluster: Cluster) -> dict[str, str]:

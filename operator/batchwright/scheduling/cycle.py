@@ -88,8 +88,10 @@ def why_not(room: Room, environments: list[str], candidate: Candidate) -> Wait:
     if not possible:
         # A node that is rebooting is no misconfiguration: clients end a job on that word (Nextflow issue 7479).
         later = any(room.could_fit_later(name, candidate.shape) for name in environments)
-        kind = WaitKind.NODES_AWAY if later else WaitKind.NEVER_FITS
-        return Wait(kind, tuple(room.shortfall(name, candidate.shape, empty=True) for name in environments))
+        shortfalls = tuple(room.shortfall(name, candidate.shape, empty=True) for name in environments)
+        suits_none = all(shortfall.best is None for shortfall in shortfalls)
+        kind = WaitKind.NODES_AWAY if later else WaitKind.UNSUITABLE if suits_none else WaitKind.NEVER_FITS
+        return Wait(kind, shortfalls)
     if all(room.is_claimed(name, candidate.shape) for name in possible):
         return Wait(WaitKind.BEHIND)
     return Wait(WaitKind.NO_ROOM, tuple(room.shortfall(name, candidate.shape) for name in environments))

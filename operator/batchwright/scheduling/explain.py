@@ -43,6 +43,9 @@ def explain(wait: Wait, shape: Shape, queue: str) -> str:
     if wait.kind is WaitKind.NODES_AWAY:
         detail = "; ".join(_never(shortfall, shape) for shortfall in wait.shortfalls)
         return f"Only nodes of JobQueue {queue} that are not ready or cordoned are big enough. {asked}. {detail}"
+    if wait.kind is WaitKind.UNSUITABLE:
+        detail = "; ".join(_unsuitable(shortfall, shape) for shortfall in wait.shortfalls)
+        return f"No node of JobQueue {queue} takes the pod. {detail}. Label or untaint nodes, or change the definition"
     if wait.kind is WaitKind.NEVER_FITS:
         detail = "; ".join(_never(shortfall, shape) for shortfall in wait.shortfalls)
         return f"{RESOURCE_REQUIREMENT} {asked}. {detail}. Ask for less, or add bigger nodes"
@@ -74,5 +77,6 @@ def _now(shortfall: Shortfall, shape: Shape) -> str:
 def _unsuitable(shortfall: Shortfall, shape: Shape) -> str:
     if shortfall.nodes == 0:
         return f"{shortfall.environment} has no ready node"
-    wanted = ", ".join(f"{key}={value}" for key, value in shape.node_selector) or "tolerations for their taints"
-    return f"None of the {shortfall.nodes} nodes of {shortfall.environment} suits the pod, which needs {wanted}"
+    wanted = ", ".join(f"{key}={value}" for key, value in shape.node_selector)
+    needs = f"the labels {wanted}, or tolerations for taints" if wanted else "tolerations for their taints"
+    return f"None of the {shortfall.nodes} nodes of {shortfall.environment} suits the pod, which needs {needs}"

@@ -88,6 +88,7 @@ class WaitKind(Enum):
     NO_ROOM = "no room"  # it is the first that cannot start: it has a claim on what gets free
     BEHIND = "behind"  # an earlier job, or one of a queue of higher priority, has the claim
     NEVER_FITS = "never fits"  # no node is big enough even when empty
+    UNSUITABLE = "unsuitable"  # no node has the labels, or lets the pod on with its taints
     NODES_AWAY = "nodes away"  # only nodes that are not ready, or cordoned, are big enough
     NO_NODES = "no nodes"  # its environments have no nodes, or are disabled
 

@@ -104,6 +104,14 @@ async def test_ordinary_events_share_a_budget_and_warnings_do_not(api: FakeApi, 
     assert len(api.created) == 15
 
 
+async def test_a_flood_of_one_reason_does_not_silence_another(api: FakeApi, clock: Clock) -> None:
+    posting = recorder(api, burst=3)
+    for number in range(10):
+        await posting.post(JOB, Notice("Started", str(number)))
+    await posting.post(JOB, Notice("Retrying", "attempt 2 of 3"))
+    assert [each["reason"] for each in api.created] == ["Started"] * 3 + ["Retrying"]
+
+
 async def test_the_budget_does_not_grow_beyond_the_burst(api: FakeApi, clock: Clock) -> None:
     posting = recorder(api, per_second=2.0, burst=3)
     clock.now += 3600

@@ -157,13 +157,23 @@ async def test_an_object_that_cannot_be_read_stops_nobody() -> None:
         await waiting.until(lambda: set(sink.held) == {"a", "b"})
 
 
-async def test_what_a_broken_list_showed_is_taken_back() -> None:
+async def test_a_list_that_breaks_off_shows_nothing() -> None:
     """The first list breaks off at its second page; `a` is deleted before the second list."""
-    server = FakeApiServer(lists=[[[item("a")], [{"error": 410}]], [[item("b")]]])
+    server = FakeApiServer(lists=[[[item("a")], [{"error": 410}]], [[item("b")], [item("c")]]])
     async with informing(server) as (sink, informer):
         await asyncio.wait_for(informer.synced.wait(), 10)
-        assert set(sink.held) == {"b"}
-        assert ("a", None) in sink.calls
+        assert sink.calls == [("b", {}), ("c", {})]
+
+
+async def test_a_list_that_breaks_off_takes_nothing_back() -> None:
+    """The second list breaks off at its second page, after one that was whole: what is held stays until the third."""
+    server = FakeApiServer(
+        lists=[[[item("a"), item("b")]], [[item("c")], [{"error": 410}]], [[item("b", 2)]]],
+        watches=[Script([expired()]), Script()],
+    )
+    async with informing(server) as (sink, _):
+        await waiting.until(lambda: set(sink.held) == {"b"})
+        assert sink.calls == [("a", {}), ("b", {}), ("b", {}), ("a", None)]
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 import builders as b
+import manifests
 from batchwright import names
+from batchwright.api.v1alpha1 import JobDefinitionSpec
 from batchwright.cluster import projections
 from batchwright.domain.observations import FinishedJob, Job, Mark, Pod, Taint
+from batchwright.workloads.revision import build_revision
 
 JSON = dict[str, Any]
 META = {"uid": "u", "namespace": "default", "name": "p", "creationTimestamp": "2026-03-01T12:00:00Z"}
@@ -25,6 +28,11 @@ def with_state(**state: Any) -> JSON:
     return {"containerStatuses": [{"name": "main", "state": state}]}
 
 
+def owner(kind: str, uid: str, **over: Any) -> JSON:
+    group = {"Job": "batch/v1", "BatchJob": "batchwright.io/v1alpha1"}.get(kind, "v1")
+    return {"apiVersion": group, "kind": kind, "name": "o", "uid": uid, "controller": True, **over}
+
+
 def test_a_bare_pod() -> None:
     found = pod()
     assert found == Pod("u", "default", "p", "", b.NOW, request={"pods": 1})
@@ -36,16 +44,31 @@ def test_the_job_controllers_annotations_and_our_label() -> None:
 
 
 def test_the_owner_is_the_controlling_job() -> None:
-    owners = [{"kind": "Job", "uid": "other"}, {"kind": "Job", "uid": "mine", "controller": True}]
+    owners = [owner("Job", "other", controller=False), owner("Job", "mine")]
     assert pod(ownerReferences=owners).owner == "mine"
     assert pod(ownerReferences=owners[:1]).owner == ""
-    assert pod(ownerReferences=[{"kind": "ReplicaSet", "uid": "x", "controller": True}]).owner == ""
 
 
 def test_a_job_belongs_to_the_batch_job_that_controls_it_whatever_its_label_says() -> None:
-    owners = [{"kind": "BatchJob", "uid": "bj", "controller": True}]
+    owners = [owner("BatchJob", "bj")]
     assert job(ownerReferences=owners, labels={names.LABEL_JOB_ID: "other"}).job_id == "bj"
     assert job(labels={names.LABEL_JOB_ID: "other"}).job_id == ""
+
+
+@pytest.mark.parametrize(
+    "owners",
+    [
+        pytest.param([owner("ReplicaSet", "x", apiVersion="apps/v1")], id="another kind"),
+        pytest.param([owner("Job", "x", apiVersion="batch.volcano.sh/v1alpha1")], id="a Job of another group"),
+        pytest.param([owner("BatchJob", "x", apiVersion="batch/v1")], id="a BatchJob of another group"),
+        pytest.param([{"kind": "Job", "uid": "x", "controller": True}], id="a Job without a group"),
+        pytest.param([owner("Job", "x", controller=False)], id="an owner that is no controller"),
+        pytest.param([], id="nobody"),
+    ],
+)
+def test_a_controller_of_another_kind_or_group_is_none_of_ours(owners: list[JSON]) -> None:
+    assert pod(ownerReferences=owners).owner == ""
+    assert job(ownerReferences=owners).job_id == ""
 
 
 def test_running() -> None:
@@ -235,3 +258,34 @@ def test_hardly_anything_is_kept_of_a_finished_job(state: str) -> None:
         "status": {"state": state, "stoppedAt": LATER},
     }
     assert projections.batch_job(body) == FinishedJob("u", "default", "p", state, "normal", b.at(60))
+
+
+def revision(*owners: JSON) -> JSON:
+    body = build_revision("hello", "d", "default", 3, manifests.job_definition()["spec"])
+    return body | {"metadata": body["metadata"] | {"uid": "r", "ownerReferences": list(owners)}}
+
+
+def test_revision() -> None:
+    found = projections.revision(revision(owner("JobDefinition", "d", name="hello")))
+    assert (found.uid, found.namespace, found.definition, found.number, found.owner) == (
+        "r",
+        "default",
+        "hello",
+        3,
+        "d",
+    )
+    assert found.spec == JobDefinitionSpec.model_validate(manifests.job_definition()["spec"])
+
+
+def test_what_is_recorded_is_read_back() -> None:
+    body = build_revision("hello", "d", "default", 3, manifests.job_definition()["spec"])
+    found = projections.revision(body | {"metadata": body["metadata"] | {"uid": "r"}})
+    assert (found.definition, found.number, found.owner) == ("hello", 3, "d")
+
+
+@pytest.mark.parametrize(
+    "owners", [pytest.param((), id="nobody"), pytest.param((owner("ReplicaSet", "x"),), id="somebody else")]
+)
+def test_a_revision_without_its_definition_is_none(owners: tuple[JSON, ...]) -> None:
+    with pytest.raises(ValueError, match="no JobDefinition owns this revision"):
+        projections.revision(revision(*owners))

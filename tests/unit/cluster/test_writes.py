@@ -11,6 +11,7 @@ import pytest
 
 import waiting
 from batchwright.cluster import writes
+from batchwright.cluster.client import JSON_PATCH
 from batchwright.cluster.resources import BATCH_JOBS, Resource
 from batchwright.cluster.writes import StatusWrite, StatusWriter, Urgency, merge_patch
 from batchwright.errors import ApiError, ApiUnavailable, Forbidden, Invalid, NotFound
@@ -21,11 +22,16 @@ LATER = Urgency(0.0, 3)
 
 
 class FakeApi:
-    """Records patches; `errors` are raised in order, one per patch; patches wait while `gate` is closed."""
+    """Records patches; `errors` are raised in order, one per patch; patches wait while `gate` is closed.
+
+    The uid of an object is `uid-` and its name, unless `uids` says otherwise; a test of another uid is refused, as the
+    API server does it.
+    """
 
     def __init__(self) -> None:
         self.patches: list[tuple[str, JSON]] = []
         self.errors: list[ApiError] = []
+        self.uids: dict[str, str | None] = {}
         self.gate = asyncio.Event()
         self.gate.set()
         self.at_once: dict[str, int] = {}
@@ -33,9 +39,19 @@ class FakeApi:
         self.under_way = 0
 
     async def patch(
-        self, resource: Resource, namespace: str | None, name: str, body: JSON, *, subresource: str
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: list[JSON],
+        *,
+        subresource: str,
+        content_type: str,
     ) -> JSON:
-        assert (resource, namespace, subresource) == (BATCH_JOBS, "default", "status")
+        assert (resource, namespace, subresource, content_type) == (BATCH_JOBS, "default", "status", JSON_PATCH)
+        mine, status = body
+        assert (mine["op"], mine["path"]) == ("test", "/metadata/uid")
+        assert (status["op"], status["path"]) == ("add", "/status")
         self.at_once[name] = self.at_once.get(name, 0) + 1
         self.under_way += 1
         self.most_at_once = max(self.most_at_once, self.at_once[name])
@@ -44,11 +60,23 @@ class FakeApi:
             await asyncio.sleep(0)
             if self.errors:
                 raise self.errors.pop(0)
-            self.patches.append((name, body["status"]))
+            if mine["value"] != self._uid(name):
+                raise Invalid("the server rejected our request due to an error in our request")
+            self.patches.append((name, status["value"]))
             return {}
         finally:
             self.at_once[name] -= 1
             self.under_way -= 1
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> JSON:
+        assert (resource, namespace) == (BATCH_JOBS, "default")
+        return {"metadata": {"name": name, "uid": self._uid(name)}}
+
+    def _uid(self, name: str) -> str:
+        uid = self.uids.get(name, f"uid-{name}")
+        if uid is None:
+            raise NotFound(f"{name} not found")
+        return uid
 
 
 class Board:
@@ -62,7 +90,7 @@ class Board:
     def compose(self, key: str) -> StatusWrite | None:
         if key not in self.wanted:
             return None
-        return StatusWrite(BATCH_JOBS, "default", key, dict(self.wanted[key]), self.held.get(key, {}))
+        return StatusWrite(BATCH_JOBS, "default", key, f"uid-{key}", dict(self.wanted[key]), self.held.get(key, {}))
 
     def written(self, key: str, wire: JSON | None) -> None:
         self.heard.append((key, wire))
@@ -202,6 +230,25 @@ async def test_an_object_that_is_gone_is_not_tried_again() -> None:
         assert bench.board.heard == [("a", None)]
 
 
+async def test_a_status_is_replaced_whole() -> None:
+    async with working() as bench:
+        bench.board.held["a"] = {"state": "RUNNABLE", "statusReason": "waits for room"}
+        bench.want("a", "STARTING")
+        await bench.idle()
+        assert bench.api.patches == [("a", {"state": "STARTING"})]
+
+
+@pytest.mark.parametrize("now_of", ["uid-of-a-later-one", None], ids=["made again", "gone since"])
+async def test_a_name_that_is_another_objects_now_is_left_alone(now_of: str | None) -> None:
+    """Deleted and submitted again before the watch has shown either: the old status must not land on the new job."""
+    async with working() as bench:
+        bench.api.uids["a"] = now_of
+        bench.want("a", "FAILED")
+        await bench.idle()
+        assert bench.api.patches == []
+        assert bench.board.heard == [("a", None)]
+
+
 @pytest.mark.parametrize("error", [Invalid("bad"), Forbidden("no")], ids=["invalid", "forbidden"])
 async def test_a_refused_status_waits_and_does_not_stop_the_others(error: ApiError) -> None:
     async with working(workers=1) as bench:
@@ -214,6 +261,18 @@ async def test_a_refused_status_waits_and_does_not_stop_the_others(error: ApiErr
         # A new state does not wait for the old one's turn.
         bench.want("a", "FAILED")
         await waiting.until(lambda: ("a", "FAILED") in bench.states)
+
+
+async def test_in_a_crowd_what_may_wait_waits_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writes, "CROWD", 1)
+    async with working() as bench:
+        for number in range(20):
+            bench.want(str(number), "STARTING", Urgency(3600, 2))
+        bench.want("a", "RUNNING", Urgency(0.05, 1))
+        await asyncio.sleep(0.2)
+        assert bench.states == []
+        bench.want("a", "SUCCEEDED", NOW)
+        await waiting.until(lambda: bench.states == [("a", "SUCCEEDED")])
 
 
 async def test_what_is_forgotten_is_not_written() -> None:

@@ -13,7 +13,8 @@ from batchwright.api.v1alpha1 import ComputeEnvironmentSpec, JobDefinitionSpec, 
 from batchwright.controllers.declared import declared
 from batchwright.controllers.gather import pin, snapshot_of, view_of
 from batchwright.controllers.store import Entry, Store
-from batchwright.domain.lifecycle import View
+from batchwright.domain.lifecycle import View, decide
+from batchwright.domain.observations import Revision
 from batchwright.scheduling.snapshot import Start, Toleration
 
 DEFINITION = JobDefinitionSpec.model_validate(manifests.job_definition()["spec"])
@@ -36,7 +37,7 @@ class World:
         self.definition()
         environment = declared(ComputeEnvironmentSpec, body(manifests.compute_environment()))
         self.store.environments[environment.key] = environment
-        self.store.revisions["default", "hello", 2] = DEFINITION
+        self.revision(2)
         self.store.put_node("uid-n1", b.node())
 
     def queue(self, **spec: object) -> None:
@@ -46,6 +47,10 @@ class World:
     def definition(self, **status: object) -> None:
         found = declared(JobDefinitionSpec, body(manifests.job_definition(), **(ACTIVE | status)))
         self.store.definitions[found.key] = found
+
+    def revision(self, number: int) -> None:
+        made = Revision(f"uid-{number}", "default", "hello", number, "uid-hello", DEFINITION)
+        self.store.revisions["default", "hello", number] = made
 
     def submit(self, state: str | None = None, **wire: object) -> Entry:
         self.store.put_job(b.UID, b.job(spec=b.spec(**wire), status=b.status(state)))
@@ -102,7 +107,7 @@ def test_a_pinned_revision_stays(world: World) -> None:
     world.submit()
     assert world.view().definition == "hello:2"
     world.definition(revision=3)
-    world.store.revisions["default", "hello", 3] = DEFINITION
+    world.revision(3)
     assert world.view().definition == "hello:2"
 
 
@@ -110,6 +115,10 @@ def test_a_pinned_revision_stays(world: World) -> None:
     ("spec", "state", "want"),
     [
         pytest.param({"state": "DISABLED"}, None, "JobQueue normal is DISABLED and takes no new jobs", id="new"),
+        pytest.param(
+            {"state": "DISABLED"}, "SUBMITTED", "JobQueue normal is DISABLED and takes no new jobs", id="not queued yet"
+        ),
+        pytest.param({"state": "DISABLED"}, "PENDING", None, id="queued before, waits for others"),
         pytest.param({"state": "DISABLED"}, "RUNNABLE", None, id="queued before"),
         pytest.param(
             {"namespaceSelector": {"team": "a"}},
@@ -125,6 +134,19 @@ def test_a_queue_that_does_not_take_the_job(
     world.queue(**spec)
     world.submit(state)
     assert world.view().unready == want
+
+
+@pytest.mark.parametrize("state", ["PENDING", "RUNNABLE"])
+@pytest.mark.parametrize("held", [None, "SUBMITTED"])
+def test_a_queue_that_is_disabled_goes_on_with_what_it_has(world: World, state: str, held: str | None) -> None:
+    """The watch may be behind: what was decided last counts, not what the API server showed last."""
+    entry = world.submit(held)
+    entry.status = entry.status.model_copy(update={"state": state})
+    world.queue(state="DISABLED")
+    assert entry.job.status.state == held
+    assert world.view().unready is None
+    decision = decide(world.view(), b.NOW)
+    assert (decision.status.state, decision.runnable) == ("RUNNABLE", True)
 
 
 def test_a_queue_takes_jobs_of_the_namespaces_it_selects(world: World) -> None:

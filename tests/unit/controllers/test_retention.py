@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Any
 
 import pytest
 
 import builders as b
+import waiting
 from batchwright.api.v1alpha1 import JobQueueSpec
 from batchwright.cluster.resources import Resource
 from batchwright.controllers.declared import Declared
@@ -19,12 +21,17 @@ from batchwright.errors import ApiError, ApiUnavailable, NotFound
 
 class FakeApi:
     def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.asked = 0
         self.deleted: list[tuple[str, str, str | None]] = []
         self.error: ApiError | None = None
 
     async def delete(
         self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None, **_: Any
     ) -> None:
+        self.asked += 1
+        await self.gate.wait()
         if self.error is not None:
             raise self.error
         self.deleted.append((resource.kind, name, uid))
@@ -44,9 +51,9 @@ def api() -> FakeApi:
 def finished(api: FakeApi, *, with_work: bool = True, stopped: datetime | None = b.NOW, **kept: int) -> Retention:
     store = Store()
     store.queues["", "normal"] = queue(**kept)
+    store.put_job(b.UID, FinishedJob(b.UID, "default", "hello-1", "SUCCEEDED", "normal", stopped))
     if with_work:
         store.put_work("work-1", b.work())
-    store.put_job(b.UID, FinishedJob(b.UID, "default", "hello-1", "SUCCEEDED", "normal", stopped))
     retention = Retention(api, store)  # type: ignore[arg-type]
     retention.schedule(b.UID)
     return retention
@@ -115,3 +122,20 @@ async def test_a_job_that_was_deleted_meanwhile_is_left_alone(api: FakeApi) -> N
     retention._store.put_job(b.UID, None)
     await retention.due(b.at(60))
     assert api.deleted == []
+
+
+@pytest.mark.parametrize("error", [None, ApiUnavailable("down")], ids=["deleted", "refused"])
+async def test_one_at_a_time(api: FakeApi, error: ApiError | None) -> None:
+    """What is due is being deleted: until that is done nothing is due, and a second call does nothing."""
+    retention = finished(api, podSeconds=60, jobSeconds=120)
+    api.error = error
+    api.gate.clear()
+    first = asyncio.create_task(retention.due(b.at(130)))
+    await waiting.until(lambda: api.asked == 1)
+    assert retention.next_due is None
+    await asyncio.wait_for(retention.due(b.at(130)), 5)
+    assert (api.asked, api.deleted) == (1, [])
+    api.gate.set()
+    await asyncio.wait_for(first, 5)
+    assert api.deleted == ([] if error else [WORK, JOB])
+    assert retention.next_due == (b.at(160) if error else None)

@@ -98,11 +98,26 @@ ENDED = [
                 work=b.work(succeeded=1, complete=True),
                 pods=(b.ended_pod(exit_code=0, mark=b.mark(names.POD_CONDITION_TIMEOUT)),),
             ),
-            "SUCCEEDED",
-            EXITED,
+            "FAILED",
+            "Job attempt duration exceeded timeout",
+            want_notices=("Failed",),
             want_exits=(0,),
         ),
-        id="success that races with the timeout's mark",
+        id="timed out, and the process answered SIGTERM with exit code 0: the Kubernetes Job is complete",
+    ),
+    pytest.param(
+        Case(
+            running(
+                work=b.work(failed=1, succeeded=1, complete=True),
+                rules=b.rules(2, timeout=60),
+                pods=(b.ended_pod(0, exit_code=1), b.ended_pod(1, mark=b.mark(names.POD_CONDITION_TIMEOUT))),
+            ),
+            "FAILED",
+            "Job attempt duration exceeded timeout",
+            want_notices=("Failed",),
+            want_exits=(1, 0),
+        ),
+        id="the last of two attempts timed out with exit code 0",
     ),
     pytest.param(
         Case(running(work=b.work(failed=1, failure="x")), "RUNNING", want_actions=(ReadPods,)),
@@ -177,11 +192,35 @@ ENDED = [
                 job=with_spec(terminate={"reason": "stop"}),
                 pods=(b.ended_pod(exit_code=0),),
             ),
+            "FAILED",
+            "stop",
+            want_notices=("Terminated",),
+            want_exits=(0,),
+            want_terminated=True,
+        ),
+        id="terminated: the stopped pod ended with exit code 0 before the Job goes",
+    ),
+    pytest.param(
+        Case(
+            running(
+                work=b.work(succeeded=1, complete=True),
+                job=with_spec(terminate={"reason": "stop"}),
+                pods=(b.ended_pod(exit_code=0),),
+            ),
             "SUCCEEDED",
             EXITED,
             want_exits=(0,),
         ),
         id="terminate that comes after the success changes nothing",
+    ),
+    pytest.param(
+        Case(
+            running(work=b.work(deleting=True, succeeded=1, complete=True), pods=(b.ended_pod(exit_code=0),)),
+            "SUCCEEDED",
+            EXITED,
+            want_exits=(0,),
+        ),
+        id="a complete Job that somebody deletes was a success",
     ),
     pytest.param(
         Case(

@@ -74,8 +74,8 @@ PREEMPTED = "PreemptionByScheduler: preempting to accommodate a higher priority 
         ),
         pytest.param(
             b.ended_pod(exit_code=0, mark=b.mark(names.POD_CONDITION_TIMEOUT)),
-            Outcome(0, "", EXITED),
-            id="success that races with the timeout's mark is a success",
+            Outcome(0, "", "Job attempt duration exceeded timeout"),
+            id="a process that answers our SIGTERM with exit code 0 has timed out",
         ),
         pytest.param(
             b.ended_pod(exit_code=None, container_reason="", pod_reason="OutOfcpu", pod_message="not enough cpu"),

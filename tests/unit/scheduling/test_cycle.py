@@ -215,9 +215,9 @@ CASES = [
                 )
             ),
             {"x": "e1"},
-            {"arm": NEVER, "huge": NEVER},
+            {"arm": WaitKind.UNSUITABLE, "huge": NEVER},
         ),
-        id="no suitable node is never",
+        id="no suitable node does not block either",
     ),
     pytest.param(
         Case(

@@ -15,6 +15,7 @@ NEVER = (
     "can be met by the CE(s) attached to the job queue. "
 )
 ASKS = "It asks 1 vCPU, 1024 MiB"
+UNSUITABLE = "No node of JobQueue normal takes the pod. "
 
 
 @pytest.mark.parametrize(
@@ -93,15 +94,15 @@ CASES = [
     pytest.param(
         waiting(b.shape(node_selector=(("arch", "arm"),)), nodes=(b.node("a"), b.node("b"))),
         b.shape(node_selector=(("arch", "arm"),)),
-        f"{NEVER}{ASKS}. None of the 2 nodes of e1 suits the pod, which needs arch=arm. "
-        "Ask for less, or add bigger nodes",
+        f"{UNSUITABLE}None of the 2 nodes of e1 suits the pod, which needs the labels arch=arm, or tolerations for "
+        "taints. Label or untaint nodes, or change the definition",
         id="no suitable label",
     ),
     pytest.param(
         waiting(b.shape(), nodes=(b.node(taints=(b.taint(),)),)),
         b.shape(),
-        f"{NEVER}{ASKS}. None of the 1 nodes of e1 suits the pod, which needs tolerations for their taints. "
-        "Ask for less, or add bigger nodes",
+        f"{UNSUITABLE}None of the 1 nodes of e1 suits the pod, which needs tolerations for their taints. "
+        "Label or untaint nodes, or change the definition",
         id="taints",
     ),
     pytest.param(

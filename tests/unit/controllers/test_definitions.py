@@ -1,0 +1,197 @@
+"""Revisions of JobDefinitions: made once, never another definition's, and made again when they vanish."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+import manifests
+from batchwright.api.v1alpha1 import JobDefinitionSpec
+from batchwright.cluster.resources import CONTROLLER_REVISIONS, JOB_DEFINITIONS, JOBS, Resource
+from batchwright.controllers.declared import Declared
+from batchwright.controllers.definitions import Definitions
+from batchwright.controllers.store import Store
+from batchwright.domain.actions import Notice
+from batchwright.domain.observations import Revision
+from batchwright.errors import AlreadyExists, ApiError, Invalid
+
+JSON = dict[str, Any]
+KEY = ("default", "hello")
+RAW = manifests.job_definition()["spec"]
+OTHER = {"containerProperties": manifests.container(image="other")}
+
+
+@dataclass
+class FakeApi:
+    """Takes dry runs of Jobs, and keeps the revisions made and the statuses written."""
+
+    revisions: dict[str, JSON] = field(default_factory=dict)
+    statuses: list[JSON] = field(default_factory=list)
+    dry_runs: int = 0
+    refusal: ApiError | None = None
+
+    async def create(self, resource: Resource, namespace: str, body: JSON, **how: bool) -> JSON:
+        if resource is JOBS:
+            assert how == {"dry_run": True, "strict": True}
+            self.dry_runs += 1
+            if self.refusal is not None:
+                raise self.refusal
+            return body
+        assert (resource, namespace) == (CONTROLLER_REVISIONS, "default")
+        name = body["metadata"]["name"]
+        if name in self.revisions:
+            raise AlreadyExists(f"{name} exists")
+        self.revisions[name] = body | {"metadata": body["metadata"] | {"uid": f"uid-of-{name}"}}
+        return self.revisions[name]
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> JSON:
+        assert (resource, namespace) == (CONTROLLER_REVISIONS, "default")
+        return self.revisions[name]
+
+    async def patch(self, resource: Resource, namespace: str, name: str, body: JSON, *, subresource: str) -> JSON:
+        assert (resource, namespace, name, subresource) == (JOB_DEFINITIONS, "default", "hello", "status")
+        self.statuses.append(body["status"])
+        return {}
+
+
+class Posted(list[Notice]):
+    """The events that would be posted."""
+
+    async def post(self, _: object, notice: Notice) -> None:
+        self.append(notice)
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.api, self.store, self.posted = FakeApi(), Store(), Posted()
+        self.settled: list[tuple[str, str]] = []
+        self.definitions = Definitions(self.api, self.store, self.posted, self.settled.append)  # type: ignore[arg-type]
+
+    def declare(self, raw: JSON = RAW, *, uid: str = "d", generation: int = 1) -> Declared[JobDefinitionSpec]:
+        before = self.store.definitions.get(KEY)
+        status = before.status if before is not None and before.uid == uid else {}
+        made = Declared(uid, *KEY, generation, JobDefinitionSpec.model_validate(raw), raw, status)
+        self.store.definitions[KEY] = made
+        return made
+
+    @property
+    def held(self) -> dict[int, Revision]:
+        return {key[2]: revision for key, revision in self.store.revisions.items()}
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+async def test_a_new_definition_gets_revision_1(bench: Bench) -> None:
+    known = bench.declare()
+    await bench.definitions.reconcile(KEY)
+    assert (known.status["status"], known.status["revision"]) == ("ACTIVE", 1)
+    assert (bench.held[1].owner, bench.held[1].spec) == ("d", known.spec)
+    assert [status["revision"] for status in bench.api.statuses] == [1]
+    assert bench.settled == [KEY]
+
+
+async def test_one_that_is_known_is_left_alone(bench: Bench) -> None:
+    bench.declare()
+    for _ in range(3):
+        await bench.definitions.reconcile(KEY)
+    assert (bench.api.dry_runs, len(bench.api.revisions), len(bench.api.statuses)) == (1, 1, 1)
+
+
+async def test_another_spec_is_another_revision_and_the_same_is_not(bench: Bench) -> None:
+    for generation, raw in enumerate((RAW, OTHER, OTHER, RAW), start=1):
+        known = bench.declare(raw, generation=generation)
+        await bench.definitions.reconcile(KEY)
+        assert bench.held[known.status["revision"]].spec == known.spec
+    assert set(bench.held) == {1, 2, 3}
+
+
+async def test_a_revision_that_vanishes_is_made_again(bench: Bench) -> None:
+    known = bench.declare()
+    await bench.definitions.reconcile(KEY)
+    bench.api.revisions.clear()
+    bench.store.revisions.clear()
+    await bench.definitions.reconcile(KEY)
+    assert known.status["revision"] == 1
+    assert set(bench.held) == {1}
+    assert len(bench.api.revisions) == 1
+
+
+async def test_a_definition_made_again_does_not_count_on_what_the_first_one_left(bench: Bench) -> None:
+    """The first one's revision is being collected: the watch still shows it, and shows it gone later."""
+    bench.declare()
+    await bench.definitions.reconcile(KEY)
+    second = bench.declare(uid="e")
+    await bench.definitions.reconcile(KEY)
+    assert second.status["revision"] == 2
+    assert {number: revision.owner for number, revision in bench.held.items()} == {1: "d", 2: "e"}
+    del bench.store.revisions[*KEY, 1]
+    await bench.definitions.reconcile(KEY)
+    assert second.status["revision"] == 2
+    assert len(bench.api.statuses) == 2
+
+
+async def test_a_status_that_names_the_first_ones_revision_is_not_settled(bench: Bench) -> None:
+    """A definition restored from a backup with its status: the revision it names is not its own."""
+    await _made_by(bench, "d")
+    restored = bench.declare(uid="e")
+    restored.status = {"observedGeneration": 1, "status": "ACTIVE", "revision": 1}
+    await bench.definitions.reconcile(KEY)
+    assert restored.status["revision"] == 2
+
+
+@pytest.mark.parametrize(
+    ("owner", "raw", "want"),
+    [
+        pytest.param("d", RAW, 1, id="ours, made just before a restart"),
+        pytest.param("d", OTHER, 2, id="ours, of another spec"),
+        pytest.param("somebody", RAW, 2, id="another definition's"),
+    ],
+)
+async def test_a_name_that_is_taken(bench: Bench, owner: str, raw: JSON, want: int) -> None:
+    """The revision is there, and the watch has not shown it yet."""
+    await _made_by(bench, owner, raw)
+    bench.store.revisions.clear()
+    known = bench.declare(uid="d", generation=2)
+    known.status = {}
+    await bench.definitions.reconcile(KEY)
+    assert known.status["revision"] == want
+    assert bench.held[want].owner == "d"
+
+
+async def test_an_orphaned_revision_keeps_its_number(bench: Bench) -> None:
+    """Deleted with --cascade=orphan: nobody owns the revision, and its name stays taken."""
+    await _made_by(bench, "d")
+    [(name, body)] = bench.api.revisions.items()
+    bench.api.revisions[name] = body | {"metadata": body["metadata"] | {"ownerReferences": []}}
+    bench.store.revisions.clear()
+    known = bench.declare(uid="e")
+    await bench.definitions.reconcile(KEY)
+    assert known.status["revision"] == 2
+    assert set(bench.held) == {2}
+
+
+async def test_an_invalid_one_makes_no_revision_and_says_why(bench: Bench) -> None:
+    bench.api.refusal = Invalid("spec.template.spec.containers[0].imagee: unknown field")
+    known = bench.declare()
+    for _ in range(2):
+        await bench.definitions.reconcile(KEY)
+    assert (known.status["status"], known.status["statusReason"]) == ("INVALID", str(bench.api.refusal))
+    assert (bench.held, bench.api.dry_runs) == ({}, 1)
+    assert [notice.reason for notice in bench.posted] == ["InvalidTemplate"]
+
+
+async def test_a_number_too_large_for_json_is_the_definitions_fault(bench: Bench) -> None:
+    bench.api.refusal = TypeError("Integer exceeds 64-bit range")  # type: ignore[assignment]
+    known = bench.declare()
+    await bench.definitions.reconcile(KEY)
+    assert (known.status["status"], known.status["statusReason"]) == ("INVALID", "Integer exceeds 64-bit range")
+
+
+async def _made_by(bench: Bench, uid: str, raw: JSON = RAW) -> None:
+    bench.store.definitions[KEY] = replace(bench.declare(raw, uid=uid), status={})
+    await bench.definitions.reconcile(KEY)

@@ -1,0 +1,178 @@
+"""The engine's own bookkeeping: cycles, and one wake per job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+import builders as b
+from batchwright.controllers.engine import Engine
+from batchwright.controllers.store import Entry, Store
+from batchwright.settings import Settings
+
+
+@dataclass
+class Desk:
+    """An engine over a store that a test fills; no pass of it gets as far as the API."""
+
+    store: Store = field(default_factory=Store)
+
+    def __post_init__(self) -> None:
+        self.engine = Engine(None, self.store, Settings(), None)  # type: ignore[arg-type]
+
+    def submit(self, uid: str, name: str, *needs: dict[str, str], second: float = 0, **over: Any) -> Entry:
+        made = b.job(uid=uid, name=name, created_at=b.at(second), spec=b.spec(dependsOn=list(needs)), **over)
+        self.store.put_job(uid, made)
+        return self.store.entries[uid]
+
+    @property
+    def cycles(self) -> dict[str, str | None]:
+        self.engine._break_cycles()
+        return {uid: entry.cycle for uid, entry in self.store.entries.items() if entry.cycle is not None}
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def named(name: str) -> dict[str, str]:
+    return {"name": name}
+
+
+def by_id(uid: str) -> dict[str, str]:
+    return {"jobId": uid}
+
+
+def pinned(name: str, uid: str) -> Any:
+    return b.status("PENDING", dependsOn=[{"name": name, "jobId": uid, "state": "PENDING"}])
+
+
+@pytest.mark.parametrize(
+    ("a_needs", "b_needs"),
+    [
+        pytest.param(named("b"), named("a"), id="by name"),
+        pytest.param(by_id("uid-b"), by_id("uid-a"), id="by jobId"),
+        pytest.param(named("b"), by_id("uid-a"), id="by both"),
+    ],
+)
+def test_a_cycle_is_refused_at_its_youngest(desk: Desk, a_needs: dict[str, str], b_needs: dict[str, str]) -> None:
+    desk.submit("uid-a", "a", a_needs)
+    desk.submit("uid-b", "b", b_needs, second=1)
+    desk.submit("uid-c", "c", named("a"), second=2)
+    desk.store.dirty.clear()
+    assert desk.cycles == {"uid-b": "b → a → b"}
+    assert desk.store.dirty == {"uid-b"}
+    assert desk.store.cycles_due == set()
+
+
+@pytest.mark.parametrize("need", [named("a"), by_id("uid-a")], ids=["name", "jobId"])
+def test_a_job_that_waits_for_itself(desk: Desk, need: dict[str, str]) -> None:
+    desk.submit("uid-a", "a", need)
+    assert desk.cycles == {"uid-a": "a → a"}
+
+
+def test_two_cycles(desk: Desk) -> None:
+    desk.submit("uid-a", "a", named("b"))
+    desk.submit("uid-b", "b", by_id("uid-a"), second=1)
+    desk.submit("uid-c", "c", named("d"), second=2)
+    desk.submit("uid-d", "d", named("c"), second=3)
+    assert desk.cycles == {"uid-b": "b → a → b", "uid-d": "d → c → d"}
+
+
+def test_a_name_that_was_pinned_means_that_job_and_no_later_one(desk: Desk) -> None:
+    """`b` waited for an `a` that is gone; the new `a` waits for `b`: nobody waits for himself."""
+    desk.submit("uid-b", "b", named("a"), status=pinned("a", "uid-old-a"))
+    desk.submit("uid-new-a", "a", named("b"), second=1)
+    assert desk.cycles == {}
+
+
+def test_a_name_that_was_pinned_is_a_cycle_with_that_job(desk: Desk) -> None:
+    desk.submit("uid-b", "b", named("a"), status=pinned("a", "uid-a"))
+    desk.submit("uid-a", "a", named("b"), second=1)
+    assert desk.cycles == {"uid-a": "a → b → a"}
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        pytest.param({"namespace": "other"}, id="a namesake in another namespace"),
+        pytest.param({"status": b.status("FAILED")}, id="a job that has ended"),
+    ],
+)
+def test_no_cycle(desk: Desk, over: dict[str, Any]) -> None:
+    desk.submit("uid-a", "a", named("b"))
+    desk.submit("uid-b", "b", named("a"), by_id("uid-a"), second=1, **over)
+    assert desk.cycles == {}
+
+
+def test_a_job_that_has_started_is_in_no_cycle(desk: Desk) -> None:
+    desk.submit("uid-a", "a", named("b"))
+    desk.submit("uid-b", "b", named("a"), second=1)
+    desk.store.put_work("work-1", b.work(job_id="uid-a"))
+    assert desk.cycles == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "want"),
+    [
+        pytest.param([10], b.at(10), id="one"),
+        pytest.param([10, 20], b.at(10), id="a later one is not put beside it"),
+        pytest.param([20, 10], b.at(10), id="an earlier one takes its place"),
+        pytest.param([10, 10, 10], b.at(10), id="the same again"),
+    ],
+)
+def test_one_wake_per_job(desk: Desk, asked: list[float], want: datetime) -> None:
+    entry = desk.submit("uid-a", "a")
+    for seconds in asked:
+        desk.engine._wake("uid-a", entry, b.at(seconds))
+    assert entry.wake_at == want
+    assert min(desk.engine._wakes) == (want, "uid-a")
+    assert len(desk.engine._wakes) == sum(each < min([*asked[:i], 1e9]) for i, each in enumerate(asked))
+
+
+async def test_a_wake_that_was_replaced_wakes_nobody(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    decided: list[tuple[str, datetime]] = []
+    monkeypatch.setattr(desk.engine, "_decide", lambda uid, entry, instances, now: decided.append((uid, now)))
+    entry = desk.submit("uid-a", "a")
+    desk.store.dirty.clear()
+    desk.engine._wake("uid-a", entry, b.at(20))
+    desk.engine._wake("uid-a", entry, b.at(10))
+    for seconds in (9, 10, 19, 20, 30):
+        desk.engine._pass(b.at(seconds))
+    assert decided == [("uid-a", b.at(10))]
+    assert (entry.wake_at, desk.engine._wakes) == (None, [])
+
+
+async def test_a_job_may_ask_to_be_woken_again_once_it_has_been(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    decided: list[datetime] = []
+
+    def again(uid: str, entry: Entry, _: object, now: datetime) -> None:
+        decided.append(now)
+        desk.engine._wake(uid, entry, now + timedelta(seconds=10))
+
+    monkeypatch.setattr(desk.engine, "_decide", again)
+    desk.submit("uid-a", "a")
+    for seconds in (0, 5, 10, 15, 20):
+        desk.engine._pass(b.at(seconds))
+    assert decided == [b.at(0), b.at(10), b.at(20)]
+    assert len(desk.engine._wakes) == 1
+
+
+async def test_a_job_that_is_gone_is_not_woken(desk: Desk) -> None:
+    entry = desk.submit("uid-a", "a")
+    desk.engine._wake("uid-a", entry, b.at(10))
+    desk.store.put_job("uid-a", None)
+    desk.engine._pass(b.at(10))
+    assert (desk.engine._wakes, desk.store.dirty) == ([], set())
+
+
+def test_a_status_is_written_to_the_job_it_was_decided_for(desk: Desk) -> None:
+    entry = desk.submit("uid-a", "a")
+    entry.status = b.status("RUNNABLE")
+    write = desk.engine._compose("uid-a")
+    assert write is not None
+    assert (write.name, write.uid, write.wanted) == ("a", "uid-a", entry.status.to_wire())

@@ -1,0 +1,112 @@
+"""What the watches show reaches the store, the engine and the reconcilers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import builders as b
+import manifests
+import waiting
+from batchwright.api.v1alpha1 import JobDefinitionSpec
+from batchwright.cluster.resources import JOBS, Resource
+from batchwright.controllers.operator import Operator
+from batchwright.domain.observations import FinishedJob, Revision
+from batchwright.settings import Settings
+
+KEY = ("default", "hello")
+DEFINITION = JobDefinitionSpec.model_validate(manifests.job_definition()["spec"])
+
+
+class FakeApi:
+    """Records deletions."""
+
+    def __init__(self) -> None:
+        self.deleted: list[tuple[str, str | None, str, str | None]] = []
+
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None, **_: Any
+    ) -> None:
+        self.deleted.append((resource.kind, namespace, name, uid))
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.api = FakeApi()
+        self.operator = Operator(self.api, Settings())  # type: ignore[arg-type]
+        self.store = self.operator.store
+
+    def show(self, uid: str, number: int = 1, owner: str = "d") -> None:
+        self.operator._see_revision(uid, Revision(uid, *KEY, number, owner, DEFINITION))
+
+    def miss(self, uid: str) -> None:
+        self.operator._see_revision(uid, None)
+
+    @property
+    def touched(self) -> set[tuple[str, str]]:
+        return set(self.operator._definitions._queued)
+
+
+@pytest.fixture
+async def bench() -> Bench:
+    return Bench()
+
+
+async def test_a_revision_that_is_seen_makes_its_jobs_look_again(bench: Bench) -> None:
+    bench.store.put_job(b.UID, b.job())
+    bench.store.dirty.clear()
+    bench.show("r1")
+    assert bench.store.revisions[*KEY, 1].owner == "d"
+    assert bench.store.dirty == {b.UID}
+    bench.store.dirty.clear()
+    bench.show("r1")
+    assert bench.store.dirty == set()
+
+
+async def test_a_revision_that_vanishes_makes_its_definition_look_again(bench: Bench) -> None:
+    bench.show("r1")
+    bench.show("r2", 2)
+    bench.miss("r1")
+    assert set(bench.store.revisions) == {(*KEY, 2)}
+    assert bench.touched == {KEY}
+
+
+async def test_a_revision_made_again_under_its_name_outlives_the_old_one(bench: Bench) -> None:
+    bench.show("old")
+    bench.show("new", owner="e")
+    bench.miss("old")
+    assert bench.store.revisions[*KEY, 1].uid == "new"
+    assert bench.touched == set()
+
+
+async def test_a_kubernetes_job_that_comes_after_the_end_is_ended(bench: Bench) -> None:
+    """It was made while its BatchJob was terminated: nothing waits for it, and it would run on."""
+    work = _finished_with_work(bench)
+    bench.operator._see_work(work.uid, work)
+    await waiting.until(lambda: bench.api.deleted == [(JOBS.kind, "default", work.name, work.uid)])
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        pytest.param({"deleting": True}, id="it is going already"),
+        pytest.param({"complete": True, "succeeded": 1}, id="it has finished: kept for its time"),
+        pytest.param({"namespace": "attacker"}, id="another namespace's, with a forged owner"),
+    ],
+)
+async def test_a_kubernetes_job_of_a_finished_job_that_is_left_alone(bench: Bench, over: dict[str, Any]) -> None:
+    _finished_with_work(bench)
+    bench.operator._see_work("work-1", b.work(**over))
+    assert bench.operator.engine._tasks == set()
+    due = bench.operator.engine.retention.next_due
+    assert due == (b.at(3600) if "complete" in over else None)
+    await asyncio.sleep(0)
+    assert bench.api.deleted == []
+
+
+def _finished_with_work(bench: Bench) -> Any:
+    done = FinishedJob(b.UID, "default", "hello-1", "FAILED", "normal", b.NOW)
+    bench.operator._see_job(b.UID, done)
+    return b.work()
