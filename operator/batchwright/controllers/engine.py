@@ -28,7 +28,7 @@ from batchwright.controllers.retention import Retention
 from batchwright.controllers.store import Entry, Pinned, Store
 from batchwright.controllers.urgency import WAITING, urgency
 from batchwright.domain.actions import Action, DeleteWork, EndAttempt, Notice, ReadObstacle, ReadPods, ReleasePod
-from batchwright.domain.dependencies import find_cycle
+from batchwright.domain.dependencies import find_cycle, pins_by_name
 from batchwright.domain.lifecycle import Decision, decide
 from batchwright.domain.observations import FinishedJob, Job, Work
 from batchwright.domain.texts import bounded, moment
@@ -184,10 +184,11 @@ class Engine:
     @staticmethod
     def _awaited(entry: Entry, names: dict[str, str], open_jobs: Mapping[str, Entry]) -> list[str]:
         """The open jobs this one waits for; a name that was pinned means that job and no later one."""
-        pinned = {each.name: each.job_id for each in entry.status.depends_on}
+        pinned = pins_by_name(entry.job.spec.depends_on, entry.status.depends_on)
         found = []
         for each in entry.job.spec.depends_on:
-            uid = each.job_id or pinned.get(each.name or "")
+            pin = pinned.get(each.name or "")
+            uid = each.job_id or (pin.job_id if pin else None)
             name = names.get(uid) if uid else each.name
             if name is not None and name in open_jobs:
                 found.append(name)

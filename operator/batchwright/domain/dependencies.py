@@ -45,7 +45,7 @@ def resolve(
 ) -> Resolution:
     """Looks every dependency up and says what it means for the job."""
     by_uid = {entry.job_id: entry for entry in pinned}
-    named = _named(wanted, pinned)
+    named = pins_by_name(wanted, pinned)
     found: list[ResolvedDependency] = []
     waiting: list[str] = []
     failed: str | None = None
@@ -70,7 +70,9 @@ def resolve(
     return Resolution(tuple(found), tuple(waiting), failed)
 
 
-def _named(wanted: Sequence[JobDependency], pinned: Sequence[ResolvedDependency]) -> dict[str, ResolvedDependency]:
+def pins_by_name(
+    wanted: Sequence[JobDependency], pinned: Sequence[ResolvedDependency]
+) -> dict[str, ResolvedDependency]:
     """The pins of dependencies by name: an older job of that name may stand there too, asked for by its jobId."""
     by_id = Counter(dependency.job_id for dependency in wanted if dependency.job_id)
     named: dict[str, ResolvedDependency] = {}

@@ -22,6 +22,7 @@ from batchwright.errors import LocalError
 
 MARK: Final = "BATCHWRIGHT_LOCAL_CLUSTER"
 COMPONENT: Final = "BATCHWRIGHT_LOCAL_COMPONENT"
+_MARK_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,10 @@ def spawn(component: str, argv: Sequence[str], directory: Path, environment: Map
             cwd=directory,
             env=marked(directory, component, {**os.environ, **environment}),
         )
+    # For a moment after exec the kernel shows no environment yet, and `find` would take the child for dead.
+    deadline = time.monotonic() + _MARK_SECONDS
+    while child.poll() is None and _inspect(child.pid, directory) is None and time.monotonic() < deadline:
+        time.sleep(0.005)
     # The child outlives us on purpose; without this, Popen warns when it is collected.
     child.returncode = 0
     return child.pid

@@ -106,6 +106,12 @@ def apply_programs(pid: int, state: Path, wanted: dict[str, Any]) -> None:
     os.kill(pid, signal.SIGHUP)
 
 
+def forget_programs(state: Path) -> None:
+    """Nothing is to run until `apply_programs` says so."""
+    for file in (PROCESSES_FILE, STATUS_FILE):
+        (state / file).unlink(missing_ok=True)
+
+
 def program_states(state: Path) -> dict[str, Any]:
     """What PID 1 says of its programs: name → running, starts, lastExit."""
     try:

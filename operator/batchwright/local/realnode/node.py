@@ -34,6 +34,7 @@ from batchwright.local.realnode.namespace import (
     ensure_init,
     enter,
     find_init,
+    forget_programs,
     program_states,
 )
 from batchwright.local.realnode.network import (
@@ -83,6 +84,8 @@ def prepare(name: str, directory: Path) -> Network:
     if network is not None and find_init(directory) is not None and has_veth(name):
         return network
     _clear_remains(name, directory, state)
+    # A new PID 1 would start the programs of its former life at once, before there is a network or an API server.
+    forget_programs(state)
     (state / "resolv.conf").touch()
     cgroups.create(name)
     init_pid = ensure_init(directory, state)
