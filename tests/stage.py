@@ -140,12 +140,12 @@ class Stage:
         )
         return [(event["type"], event["reason"], event["message"]) for event in found]
 
-    def wait_event(self, name: str, reason: str, seconds: int = 20, kind: str = "BatchJob") -> str:
-        """The message of the first event with this reason."""
+    def wait_event(self, name: str, reason: str, seconds: int = 20, kind: str = "BatchJob", *, text: str = "") -> str:
+        """The message of an event with this reason, and with `text` in its message."""
         deadline = time.monotonic() + seconds
         while True:
             for _, found, message in self.events(name, kind):
-                if found == reason:
+                if found == reason and text in message:
                     return message
             assert time.monotonic() < deadline, f"no event {reason} on {name}: {self.events(name, kind)}"
             time.sleep(0.2)

@@ -318,8 +318,8 @@ class TestCommandLine:
     @pytest.mark.parametrize(
         ("arguments", "want_code", "want"),
         [
-            pytest.param(["status", "--name", "none"], 1, "there is no cluster none", id="status"),
-            pytest.param(["env", "--name", "none"], 1, "there is no cluster none", id="env"),
+            pytest.param(["status", "--name", "none"], 3, "there is no cluster none", id="status"),
+            pytest.param(["env", "--name", "none"], 3, "there is no cluster none", id="env"),
             pytest.param(["down", "--name", "none"], 0, "there is no cluster none", id="down"),
             pytest.param(["up", "--name", "No/Good"], 1, "--name 'No/Good'", id="a bad name"),
             pytest.param(["up", "--name", "none", "--node-cpu", "many"], 1, "--node-cpu 'many'", id="a bad quantity"),

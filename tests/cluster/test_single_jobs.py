@@ -98,7 +98,7 @@ def test_retries_until_success_and_records_each_attempt_once(normal: Stage) -> N
         if variable["name"] == "AWS_BATCH_JOB_ATTEMPT"
     }
     assert attempts == {"1", "2", "3"}
-    assert "Attempt 2 of 3 follows" in normal.wait_event("third", "Retrying")
+    normal.wait_event("third", "Retrying", text="Attempt 2 of 3 follows")
 
 
 EXITS = [
