@@ -470,8 +470,8 @@ def test_stop_leaves_nothing_behind(shared: RealCluster, crash: bool) -> None:
 
 def test_a_node_that_lost_its_namespaces_comes_back(state_home: Path) -> None:
     name = f"back-{os.getpid()}"
-    mine = bring_up(name)
     try:
+        mine = bring_up(name)
         network = load_network(mine.directory / "node")
         init = find_init(mine.directory)
         assert init is not None
