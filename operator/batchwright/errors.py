@@ -115,7 +115,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 }
 
 
-def api_error(status: int, payload: bytes, retry_after: str | None) -> ApiError:
+def api_error(status: int, payload: bytes) -> ApiError:
     """The error type for a response of the API server, with the message of its Status object."""
     try:
         body = json.loads(payload)

@@ -108,9 +108,7 @@ def test_killed_at_random_points_every_job_runs_as_often_as_its_attempts_say(
     ran = counter.counts()
     for name, kind in wanted.items():
         status = statuses[name]
-        want_state, want_codes = {"ok": ("SUCCEEDED", [0]), "bad": ("FAILED", [5]), "again": ("SUCCEEDED", [5, 0])}[
-            kind
-        ]
+        want_state, want_codes = WANTED[kind]
         codes = [attempt["container"].get("exitCode") for attempt in status.get("attempts", ())]
         assert (status["state"], codes) == (want_state, want_codes), f"{name} ({kind}): {status}"
         assert ran[ids[name]] == len(want_codes), f"{name} ran {ran[ids[name]]} times, and says {codes}"

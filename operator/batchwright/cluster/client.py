@@ -96,11 +96,10 @@ class ApiClient:
             if response.status < 400:
                 return response
             payload = await response.read()
-            retry_after = response.headers.get("Retry-After")
             response.release()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnavailable(f"{method} {path}: {error or type(error).__name__}") from error
-        raise api_error(response.status, payload, retry_after)
+        raise api_error(response.status, payload)
 
     async def request(
         self,
@@ -257,7 +256,7 @@ class ApiClient:
                 event: JSON = orjson.loads(line)
                 if event["type"] == "ERROR":
                     status = event["object"]
-                    raise api_error(status.get("code", 500), orjson.dumps(status), None)
+                    raise api_error(status.get("code", 500), orjson.dumps(status))
                 yield event
         except orjson.JSONDecodeError as error:
             # A connection cut within a line, by a server or proxy that does not use chunks.

@@ -197,7 +197,6 @@ class Engine:
     def _settle(self, uid: str, entry: Entry, decision: Decision) -> None:
         before, after = entry.status.state, decision.status.state
         entry.status = decision.status
-        entry.runnable = decision.runnable
         if decision.runnable:
             self._runnable[uid] = entry
         else:
@@ -249,7 +248,6 @@ class Engine:
             hindrance = bounded(f"The API server does not take the job now: {error}")
         finally:
             entry.creating = False
-            entry.hindrance = hindrance
             entry.not_before = datetime.now(UTC) + timedelta(seconds=HINDRANCE_SECONDS) if hindrance else None
             if entry.work is None:
                 entry.start = None
@@ -264,7 +262,6 @@ class Engine:
 
     def _explain(self, uid: str, wait: Wait, now: datetime) -> None:
         entry = self._store.entries[uid]
-        entry.wait = wait
         changed = entry.waits_kind is not wait.kind
         fresh = entry.waits_at is not None and (now - entry.waits_at).total_seconds() < (
             self._settings.explain_interval_seconds

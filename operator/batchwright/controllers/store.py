@@ -18,7 +18,7 @@ from batchwright.controllers.ledger import Ledger
 from batchwright.domain.dependencies import Peer
 from batchwright.domain.lifecycle import Rules
 from batchwright.domain.observations import FINAL_STATES, FinishedJob, Job, Node, Occupant, Pod, Revision, Work
-from batchwright.scheduling.snapshot import Shape, Start, Wait, WaitKind
+from batchwright.scheduling.snapshot import Shape, Start, WaitKind
 
 
 @dataclass(slots=True)
@@ -47,13 +47,10 @@ class Entry:
     pods_complete: bool = False
     refused: str | None = None
     cycle: str | None = None
-    runnable: bool = False
     start: Start | None = None
     creating: bool = False
     not_before: datetime | None = None
-    hindrance: str = ""
     obstacle: str = ""
-    wait: Wait | None = None
     waits: str = ""
     waits_kind: WaitKind | None = None
     waits_at: datetime | None = None

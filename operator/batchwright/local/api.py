@@ -55,7 +55,7 @@ class Api:
             self._connection.close()
             raise
         if response.status >= 400:
-            raise api_error(response.status, answer, response.headers.get("Retry-After"))
+            raise api_error(response.status, answer)
         return _decode(answer)
 
 

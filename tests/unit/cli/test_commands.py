@@ -147,7 +147,7 @@ STATUS = (
         pytest.param(BatchwrightError("other"), 1, "other", id="other"),
         pytest.param(Invalid("field", 400), 1, "field", id="invalid without causes"),
         pytest.param(
-            api_error(422, STATUS, None), 1, 'BatchJob "x" is invalid:\n  spec.a: bad\n  spec.b: worse', id="by field"
+            api_error(422, STATUS), 1, 'BatchJob "x" is invalid:\n  spec.a: bad\n  spec.b: worse', id="by field"
         ),
     ],
 )

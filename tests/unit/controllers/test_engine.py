@@ -11,7 +11,9 @@ import pytest
 import builders as b
 from batchwright.controllers.engine import Engine
 from batchwright.controllers.store import Entry, Store
+from batchwright.errors import Forbidden, Invalid, WorkloadError
 from batchwright.settings import Settings
+from batchwright.workloads.job import Placement
 
 
 @dataclass
@@ -176,3 +178,26 @@ def test_a_status_is_written_to_the_job_it_was_decided_for(desk: Desk) -> None:
     write = desk.engine._compose("uid-a")
     assert write is not None
     assert (write.name, write.uid, write.wanted) == ("a", "uid-a", entry.status.to_wire())
+
+
+@pytest.mark.parametrize(
+    ("error", "want_refused", "want_pause"),
+    [
+        pytest.param(WorkloadError("more than 50 tags"), "more than 50 tags", False, id="cannot be rendered: for good"),
+        pytest.param(Invalid("spec: bad"), "spec: bad", False, id="refused: for good"),
+        pytest.param(Forbidden("exceeded quota"), None, True, id="not now: after a pause"),
+    ],
+)
+async def test_a_job_that_cannot_be_made_is_not_tried_at_once_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception, want_refused: str | None, want_pause: bool
+) -> None:
+    async def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("batchwright.controllers.acting.create_work", fail)
+    monkeypatch.setattr(desk.engine, "_notify", lambda *_: None)
+    entry = desk.submit("uid-a", "a")
+    entry.creating = True
+    await desk.engine._create("uid-a", entry, None, Placement("nodes", {}))  # type: ignore[arg-type]
+    assert (entry.creating, entry.refused) == (False, want_refused)
+    assert (entry.not_before is not None) == want_pause
