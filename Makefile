@@ -3,6 +3,8 @@ SHELL := /bin/bash
 VENV := .venv
 RUN := $(VENV)/bin/
 INPUT ?= /usr/share/common-licenses
+ACT ?= all
+ELEMENTS ?= 10000
 PYTEST_ARGS ?=
 BENCH ?=
 
@@ -24,8 +26,8 @@ $(VENV)/.synced: pyproject.toml uv.lock scripts/system-packages
 	@touch $@
 
 .PHONY: demo
-demo: setup ## Run a pipeline of real containers over INPUT=DIR on a real cluster
-	@$(RUN)batchwright demo --input "$(INPUT)"
+demo: setup ## Two acts (ACT=1, 2 or all): real containers over INPUT=DIR, then arrays of ELEMENTS=10000
+	@$(RUN)batchwright demo --input "$(INPUT)" --act "$(ACT)" --elements "$(ELEMENTS)"
 
 ##@ Tests
 

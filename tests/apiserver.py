@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from kubernetes.client import ApiClient
 from kubernetes.config import new_client_from_config
+from urllib3 import HTTPResponse
 
 Manifest = dict[str, Any]
 
@@ -135,15 +136,7 @@ class ApiServer:
         self, kind: str, name: str, namespace: str | None, condition: Callable[[Manifest], bool], seconds: int = 30
     ) -> Manifest:
         """Watch the object until `condition` holds of it; TimeoutError, with its last state, after `seconds`."""
-        query = {"watch": "true", "timeoutSeconds": seconds, "fieldSelector": f"metadata.name={name}"}
-        response = self._client.rest_client.pool_manager.request(
-            "GET",
-            f"{self._client.configuration.host}{_path(kind, namespace)}",
-            fields=query,
-            headers=self._authorization(),
-            preload_content=False,
-            timeout=seconds + REQUEST_SECONDS,
-        )
+        response = self.watch(kind, namespace, seconds, fieldSelector=f"metadata.name={name}")
         last: Manifest = {}
         try:
             for line in response:
@@ -155,6 +148,20 @@ class ApiServer:
         finally:
             response.close()
         raise TimeoutError(f"{kind} {name} did not come to the wanted state within {seconds} s; last seen: {last}")
+
+    def watch(
+        self, kind: str, namespace: str | None, seconds: int, *, accept: str = "application/json", **query: str
+    ) -> HTTPResponse:
+        """A watch of a kind, one event a line; the API server ends it after `seconds`, and the caller closes it."""
+        response: HTTPResponse = self._client.rest_client.pool_manager.request(
+            "GET",
+            f"{self._client.configuration.host}{_path(kind, namespace)}",
+            fields={"watch": "true", "timeoutSeconds": seconds, **query},
+            headers={**self._authorization(), "Accept": accept},
+            preload_content=False,
+            timeout=seconds + REQUEST_SECONDS,
+        )
+        return response
 
     def _authorization(self) -> dict[str, str]:
         return {setting["key"]: setting["value"] for setting in self._client.configuration.auth_settings().values()}

@@ -3,15 +3,48 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import manifests
 from apiserver import ApiServer, Manifest, Refused
-from batchwright.names import SIMULATE
+from batchwright.local.images import BUSYBOX_IMAGE
+from batchwright.names import POD_FAILURE_COUNT, POD_INDEX, SIMULATE
 
 FINAL = ("SUCCEEDED", "FAILED")
+STATES = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", *FINAL)
 MEMORY = 64 * 1024
+
+
+def position_of(pod: Manifest) -> int:
+    """The completion index of a pod."""
+    return int(pod["metadata"]["annotations"][POD_INDEX])
+
+
+def failures_of(pod: Manifest) -> int:
+    """How many pods of its index failed before this one."""
+    return int(pod["metadata"]["annotations"].get(POD_FAILURE_COUNT, "0"))
+
+
+def variables_of(pod: Manifest) -> dict[str, str]:
+    """The environment of a pod's first container as it is written there; what is a reference has its field's path."""
+    listed = pod["spec"]["containers"][0]["env"]
+    return {
+        each["name"]: each.get("value", each.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath", ""))
+        for each in listed
+    }
+
+
+def count_of(status: dict[str, Any], state: str) -> int:
+    """How many elements a status of an array says are in the state; 0 as long as it says nothing of them."""
+    return int((status.get("arrayProperties") or {}).get("statusSummary", {}).get(state, 0))
+
+
+def summary(**counts: int) -> dict[str, int]:
+    """A statusSummary: all seven states, those not given 0."""
+    return {**dict.fromkeys(STATES, 0), **counts}
 
 
 class Stage:
@@ -21,11 +54,13 @@ class Stage:
         self.api = api
         self.namespace = namespace
         self._cluster_scoped: list[tuple[str, str]] = []
+        self._nodes_of: defaultdict[str, list[str]] = defaultdict(list)
 
     def nodes(self, count: int = 1, *, cpu: int = 4, group: str = "a", **extended: str) -> list[str]:
-        """Simulated nodes that only environments of this group use."""
+        """Simulated nodes, beside those there are, that only environments of this group use."""
         made = []
-        for number in range(count):
+        first = len(self._nodes_of[group])
+        for number in range(first, first + count):
             name = f"{self.namespace}-{group}{number}"
             capacity = {"cpu": str(cpu), "memory": f"{MEMORY}Mi", "pods": "500", **extended}
             node: Manifest = {
@@ -40,6 +75,7 @@ class Stage:
             }
             self.api.create(node)
             self._cluster_scoped.append(("Node", name))
+            self._nodes_of[group].append(name)
             made.append(name)
         return made
 
@@ -133,6 +169,28 @@ class Stage:
         """The pods of a job."""
         return self.api.list("Pod", self.namespace, labelSelector=f"batchwright.io/job-id={job_id}")
 
+    def element_pods(self, job_id: str) -> dict[int, list[Manifest]]:
+        """The pods of an array by position (completion index), the first attempt first."""
+        found: dict[int, list[Manifest]] = {}
+        for pod in sorted(self.pods(job_id), key=failures_of):
+            found.setdefault(position_of(pod), []).append(pod)
+        return found
+
+    def terminate(self, name: str, reason: str) -> None:
+        """Asks for the end of a job."""
+        self.api.patch("BatchJob", name, self.namespace, {"spec": {"terminate": {"reason": reason}}})
+
+    def end_elements(self, field: str, name: str, requests: dict[str, str]) -> None:
+        """Asks by `terminateElements` or `cancelElements` for the end of elements: reasons by indexes."""
+        asked = [{"indexes": indexes, "reason": reason} for indexes, reason in requests.items()]
+        self.api.patch("BatchJob", name, self.namespace, {"spec": {field: asked}})
+
+    def real_environment(self) -> None:
+        """An environment of the cluster's real node, and a queue to it."""
+        name = f"{self.namespace}-real"
+        self.declare(manifests.compute_environment(name, nodeSelector={"batchwright.io/node": "real"}))
+        self.queue("queue", name)
+
     def events(self, name: str, kind: str = "BatchJob") -> list[tuple[str, str, str]]:
         """(type, reason, message) of the events on an object."""
         found = self.api.list(
@@ -150,6 +208,20 @@ class Stage:
             assert time.monotonic() < deadline, f"no event {reason} on {name}: {self.events(name, kind)}"
             time.sleep(0.2)
 
+    def wait_none(self, kind: str, name: str, seconds: int = 40) -> None:
+        """Returns once the namespace has no such object."""
+        deadline = time.monotonic() + seconds
+        while self.api.find(kind, name, self.namespace) is not None:
+            assert time.monotonic() < deadline, f"{kind} {name} stays"
+            time.sleep(0.2)
+
+    def wait_no_pods(self, job_id: str, seconds: int = 40) -> None:
+        """Returns once the job has no pods."""
+        deadline = time.monotonic() + seconds
+        while self.pods(job_id):
+            assert time.monotonic() < deadline, f"pods of {job_id} stay"
+            time.sleep(0.2)
+
     def close(self) -> None:
         """Removes what is not the namespace's."""
         for kind, name in reversed(self._cluster_scoped):
@@ -158,3 +230,18 @@ class Stage:
             except Refused as refused:
                 if refused.status != 404:
                     raise
+
+
+def shell(script: str, *arguments: str, **properties: object) -> Manifest:
+    """containerProperties of a small shell script in a real container; `arguments` are its $1, $2, …"""
+    asked = [{"type": "VCPU", "value": "0.1"}, {"type": "MEMORY", "value": "32"}]
+    command = ["sh", "-c", script, *(("sh", *arguments) if arguments else ())]
+    return {"image": BUSYBOX_IMAGE, "command": command, "resourceRequirements": asked, **properties}
+
+
+def sharing(directory: Path) -> dict[str, object]:
+    """containerProperties that give the container a directory of the host as /shared."""
+    return {
+        "volumes": [{"name": "shared", "host": {"sourcePath": str(directory)}}],
+        "mountPoints": [{"sourceVolume": "shared", "containerPath": "/shared"}],
+    }

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from batchwright.api.v1alpha1 import BatchJobSpec, JobDefinitionSpec
+from batchwright.domain.indexes import parse_indexes
+from batchwright.domain.items import Column, ItemTable
+from batchwright.workloads.array import ArrayWork
 from batchwright.workloads.job import JobIdentity, Placement, build_job
 
 UID = "4f9e2c1a-7b3d-4e5f-8a6b-0c1d2e3f4a5b"
@@ -47,10 +51,23 @@ def render(
     uid: str = UID,
     namespace: str = "science",
     placement: Placement = PLACEMENT,
+    array: ArrayWork | None = None,
 ) -> dict[str, Any]:
     """The Job of a definition and a submission."""
     identity = JobIdentity(uid, namespace, name)
-    return build_job(identity, "normal", "hello:3", definition(given), submitted or job(), placement)
+    return build_job(identity, "normal", "hello:3", definition(given), submitted or job(), placement, array=array)
+
+
+def array_work(size: int, indexes: str | None = None, table: ItemTable | None = None, **other: Any) -> ArrayWork:
+    """An array of which all elements run, or only `indexes`."""
+    runs = ((0, size - 1),) if indexes is None else parse_indexes(indexes)
+    return ArrayWork(size, runs, **{"parallelism": 2, "gated": False, **other}, table=table)
+
+
+def list_table(**columns: Sequence[str]) -> ItemTable:
+    """The parameters of a list."""
+    made = tuple(Column(name, 1, tuple(values)) for name, values in columns.items())
+    return ItemTable(made, len(made[0].values))
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,21 @@ PART_OF: Final = "app.kubernetes.io/part-of"
 # Annotations of the Kubernetes Job: what a label value is too short for.
 ANNOTATION_ENVIRONMENT: Final = f"{GROUP}/compute-environment"
 ANNOTATION_DEFINITION: Final = f"{GROUP}/job-definition"
+# "true" where every pod comes with the gate below.
+ANNOTATION_GATED: Final = f"{GROUP}/gated"
 
 # A pod whose job has attempts left gets AWS_BATCH_JOB_ATTEMPT from the MutatingAdmissionPolicy of that name.
 LABEL_RETRIES: Final = f"{GROUP}/retries"
 ATTEMPT_POLICY: Final = f"job-attempt.{GROUP}"
+
+# Pods of array jobs; and those whose parameters or index the MutatingAdmissionPolicy of that name gives them, of which
+# the template carries all in annotations. The gate holds a pod which that policy did not see.
+LABEL_ARRAY: Final = f"{GROUP}/array"
+LABEL_ELEMENTS: Final = f"{GROUP}/elements"
+ANNOTATION_ITEMS: Final = f"{GROUP}/items"
+ANNOTATION_INDEXES: Final = f"{GROUP}/indexes"
+GATE_ELEMENTS: Final = f"{GROUP}/elements"
+ELEMENT_POLICY: Final = f"array-elements.{GROUP}"
 
 # Annotations of what the operator creates: the definition as "name:revision", and propagated tags as JSON.
 ANNOTATION_TAGS: Final = f"{GROUP}/tags"
@@ -41,6 +52,8 @@ GATE_ADMISSION: Final = f"{GROUP}/admission"
 POD_CONDITION_TIMEOUT: Final = f"{GROUP}/AttemptTimedOut"
 POD_CONDITION_START_FAILED: Final = f"{GROUP}/TaskFailedToStart"
 POD_CONDITION_NO_RETRY: Final = f"{GROUP}/RetryRefused"
+POD_CONDITION_DEPENDENCY_FAILED: Final = f"{GROUP}/DependencyFailed"
+POD_CONDITION_TERMINATED: Final = f"{GROUP}/ElementTerminated"
 POD_CONDITION_DISRUPTED: Final = "DisruptionTarget"
 
 # Kubernetes' own annotations of an Indexed Job's pod (KEP-3850).

@@ -12,6 +12,8 @@ from apiserver import ApiServer
 from kubecluster import Cluster
 from manifests import Manifest, batch_job, compute_environment, job_definition, job_queue
 
+COUNTS = ["SIZE", "RUNNABLE", "RUNNING", "SUCCEEDED", "FAILED"]
+WIDE = ["NAME", "QUEUE", "STATE", *COUNTS, "DEFINITION", "ENVIRONMENT", "AGE", "REASON"]
 REASON = "waiting for 4 vCPU in queue normal; 3 jobs ahead"
 
 
@@ -49,7 +51,13 @@ def objects(api: ApiServer, namespace: str) -> Iterator[dict[str, Manifest]]:
 @pytest.mark.parametrize(
     ("short_name", "kind", "want_columns", "want_cells"),
     [
-        pytest.param("bj", "BatchJob", ["NAME", "QUEUE", "STATE", "AGE", "REASON"], ["normal", "RUNNABLE"], id="bj"),
+        pytest.param(
+            "bj",
+            "BatchJob",
+            ["NAME", "QUEUE", "STATE", "SIZE", "AGE", "REASON"],
+            ["normal", "RUNNABLE"],
+            id="bj",
+        ),
         pytest.param("jd", "JobDefinition", ["NAME", "REVISION", "STATUS", "AGE"], ["1", "ACTIVE"], id="jd"),
         pytest.param(
             "jq", "JobQueue", ["NAME", "PRIORITY", "STATE", "STATUS", "AGE"], ["7", "ENABLED", "VALID"], id="jq"
@@ -79,9 +87,19 @@ def test_get_by_short_name(
 
 def test_wide_columns_of_a_job(cluster: Cluster, namespace: str, objects: dict[str, Manifest]) -> None:
     header, row = cluster.kubectl("get", "bj", "-n", namespace, "-o", "wide").stdout.splitlines()
-    assert header.split() == ["NAME", "QUEUE", "STATE", "DEFINITION", "ENVIRONMENT", "AGE", "REASON"]
+    assert header.split() == WIDE
+    assert row[header.index("SIZE") : header.index("DEFINITION")].strip() == "", "a single job has no counts"
     assert row.split()[3:5] == [objects["BatchJob"]["status"]["jobDefinition"], "nodes"]
     assert row.rstrip().endswith(REASON)
+
+
+def test_wide_columns_of_an_array(cluster: Cluster, api: ApiServer, namespace: str) -> None:
+    job = api.create(batch_job("sweep", namespace, arrayProperties={"size": 100}))
+    summary = {"SUBMITTED": 0, "PENDING": 1, "RUNNABLE": 60, "STARTING": 2, "RUNNING": 30, "SUCCEEDED": 7, "FAILED": 0}
+    api.write_status(job | {"status": {"state": "PENDING", "arrayProperties": {"size": 100, "statusSummary": summary}}})
+    header, row = cluster.kubectl("get", "bj", "sweep", "-n", namespace, "-o", "wide").stdout.splitlines()
+    assert header.split() == WIDE
+    assert row.split()[:8] == ["sweep", "normal", "PENDING", "100", "60", "30", "7", "0"]
 
 
 @pytest.mark.parametrize("category", ["batchwright", "batch"])
@@ -98,8 +116,14 @@ def test_category_lists_every_kind(
     [
         pytest.param("batchjob", "A BatchJob is one submission of a JobDefinition", id="kind"),
         pytest.param("batchjob.spec", "spec: what is submitted.", id="spec"),
-        pytest.param("batchjob.spec.dependsOn", "jobs that must succeed before this one becomes RUNNABLE", id="list"),
+        pytest.param("batchjob.spec.dependsOn", "jobs that must end before this one", id="list"),
         pytest.param("batchjob.spec.dependsOn.name", "name of a BatchJob of the same namespace", id="item"),
+        pytest.param("batchjob.spec.dependsOn.type", "ENUM: N_TO_N SEQUENTIAL", id="dependency-type"),
+        pytest.param("batchjob.spec.dependsOn.condition", "Succeeded (the default)", id="dependency-condition"),
+        pytest.param("bj.spec.arrayProperties.size", "how many elements, 2 to 100000", id="array-size"),
+        pytest.param("bj.spec.arrayProperties.items.matrix", "the last parameter varies fastest", id="array-matrix"),
+        pytest.param("bj.spec.terminateElements.indexes", 'such as "17" or "3,7-9"', id="element-requests"),
+        pytest.param("bj.status.arrayProperties.statusSummary", "RUNNABLE <integer>", id="array-summary"),
         pytest.param("bj.spec.retryStrategy.attempts", "1 to 10", id="short-name"),
         pytest.param("jd.spec.containerProperties.secrets.valueFrom", 'valueFrom is "secret/key"', id="deep"),
         pytest.param("jq.spec.state", "ENUM: ENABLED DISABLED", id="enum"),
@@ -110,6 +134,14 @@ def test_category_lists_every_kind(
 def test_explain(cluster: Cluster, path: str, want_text: str) -> None:
     shown = " ".join(cluster.kubectl("explain", path).stdout.split())
     assert want_text in shown
+
+
+def test_explain_lists_all_of_an_array(cluster: Cluster) -> None:
+    shown = cluster.kubectl("explain", "bj.spec.arrayProperties", "--recursive").stdout
+    fields = [line.split()[0] for line in shown.partition("FIELDS:")[2].splitlines() if line.strip()]
+    assert fields == (
+        ["indexes", "items", "configMap", "key", "name", "list", "matrix", "name", "values", "maxConcurrency", "size"]
+    )
 
 
 def test_explain_has_a_description_for_every_field(cluster: Cluster) -> None:

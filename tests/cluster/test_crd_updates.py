@@ -1,4 +1,4 @@
-"""What may change in an object once it is there: a BatchJob's spec only by one terminate and one cancel.
+"""What may change in an object once it is there: a BatchJob's spec only by requests to end it or elements of it.
 
 A refused update must name the field and leave the object exactly as it was.
 """
@@ -6,7 +6,8 @@ A refused update must name the field and leave the object exactly as it was.
 from __future__ import annotations
 
 import copy
-from typing import Any
+from string import ascii_lowercase
+from typing import Any, ClassVar
 
 import pytest
 
@@ -14,6 +15,7 @@ from apiserver import ApiServer, Refused
 from manifests import Manifest, batch_job, job_definition, job_queue
 
 FULL: dict[str, Any] = {
+    "arrayProperties": {"size": 4, "indexes": "0,2"},
     "parameters": {"input": "a"},
     "dependsOn": [{"name": "first"}],
     "containerOverrides": {"command": ["a"], "environment": [{"name": "A", "value": "1"}]},
@@ -25,8 +27,9 @@ FULL: dict[str, Any] = {
 OTHER: dict[str, Any] = {
     "jobQueue": "urgent",
     "jobDefinition": "hello:2",
+    "arrayProperties": {"size": 4, "indexes": "0,3"},
     "parameters": {"input": "b"},
-    "dependsOn": [{"name": "second"}],
+    "dependsOn": [{"name": "first", "type": "N_TO_N"}],
     "containerOverrides": {"command": ["a"], "environment": [{"name": "A", "value": "2"}]},
     "retryStrategy": {"attempts": 3},
     "timeout": {"attemptDurationSeconds": 61},
@@ -35,7 +38,9 @@ OTHER: dict[str, Any] = {
 }
 CANNOT_CHANGE = "cannot change: submit a new BatchJob"
 ONCE = "can be set once and not taken back"
+ADDED_TO = "can be added to and not taken back"
 BY_USER = {"reason": "by the user"}
+ARRAY = {"arrayProperties": {"size": 20}}
 
 
 def _refused_update(api: ApiServer, before: Manifest, spec: dict[str, Any]) -> Refused:
@@ -109,6 +114,113 @@ class TestRequests:
         assert changed["spec"][other] == changed["spec"][request_field] == BY_USER
 
 
+@pytest.mark.parametrize("field", ["terminateElements", "cancelElements"])
+class TestElementRequests:
+    """terminateElements and cancelElements: added to, by whoever, whenever; an entry is never changed or taken back."""
+
+    FIRST: ClassVar = {"indexes": "17", **BY_USER}
+    SECOND: ClassVar = {"indexes": "3,7-9", "reason": "too slow"}
+
+    def test_can_be_set_later(self, api: ApiServer, namespace: str, field: str) -> None:
+        api.create(batch_job("job", namespace, **ARRAY))
+        changed = api.patch("BatchJob", "job", namespace, {"spec": {field: [self.FIRST]}})
+        assert changed["spec"][field] == [self.FIRST]
+        assert changed["metadata"]["generation"] == 2
+
+    def test_another_can_be_added(self, api: ApiServer, namespace: str, field: str) -> None:
+        before = api.create(batch_job("job", namespace, **ARRAY, **{field: [self.FIRST]}))
+        changed = api.replace(before | {"spec": before["spec"] | {field: [self.SECOND, self.FIRST]}})
+        assert changed["spec"][field] == [self.SECOND, self.FIRST]
+
+    def test_entry_cannot_change(self, api: ApiServer, namespace: str, field: str) -> None:
+        before = api.create(batch_job("job", namespace, **ARRAY, **{field: [self.FIRST, self.SECOND]}))
+        other = [self.FIRST, self.SECOND | {"reason": "another"}]
+        refused = _refused_update(api, before, before["spec"] | {field: other})
+        assert _says(refused, f"spec.{field}[1].reason", "a request that was made cannot change"), refused.causes
+
+    def test_indexes_of_an_entry_cannot_change(self, api: ApiServer, namespace: str, field: str) -> None:
+        before = api.create(batch_job("job", namespace, **ARRAY, **{field: [self.FIRST]}))
+        refused = _refused_update(api, before, before["spec"] | {field: [self.FIRST | {"indexes": "17-18"}]})
+        assert _says(refused, f"spec.{field}", f"{field} {ADDED_TO}"), refused.causes
+
+    @pytest.mark.parametrize("left", [pytest.param(["SECOND"], id="one"), pytest.param([], id="all")])
+    def test_entry_cannot_be_taken_back(self, api: ApiServer, namespace: str, field: str, left: list[str]) -> None:
+        before = api.create(batch_job("job", namespace, **ARRAY, **{field: [self.FIRST, self.SECOND]}))
+        refused = _refused_update(api, before, before["spec"] | {field: [getattr(self, name) for name in left]})
+        assert _says(refused, f"spec.{field}", f"{field} {ADDED_TO}"), refused.causes
+
+    def test_field_cannot_go(self, api: ApiServer, namespace: str, field: str) -> None:
+        before = api.create(batch_job("job", namespace, **ARRAY, **{field: [self.FIRST]}))
+        refused = _refused_update(api, before, {key: value for key, value in before["spec"].items() if key != field})
+        assert _says(refused, f"spec.{field}", f"{field} {ADDED_TO}"), refused.causes
+
+    def test_single_job_gets_none_later(self, api: ApiServer, namespace: str, field: str) -> None:
+        before = api.create(batch_job("job", namespace))
+        refused = _refused_update(api, before, before["spec"] | {field: [self.FIRST]})
+        assert _says(refused, f"spec.{field}", f"{field} is for array jobs"), refused.causes
+
+    def test_requests_of_two_users_are_merged(self, api: ApiServer, namespace: str, field: str) -> None:
+        """Server-side apply adds by indexes, so that one who knows nothing of the other's entry keeps it."""
+        job = batch_job("job", namespace, **ARRAY, **{field: [self.FIRST]})
+        api.create(job)
+        body = {key: job[key] for key in ("apiVersion", "kind", "metadata")} | {"spec": {field: [self.SECOND]}}
+        path = f"/apis/batchwright.io/v1alpha1/namespaces/{namespace}/batchjobs/job"
+        applied = api.request("PATCH", path, body, {"fieldManager": "another"}, "application/apply-patch+yaml")
+        assert applied["spec"][field] == [self.FIRST, self.SECOND]
+
+
+ELEMENTS: dict[str, Any] = {
+    "size": 100_000,
+    "statusSummary": {
+        "SUBMITTED": 0,
+        "PENDING": 1,
+        "RUNNABLE": 99_957,
+        "STARTING": 0,
+        "RUNNING": 0,
+        "SUCCEEDED": 40,
+        "FAILED": 2,
+    },
+    "statusSummaryLastUpdatedAt": "2026-01-02T03:04:05Z",
+    "succeededIndexes": "0-39",
+    "failedIndexes": "40,41",
+    "failures": [{"indexes": "40,41", "statusReason": "Essential container in task exited", "exitCode": 3}],
+}
+
+
+def test_status_of_an_array_reads_back_as_written(api: ApiServer, namespace: str) -> None:
+    job = api.create(batch_job("job", namespace, arrayProperties={"size": 100_000}))
+    written = api.write_status(job | {"status": {"state": "PENDING", "arrayProperties": ELEMENTS}})
+    assert written["status"]["arrayProperties"] == ELEMENTS
+
+
+def test_longest_index_ranges_of_an_array_fit(api: ApiServer, namespace: str) -> None:
+    """Every other element failed: no range is longer than one index, twice over."""
+    evens, odds = (",".join(map(str, range(first, 100_000, 2))) for first in (0, 1))
+    job = api.create(batch_job("job", namespace, arrayProperties={"size": 100_000}))
+    elements = {"size": 100_000, "succeededIndexes": evens, "failedIndexes": odds, "failures": [{"indexes": odds}]}
+    written = api.write_status(job | {"status": {"state": "FAILED", "arrayProperties": elements}})
+    assert written["status"]["arrayProperties"] == elements
+
+
+@pytest.mark.parametrize(
+    ("change", "want_field", "want_text"),
+    [
+        pytest.param(
+            {"statusSummary": {"FAILED": -1}}, "statusSummary.FAILED", "greater than or equal to 0", id="count"
+        ),
+        pytest.param({"size": 0}, "size", "greater than or equal to 1", id="size"),
+        pytest.param({"failures": [{"indexes": str(n)} for n in range(21)]}, "failures", "20", id="kinds-of-failure"),
+    ],
+)
+def test_impossible_status_of_an_array_is_refused(
+    api: ApiServer, namespace: str, change: dict[str, Any], want_field: str, want_text: str
+) -> None:
+    job = api.create(batch_job("job", namespace, arrayProperties={"size": 100_000}))
+    with pytest.raises(Refused) as refusal:
+        api.write_status(job | {"status": {"arrayProperties": ELEMENTS | change}})
+    assert _says(refusal.value, f"status.arrayProperties.{want_field}", want_text), refusal.value.causes
+
+
 def test_labels_and_status_can_change(api: ApiServer, namespace: str) -> None:
     """The transition rules are about the spec alone."""
     job = api.create(batch_job("job", namespace, **FULL))
@@ -143,6 +255,15 @@ def test_the_longest_lists_can_be_resubmitted(api: ApiServer, namespace: str) ->
     before = api.create(batch_job("job", namespace, **large))
     changed = api.patch("BatchJob", "job", namespace, {"spec": {"terminate": BY_USER}})
     assert changed["spec"] == before["spec"] | {"terminate": BY_USER}
+
+
+def test_an_element_of_the_largest_list_of_items_can_be_ended(api: ApiServer, namespace: str) -> None:
+    rows = [dict.fromkeys(ascii_lowercase[:10], "v") for _ in range(10_000)]
+    before = api.create(batch_job("job", namespace, arrayProperties={"items": {"list": rows}}))
+    asked = [{"indexes": str(number), **BY_USER} for number in range(64)]
+    for count in (63, 64):
+        changed = api.patch("BatchJob", "job", namespace, {"spec": {"terminateElements": asked[:count]}})
+    assert changed["spec"] == before["spec"] | {"terminateElements": asked}
 
 
 def test_definitions_and_queues_are_edited_in_place(api: ApiServer, namespace: str) -> None:

@@ -1,4 +1,6 @@
-"""The demo on a real node: real containers count real files, twice, and what goes wrong ends it with exit code 1."""
+"""The demo: real containers count real files, twice, and what goes wrong ends it with exit code 1; then a pipeline of
+arrays on simulated machines, checked from outside once more.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +20,7 @@ from batchwright.local import cluster, paths
 from batchwright.local.cluster import describe
 from batchwright.local.demo import manifests, storage
 from batchwright.local.state import load_state
+from batchwright.names import POD_INDEX
 
 pytestmark = [
     pytest.mark.real_node,
@@ -54,7 +57,11 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def demo(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, ["demo", "--name", NAME, "--workers", "3", *map(str, arguments)])
+    return play("--act", "1", "--workers", "3", *arguments)
+
+
+def play(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["demo", "--name", NAME, *map(str, arguments)])
 
 
 def run_of(result: Result) -> str:
@@ -132,9 +139,73 @@ def test_data_goes_through_s3_alone_and_keys_through_the_secret(texts: Path) -> 
         assert pod["spec"]["nodeName"] == f"{NAME}-real"
 
 
-def test_down_leaves_nothing(texts: Path) -> None:
-    result = demo("--input", texts, "--down")
+@pytest.fixture(scope="module")
+def left_run() -> Result:
+    """A run of the pipeline that was left alone soon after its start."""
+    return play("--act", "2", "--elements", "1000", "--timeout", "8")
+
+
+@pytest.fixture(scope="module")
+def pipeline_run(left_run: Result) -> Result:
+    """The run after it."""
+    return play("--act", "2", "--elements", "200")
+
+
+def job(name: str) -> dict[str, Any]:
+    found = api().find("BatchJob", name, "default")
+    assert found is not None, f"there is no BatchJob {name}"
+    return found
+
+
+def counts_of(name: str) -> dict[str, int]:
+    summary = job(name)["status"]["arrayProperties"]["statusSummary"]
+    return {state: number for state, number in summary.items() if number}
+
+
+def pods_of(name: str) -> list[dict[str, Any]]:
+    return api().list("Pod", "default", labelSelector=f"batchwright.io/job-name={name}")
+
+
+def test_the_pipeline_is_checked_and_its_retries_are_seen(pipeline_run: Result) -> None:
+    run = run_of(pipeline_run)
+    compute, gather = f"{run}-c-cpu", f"{run}-d-memory"
+
+    assert pipeline_run.exit_code == 0, pipeline_run.output
+    assert f"checked: each of the {1 + 10 + 200 + 200} elements succeeded exactly once" in pipeline_run.stdout
+    assert "retries: 10 attempts failed; 10 elements succeeded on a later attempt" in pipeline_run.stdout
+    assert pipeline_run.stderr.count("failed with exit code 1 on attempt 1") == 10
+    assert f"{compute}:6 succeeded on attempt 2" in pipeline_run.stderr
+    assert "of the operator: 200 gates lifted" in pipeline_run.stdout
+
+    assert counts_of(compute) == counts_of(gather) == {"SUCCEEDED": 200}
+    pods = pods_of(gather)
+    assert sorted(int(pod["metadata"]["annotations"][POD_INDEX]) for pod in pods) == list(range(200))
+    assert {pod["spec"]["nodeName"].rpartition("-")[0] for pod in pods} == {"memory"}
+
+
+def test_the_last_stage_of_the_pipeline_streams(pipeline_run: Result) -> None:
+    run = run_of(pipeline_run)
+    spans = {
+        name: (int(first), int(last))
+        for name, first, last in re.findall(r"^(\S+) .* (\d+) s +(\d+) s ", pipeline_run.stdout, re.MULTILINE)
+    }
+
+    assert spans[f"{run}-d-memory"][0] < spans[f"{run}-c-cpu"][1]
+    assert f"streaming: the first element of {run}-d-memory ran" in pipeline_run.stdout
+    assert re.search(rf"{run}-d-memory PENDING .*, [1-9][0-9]* running", pipeline_run.stdout), "seen while it ran"
+
+
+def test_a_run_that_was_left_alone_makes_way_for_the_next_one(left_run: Result, pipeline_run: Result) -> None:
+    assert left_run.exit_code == 124, left_run.output
+    assert "(the jobs go on)" in left_run.stderr
+    assert "an earlier run still goes on and is terminated" in pipeline_run.stderr
+    assert job(f"{run_of(left_run)}-d-memory")["status"]["statusReason"] == "Another run of the demo was started"
+
+
+def test_both_acts_and_down_leaves_nothing(texts: Path) -> None:
+    result = play("--workers", "3", "--elements", "10", "--input", texts, "--down")
 
     assert result.exit_code == 0, result.output
+    assert result.stdout.count("checked: e") == 2, "equal to a count; each element"
     assert not paths.cluster_directory(NAME).exists()
     assert "Look around" not in result.stderr

@@ -30,7 +30,7 @@ README = Page(ROOT / "README.md")
 INSTALL = Page(ROOT / "docs/install.md")
 WITH_YAML = [page for page in pages() if page.manifests()]
 # Pages whose jobs run on simulated nodes; the objects of others must be right, and are not run.
-STORIES = ("README.md", "docs/concepts.md", "docs/local.md")
+STORIES = ("README.md", "docs/arrays.md", "docs/concepts.md", "docs/local.md")
 OURS = "batchwright.io/v1alpha1"
 
 
@@ -140,6 +140,49 @@ def test_the_rights_suffice_for_what_is_rare(
     assert _forbidden_to(limited_operator) == []
 
 
+def test_the_rights_suffice_for_what_arrays_need(
+    documented: Cluster, limited_operator: OperatorProcess, place: str
+) -> None:
+    """A ConfigMap read, parallelism raised, gates removed, elements ended alone and all together."""
+    api = ApiServer(documented.kubeconfig)
+    resources = {"requests": {"cpu": "32"}}
+    slow = {
+        "metadata": {"annotations": {f"{SIMULATE}/seconds": "600"}},
+        "spec": {"containers": [{"name": "main", "image": "x", "resources": resources}]},
+    }
+    table = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "table", "namespace": place}}
+    items = {"configMap": {"name": "table"}}
+    for manifest in [
+        manifests.compute_environment("nodes", nodeSelector={"type": "kwok"}),
+        manifests.job_queue("normal"),
+        manifests.job_definition("hello", place),
+        manifests.job_definition("slow", place, podTemplate=slow),
+        {**table, "data": {"items": "[a, b, c]"}},
+        manifests.batch_job("rows", place, arrayProperties={"items": items}),
+        manifests.batch_job(
+            "pairs", place, arrayProperties={"size": 3}, dependsOn=[{"name": "rows", "type": "N_TO_N"}]
+        ),
+    ]:
+        api.create(manifest)
+    for name in ("rows", "pairs"):
+        api.wait_for("BatchJob", name, place, lambda job: _state(job) == "SUCCEEDED", 60)
+
+    # One element a node: the last one gets room when the other job ends, which takes a higher parallelism.
+    api.create(manifests.batch_job("other", place, jobDefinition="slow"))
+    api.wait_for("BatchJob", "other", place, lambda job: _state(job) == "RUNNING", 60)
+    api.create(manifests.batch_job("sweep", place, jobDefinition="slow", arrayProperties={"size": 10}))
+    api.wait_for("BatchJob", "sweep", place, lambda job: _count(job, "RUNNING") == 9, 60)
+    api.patch("BatchJob", "other", place, {"spec": {"terminate": {"reason": "room is needed"}}})
+    api.wait_for("BatchJob", "sweep", place, lambda job: _count(job, "RUNNING") == 10, 60)
+    request = {"indexes": "0,3", "reason": "not these"}
+    api.patch("BatchJob", "sweep", place, {"spec": {"terminateElements": [request]}})
+    api.wait_for("BatchJob", "sweep", place, lambda job: _count(job, "FAILED") == 2, 60)
+    api.patch("BatchJob", "sweep", place, {"spec": {"terminate": {"reason": "enough"}}})
+    job = api.wait_for("BatchJob", "sweep", place, lambda job: _state(job) == "FAILED", 60)
+    assert _reason(job) == "enough"
+    assert _forbidden_to(limited_operator) == []
+
+
 def test_the_commands_of_the_readme_work(
     documented: Cluster, limited_operator: OperatorProcess, place: str, tmp_path: Path
 ) -> None:
@@ -174,6 +217,11 @@ def _forbidden_to(operator: OperatorProcess) -> list[str]:
 
 def _state(job: Manifest) -> str:
     return str((job.get("status") or {}).get("state"))
+
+
+def _count(job: Manifest, state: str) -> int:
+    properties = (job.get("status") or {}).get("arrayProperties") or {}
+    return int(properties.get("statusSummary", {}).get(state, 0))
 
 
 def _reason(job: Manifest) -> str:

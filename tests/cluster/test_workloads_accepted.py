@@ -13,6 +13,8 @@ from apiserver import ApiServer, Refused
 from batchwright import names
 from batchwright.domain.podresources import pod_requests
 from batchwright.domain.quantities import resources_from_wire
+from batchwright.errors import WorkloadError
+from batchwright.workloads.array import MAX_ANNOTATION_BYTES
 from batchwright.workloads.attemptpolicy import (
     build_attempt_binding,
     build_attempt_policy,
@@ -24,7 +26,20 @@ from batchwright.workloads.revision import build_revision
 from batchwright.workloads.serviceaccount import build_service_account
 from batchwright.workloads.volumes import build_efs_objects
 from kubecluster import Cluster
-from workload_cases import CASES, EVERYTHING, ROLE, UID, Case, definition, job, render, template
+from workload_cases import (
+    CASES,
+    EVERYTHING,
+    ROLE,
+    UID,
+    Case,
+    array_work,
+    container,
+    definition,
+    job,
+    list_table,
+    render,
+    template,
+)
 
 PODS = "/api/v1/namespaces/{}/pods"
 POLICY_SECONDS = 30
@@ -39,6 +54,45 @@ def test_rendered_job_is_accepted(api: ApiServer, namespace: str, case: Case) ->
     assert _contains(taken["spec"]["template"]["spec"], sent["spec"]["template"]["spec"])
     assert taken["spec"]["podFailurePolicy"] == sent["spec"]["podFailurePolicy"]
     assert taken["spec"]["backoffLimitPerIndex"] == sent["spec"]["backoffLimitPerIndex"]
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
+def test_rendered_array_is_accepted(api: ApiServer, namespace: str, case: Case) -> None:
+    work = array_work(2_000, "0-1,7-1999", list_table(one=["1"] * 2_000), gated=True)
+    sent = render(case.definition, job(**case.job), name=case.job_name, namespace=namespace, array=work)
+
+    taken = api.create(sent, dry_run=True)
+
+    assert _contains(taken["spec"]["template"], sent["spec"]["template"])
+    assert taken["spec"]["podFailurePolicy"] == sent["spec"]["podFailurePolicy"]
+
+
+@pytest.mark.parametrize("attempts", [1, 10])
+@pytest.mark.parametrize("parallelism", [0, 100_000])
+def test_the_largest_array_is_accepted(api: ApiServer, namespace: str, attempts: int, parallelism: int) -> None:
+    """Beyond 100,000 completions Kubernetes wants maxFailedIndexes, and a parallelism of at most 10,000 (KEP-3850)."""
+    given = container() | {"retryStrategy": {"attempts": attempts}}
+    work = array_work(100_000, parallelism=parallelism)
+
+    taken = api.create(render(given, name="a" * 128, namespace=namespace, array=work), dry_run=True)
+
+    assert (taken["spec"]["completions"], taken["spec"]["parallelism"]) == (100_000, parallelism)
+
+
+def test_annotations_to_the_last_byte_are_accepted(api: ApiServer, namespace: str) -> None:
+    """Our limit is Kubernetes' own: a byte more is refused by us, and a byte less is not by it."""
+    given = template()
+    work = array_work(204, None, list_table(a=["x" * 1003] * 204))
+
+    def rendered(notes: int) -> dict[str, Any]:
+        given["podTemplate"]["metadata"] = {"annotations": {"note": "n" * notes}}
+        return render(given, namespace=namespace, array=work)
+
+    taken = rendered(0)["spec"]["template"]["metadata"]["annotations"]
+    room = MAX_ANNOTATION_BYTES - sum(len(name) + len(text) for name, text in taken.items())
+    api.create(rendered(room), dry_run=True)
+    with pytest.raises(WorkloadError, match=f"Kubernetes takes {MAX_ANNOTATION_BYTES} together"):
+        rendered(room + 1)
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])

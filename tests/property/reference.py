@@ -71,27 +71,43 @@ def in_order(queues: tuple[Queue, ...]) -> list[tuple[Queue, Candidate]]:
     return sorted(pairs, key=lambda pair: (-pair[0].priority, pair[1].created_at, pair[1].uid))
 
 
-def starts(snapshot: Snapshot) -> list[tuple[str, str, str]]:
-    """Who starts in which environment on which node."""
+def put_up_to(
+    snapshot: Snapshot, free: dict[str, Resources], environment: str, shape: Shape, claimed: set[str], count: int
+) -> list[str]:
+    """As many pods as have room, one by one; their nodes."""
+    nodes: list[str] = []
+    while len(nodes) < count and (node := put(snapshot, free, environment, shape, claimed)) is not None:
+        nodes.append(node)
+    return nodes
+
+
+def open_environments(snapshot: Snapshot, queue: Queue, candidate: Candidate) -> list[str]:
+    """Where the candidate may start; an array under way goes on where it is."""
+    names = queue.environments if candidate.environment is None else (candidate.environment,)
+    return [name for name in names if name in snapshot.environments and snapshot.environments[name].is_open]
+
+
+def starts(snapshot: Snapshot) -> list[tuple[str, str, str, int]]:
+    """Who starts in which environment, the first of them on which node, and how many."""
     free = free_room(snapshot)
     for sent in sorted(snapshot.unbound, key=lambda each: (each.environment, each.shape)):
-        put(snapshot, free, sent.environment, sent.shape, set())
-    found: list[tuple[str, str, str]] = []
+        put_up_to(snapshot, free, sent.environment, sent.shape, set(), sent.count)
+    found: list[tuple[str, str, str, int]] = []
     blocked: set[str] = set()
     claimed: set[str] = set()
     for queue, candidate in in_order(snapshot.queues):
-        usable = [
-            name for name in queue.environments if name in snapshot.environments and snapshot.environments[name].is_open
-        ]
-        possible = possible_nodes(snapshot, usable, candidate.shape)
         if queue.name in blocked:
             continue
+        usable = open_environments(snapshot, queue, candidate)
+        nodes: list[str] = []
         for name in usable:
-            node = put(snapshot, free, name, candidate.shape, claimed)
-            if node is not None:
-                found.append((candidate.uid, name, node))
+            nodes = put_up_to(snapshot, free, name, candidate.shape, claimed, candidate.count)
+            if nodes:
+                found.append((candidate.uid, name, nodes[0], len(nodes)))
+                usable = [name]
                 break
-        else:
+        if len(nodes) < candidate.count:
+            possible = possible_nodes(snapshot, usable, candidate.shape)
             if possible:
                 blocked.add(queue.name)
                 claimed.update(possible)

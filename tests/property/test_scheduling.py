@@ -31,7 +31,10 @@ def shapes(draw: st.DrawFn) -> Shape:
 
 
 @st.composite
-def snapshots(draw: st.DrawFn) -> Snapshot:
+def snapshots(draw: st.DrawFn, *, arrays: bool = False) -> Snapshot:
+    """With `arrays`, some candidates stand for several pods, and some of those are bound to one environment."""
+    counts = st.sampled_from([1, 1, 2, 3, 7]) if arrays else st.just(1)
+    fixed = st.none() | st.sampled_from(NAMES) if arrays else st.none()
     nodes = [
         b.node(
             f"n{number}",
@@ -65,12 +68,18 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     for number in range(draw(st.integers(0, 3))):
         count = draw(st.integers(0, 6))
         waiting = [
-            b.candidate(f"{number}-{each}", after=draw(st.integers(0, 4)), shape=draw(st.sampled_from(few)))
+            b.candidate(
+                f"{number}-{each}",
+                after=draw(st.integers(0, 4)),
+                shape=draw(st.sampled_from(few)),
+                count=draw(counts),
+                environment=draw(fixed),
+            )
             for each in range(count)
         ]
         order = draw(st.lists(st.sampled_from(NAMES), unique=True, min_size=1))
         queues.append(b.queue(*waiting, name=f"q{number}", priority=draw(st.integers(0, 2)), environments=order))
-    unbound = draw(st.lists(st.builds(Unbound, st.sampled_from(NAMES), st.sampled_from(few)), max_size=3))
+    unbound = draw(st.lists(st.builds(Unbound, st.sampled_from(NAMES), st.sampled_from(few), counts), max_size=3))
     return Snapshot(tuple(nodes), occupied, environments, tuple(queues), tuple(unbound))
 
 
@@ -99,22 +108,38 @@ def test_no_node_is_over_what_it_has_left(snapshot: Snapshot) -> None:
         assert taken[node][name] <= nodes[node].allocatable.get(name, 0)
 
 
-@given(snapshots())
+@given(snapshots() | snapshots(arrays=True))
 def test_a_slow_and_obvious_scheduler_starts_the_same(snapshot: Snapshot) -> None:
-    assert [(each.uid, each.environment, each.node) for each in plan(snapshot).starts] == reference.starts(snapshot)
+    found = [(each.uid, each.environment, each.node, each.count) for each in plan(snapshot).starts]
+    assert found == reference.starts(snapshot)
 
 
-@given(snapshots())
+@given(snapshots(arrays=True))
+def test_of_an_array_as_many_start_as_have_room_and_the_rest_waits(snapshot: Snapshot) -> None:
+    decided = plan(snapshot)
+    candidates = {each.uid: (queue, each) for queue in snapshot.queues for each in queue.waiting}
+    started = {start.uid: start for start in decided.starts}
+    assert len(started) == len(decided.starts)
+    for uid, (queue, candidate) in candidates.items():
+        start = started.get(uid)
+        assert (uid in decided.waits) == (start is None or start.count < candidate.count)
+        if start is not None:
+            assert 1 <= start.count <= candidate.count
+            assert start.environment in reference.open_environments(snapshot, queue, candidate)
+            assert uid not in decided.waits or decided.waits[uid].kind in (WaitKind.NO_ROOM, WaitKind.BEHIND)
+
+
+@given(snapshots() | snapshots(arrays=True))
 def test_nothing_that_could_fit_is_overtaken_in_its_queue(snapshot: Snapshot) -> None:
     decided = plan(snapshot)
-    started = {start.uid for start in decided.starts}
+    started = {start.uid: start.count for start in decided.starts}
     for queue in snapshot.queues:
-        usable = [n for n in queue.environments if n in snapshot.environments and snapshot.environments[n].is_open]
         blocked = False
         for candidate in queue.waiting:
+            usable = reference.open_environments(snapshot, queue, candidate)
             assert not (blocked and candidate.uid in started)
             fits = any(reference.could_fit(snapshot, name, candidate.shape) for name in usable)
-            blocked = blocked or (fits and candidate.uid not in started)
+            blocked = blocked or (fits and started.get(candidate.uid, 0) < candidate.count)
 
 
 @given(snapshots())
@@ -133,7 +158,7 @@ def test_a_claim_keeps_queues_of_lower_or_equal_priority_away(snapshot: Snapshot
             blocked |= {queue.name} if possible else set()
 
 
-@given(snapshots(), st.randoms(use_true_random=False))
+@given(snapshots(arrays=True), st.randoms(use_true_random=False))
 def test_the_order_of_the_input_does_not_matter(snapshot: Snapshot, random: object) -> None:
     shuffled = replace(
         snapshot,
@@ -149,7 +174,7 @@ def _shuffled(things: tuple, random: object) -> tuple:  # type: ignore[type-arg]
     return tuple(random.sample(things, len(things)))  # type: ignore[attr-defined]
 
 
-@given(snapshots())
+@given(snapshots() | snapshots(arrays=True))
 def test_every_wait_says_why_and_the_arithmetic_is_right(snapshot: Snapshot) -> None:
     candidates = {each.uid: (queue, each) for queue in snapshot.queues for each in queue.waiting}
     for uid, wait in plan(snapshot).waits.items():

@@ -19,6 +19,7 @@ def attempt_of(pod: JSON) -> int:
 
 def find_pod(job: JSON, pods: Sequence[JSON], attempt: int | None) -> JSON | None:
     """The pod of that attempt, or of the last; None when it is gone (or not there yet)."""
+    pods = [pod for pod in pods if not was_refused(pod)]
     if attempt is None:
         return max(pods, key=_order, default=None)
     recorded = (job.get("status") or {}).get("attempts") or []
@@ -27,6 +28,16 @@ def find_pod(job: JSON, pods: Sequence[JSON], attempt: int | None) -> JSON | Non
         if name:
             return next((pod for pod in pods if pod["metadata"]["name"] == name), None)
     return next((pod for pod in sorted(pods, key=_order, reverse=True) if attempt_of(pod) == attempt), None)
+
+
+def is_gated(pod: JSON) -> bool:
+    """Whether the pod has not been released."""
+    return bool(pod["spec"].get("schedulingGates"))
+
+
+def was_refused(pod: JSON) -> bool:
+    """Whether the pod was ended without having been released: then it was no attempt."""
+    return is_gated(pod) and (pod.get("status") or {}).get("phase") == "Failed"
 
 
 def main_container(pod: JSON) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from batchwright import names
-from batchwright.cli.description import condition_lines, indented, labelled, listed
+from batchwright.cli.description import condition_lines
 from batchwright.cli.formats import (
     STARTED,
     STATES,
@@ -22,6 +22,7 @@ from batchwright.cli.formats import (
     state_of,
 )
 from batchwright.cli.output import Grid
+from batchwright.cli.pagelines import indented, labelled, listed
 
 JSON = dict[str, Any]
 HEAD: Final = 10

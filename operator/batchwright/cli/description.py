@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from batchwright.cli.facts import Facts, event_time
+from batchwright.cli.array_text import array_lines
+from batchwright.cli.facts import Dependency, Facts, event_time
 from batchwright.cli.formats import (
     FINISHED,
     WAITING,
@@ -20,35 +21,20 @@ from batchwright.cli.formats import (
     state_of,
 )
 from batchwright.cli.output import Grid
+from batchwright.cli.pagelines import indented, labelled, listed, pairs
 from batchwright.cli.words import explain
 
 JSON = dict[str, Any]
-LABEL_WIDTH = 16
 
 
 def describe(facts: Facts, at: datetime) -> str:
     """The page, without a trailing line end."""
-    sections = [_head(facts, at), _spec(facts), _dependencies(facts), _attempts(facts), _conditions(facts, at)]
+    sections = [_head(facts, at), _spec(facts), _dependencies(facts), array_lines(facts.job, at)]
+    sections += [_attempts(facts), _conditions(facts, at)]
     sections += [_events(facts, at)]
     if facts.unreadable:
         sections.append([f"(not shown, for you may not read them: {', '.join(facts.unreadable)})"])
     return "\n".join(line for section in sections for line in section)
-
-
-def labelled(label: str, value: str) -> str:
-    """`Label:          value`."""
-    return f"{label + ':':<{LABEL_WIDTH}} {value}".rstrip()
-
-
-def listed(label: str, values: Sequence[str]) -> list[str]:
-    """One labelled line a value, the label once; nothing for no values."""
-    blank = " " * (LABEL_WIDTH + 1)
-    return [labelled(label, value) if number == 0 else blank + value for number, value in enumerate(values)]
-
-
-def indented(grid: Grid) -> list[str]:
-    """A grid two columns in."""
-    return [f"  {line}" for line in grid.plain(gap=2).splitlines()]
 
 
 def _head(facts: Facts, at: datetime) -> list[str]:
@@ -79,7 +65,7 @@ def _head(facts: Facts, at: datetime) -> list[str]:
 def _spec(facts: Facts) -> list[str]:
     spec = facts.job["spec"]
     overrides = spec.get("containerOverrides") or {}
-    lines = listed("Parameters", _pairs(spec.get("parameters") or {}))
+    lines = listed("Parameters", pairs(spec.get("parameters") or {}))
     if overrides.get("command") is not None:
         lines.append(labelled("Command", shlex.join(overrides["command"])))
     lines += listed("Environment +", [f"{e['name']}={e.get('value', '')}" for e in overrides.get("environment") or []])
@@ -90,28 +76,38 @@ def _spec(facts: Facts) -> list[str]:
         lines.append(labelled("Max attempts", str(spec["retryStrategy"].get("attempts", 1))))
     if spec.get("timeout"):
         lines.append(labelled("Time limit", f"{spec['timeout']['attemptDurationSeconds']} s an attempt"))
-    lines += listed("Tags", _pairs(spec.get("tags") or {}))
+    lines += listed("Tags", pairs(spec.get("tags") or {}))
     for verb in ("cancel", "terminate"):
         if spec.get(verb):
-            lines.append(labelled(f"Asked to {verb}"[:LABEL_WIDTH], spec[verb]["reason"]))
+            lines.append(labelled(f"{verb.capitalize()} asked", spec[verb]["reason"]))
     return lines
-
-
-def _pairs(values: Mapping[str, str]) -> list[str]:
-    return [f"{key}={value}" for key, value in sorted(values.items())]
 
 
 def _dependencies(facts: Facts) -> list[str]:
     missing = "no such job yet" if state_of(facts.job) in WAITING else "not found"
-    return listed("Depends on", [f"{each.name} ({each.state or missing})" for each in facts.dependencies])
+    return listed("Depends on", [dependency_text(each, missing) for each in facts.dependencies])
+
+
+def dependency_text(needed: Dependency, missing: str) -> str:
+    """The job that is waited for, its state, and how it is waited for where that is not the usual way."""
+    how = [needed.type] if needed.type else []
+    how += [needed.condition] if needed.condition != "Succeeded" else []
+    if not needed.name:
+        return f"each element on the one before it ({', '.join(how)})"
+    return f"{needed.name} ({', '.join([needed.state or missing, *how])})"
 
 
 def _attempts(facts: Facts) -> list[str]:
     attempts = (facts.job.get("status") or {}).get("attempts") or []
+    return attempt_lines(list(enumerate(attempts, start=1)))
+
+
+def attempt_lines(attempts: Sequence[tuple[int, JSON]]) -> list[str]:
+    """Numbered attempts, in the form of a status; nothing for none."""
     if not attempts:
         return []
     rows = []
-    for number, attempt in enumerate(attempts, start=1):
+    for number, attempt in attempts:
         container = attempt.get("container") or {}
         code = container.get("exitCode")
         reasons = [text for text in (attempt.get("statusReason"), container.get("reason")) if text]

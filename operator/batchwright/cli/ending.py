@@ -3,41 +3,41 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from batchwright.cli import exits, options
+from batchwright.cli.element_ending import Verb, end_elements
 from batchwright.cli.formats import FINISHED, STARTED, state_of
-from batchwright.cli.jobs import find_job
+from batchwright.cli.jobs import find_elements, find_job
 from batchwright.cli.output import note, qualified
 from batchwright.cli.session import Session, open_session, run
 from batchwright.cluster.resources import BATCH_JOBS
 from batchwright.errors import BatchwrightError
 
 JSON = dict[str, Any]
-Verb = Literal["cancel", "terminate"]
 
 
 def cancel(
-    jobs: options.Jobs,
+    jobs: options.JobsOrElements,
     reason: options.EndReason = "Cancelled by user",
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """End jobs that have not started. One that is STARTING or RUNNING goes on."""
+    """End jobs that have not started, or elements of an array (`cancel sim:17`). What has started goes on."""
     _end("cancel", jobs, reason, namespace, context, kubeconfig)
 
 
 def terminate(
-    jobs: options.Jobs,
+    jobs: options.JobsOrElements,
     reason: options.EndReason = "Terminated by user",
     namespace: options.Namespace = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """End jobs, whatever their state."""
+    """End jobs, or elements of an array (`terminate sim:3,7-9`), whatever their state."""
     _end("terminate", jobs, reason, namespace, context, kubeconfig)
 
 
@@ -60,7 +60,9 @@ def _end(
 
 async def end_job(session: Session, reference: str, verb: Verb, reason: str) -> str:
     """Asks for the job's end; returns what to say. A finished job is no error, as in AWS. Raises NotFound, ApiError."""
-    job = await find_job(session, reference)
+    job, wanted = await find_elements(session, reference)
+    if wanted.runs is not None:
+        return await end_elements(session, job, wanted.runs, verb, reason)
     answer = refusal(job, verb)
     if answer is None:
         name, namespace = job["metadata"]["name"], job["metadata"]["namespace"]
@@ -97,7 +99,12 @@ def outcome(job: JSON, verb: Verb) -> str:
 def delete(
     jobs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="JOB", help="Jobs, by name or jobId.", autocompletion=options.completion.jobs),
+        typer.Argument(
+            metavar="JOB",
+            help="Jobs, by name or jobId.",
+            autocompletion=options.completion.jobs,
+            callback=options.references.whole_jobs_only,
+        ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every job of the namespace.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,

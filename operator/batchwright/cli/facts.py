@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batchwright import names
+from batchwright.cli.arrays import is_array, summary_of
+from batchwright.cli.element_pods import troubled_pods
 from batchwright.cli.formats import by_arrival, state_of
 from batchwright.cli.jobs import find_job
 from batchwright.cli.session import Session
@@ -19,10 +21,23 @@ JSON = dict[str, Any]
 
 @dataclass(frozen=True)
 class Dependency:
-    """One entry of dependsOn and the job it means now; `state` is None while there is none of that name."""
+    """One entry of dependsOn and the job it means now; `state` is None while there is none of that name.
+
+    No `name`: SEQUENTIAL within the array itself.
+    """
 
     name: str
     state: str | None
+    type: str | None = None
+    condition: str = "Succeeded"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the whole job is still waited for, or its end has become another than was waited for."""
+        if not self.name:
+            return False
+        met = {"Succeeded": ("SUCCEEDED",), "Failed": ("FAILED",), "Completed": ("SUCCEEDED", "FAILED")}
+        return self.state not in met[self.condition]
 
 
 @dataclass(frozen=True)
@@ -47,9 +62,8 @@ class Facts:
     unreadable: Sequence[str] = field(default=())
 
 
-async def gather_facts(session: Session, reference: str) -> Facts:
-    """Everything about the job. Raises NotFound when there is no such job; what RBAC hides is listed as unreadable."""
-    job = await find_job(session, reference)
+async def gather_facts(session: Session, job: JSON) -> Facts:
+    """Everything about the job; what RBAC hides is listed as unreadable."""
     metadata, spec, status = job["metadata"], job["spec"], job.get("status") or {}
     namespace, uid = metadata["namespace"], metadata["uid"]
     hidden: list[str] = []
@@ -57,7 +71,7 @@ async def gather_facts(session: Session, reference: str) -> Facts:
     queue, jd, pods, events, position, dependencies = await asyncio.gather(
         _get(session, JOB_QUEUES, None, spec["jobQueue"], hidden),
         _get(session, JOB_DEFINITIONS, namespace, definition, hidden),
-        _list(session, PODS, namespace, hidden, labels=f"{names.LABEL_JOB_ID}={uid}"),
+        _pods(session, job, hidden),
         _list(session, EVENTS, namespace, hidden, fields=f"involvedObject.uid={uid}"),
         _position(session, job, hidden),
         _dependencies(session, job),
@@ -106,6 +120,20 @@ async def _list(
         return []
 
 
+async def _pods(session: Session, job: JSON, hidden: list[str]) -> list[JSON]:
+    """The job's pods; of an array, which may have 100,000, some of those that do not start."""
+    if not is_array(job):
+        labels = f"{names.LABEL_JOB_ID}={job['metadata']['uid']}"
+        return await _list(session, PODS, job["metadata"]["namespace"], hidden, labels=labels)
+    if not summary_of(job)["STARTING"]:
+        return []
+    try:
+        return await troubled_pods(session, job)
+    except Forbidden:
+        hidden.append(PODS.plural)
+        return []
+
+
 async def _position(session: Session, job: JSON, hidden: list[str]) -> Position | None:
     if state_of(job) != "RUNNABLE":
         return None
@@ -118,14 +146,18 @@ async def _dependencies(session: Session, job: JSON) -> list[Dependency]:
     by_id = {entry["jobId"]: entry["name"] for entry in found.values()}
 
     async def look(entry: JSON) -> Dependency:
-        wanted = entry.get("name") or by_id.get(entry["jobId"]) or entry["jobId"]
+        job_id = entry.get("jobId", "")
+        wanted = entry.get("name") or by_id.get(job_id) or job_id
+        how = entry.get("type"), entry.get("condition") or "Succeeded"
+        if not wanted:
+            return Dependency("", None, *how)
         known = found.get(wanted)
         try:
             there = await find_job(session, wanted)
         except NotFound:
-            return Dependency(wanted, known["state"] if known else None)
+            return Dependency(wanted, known["state"] if known else None, *how)
         if known is not None and there["metadata"]["uid"] != known["jobId"]:
-            return Dependency(wanted, known["state"])  # deleted, and another of its name made since
-        return Dependency(there["metadata"]["name"], state_of(there))
+            return Dependency(wanted, known["state"], *how)  # deleted, and another of its name made since
+        return Dependency(there["metadata"]["name"], state_of(there), *how)
 
     return list(await asyncio.gather(*(look(entry) for entry in job["spec"].get("dependsOn") or [])))

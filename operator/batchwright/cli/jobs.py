@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
 
-from batchwright import names
+from batchwright.cli.arrays import check_elements
+from batchwright.cli.references import Reference, is_job_id, parse_reference, plain_name
 from batchwright.cli.session import JSON, Session
 from batchwright.cluster.resources import BATCH_JOBS
 from batchwright.errors import NotFound
-
-_UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_PREFIXES = (f"batchjob.{names.GROUP}/", f"batchjobs.{names.GROUP}/", "batchjob/", "batchjobs/", "bj/")
-
-
-def is_job_id(text: str) -> bool:
-    """Whether text has the form of a jobId (a uid)."""
-    return _UID.fullmatch(text) is not None
-
-
-def plain_name(reference: str) -> str:
-    """The reference without a leading kind."""
-    for prefix in _PREFIXES:
-        if reference.startswith(prefix):
-            return reference.removeprefix(prefix)
-    return reference
 
 
 async def find_job(session: Session, reference: str) -> JSON:
@@ -50,3 +34,12 @@ async def find_jobs(session: Session, references: Sequence[str]) -> list[JSON]:
     """The jobs, each once, in the order given. Raises NotFound for the first that is missing."""
     found = await asyncio.gather(*(find_job(session, reference) for reference in references))
     return list({job["metadata"]["uid"]: job for job in found}.values())
+
+
+async def find_elements(session: Session, reference: str) -> tuple[JSON, Reference]:
+    """The job of a reference that may name elements of it, all of which it has. Raises NotFound."""
+    wanted = parse_reference(reference)
+    job = await find_job(session, wanted.job)
+    if wanted.runs is not None:
+        check_elements(job, wanted.runs)
+    return job, wanted

@@ -10,8 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from batchwright.cli import options
+from batchwright.cli import completion, options
+from batchwright.cli.arrays import is_array, progress_text
 from batchwright.cli.changes import Listed, follow
+from batchwright.cli.element_listing import LIMIT, list_elements
 from batchwright.cli.formats import (
     age,
     attempts_of,
@@ -23,6 +25,7 @@ from batchwright.cli.formats import (
     state_of,
 )
 from batchwright.cli.output import Grid, console, is_table, note, print_grid, print_objects
+from batchwright.cli.references import whole_job_only
 from batchwright.cli.session import Session, open_session, run
 from batchwright.cluster.resources import BATCH_JOBS
 
@@ -63,7 +66,7 @@ def job_grid(jobs: Sequence[JSON], at: datetime, *, wide: bool = False, namespac
     rows = []
     for job in newest_first(jobs):
         metadata, status = job["metadata"], job.get("status") or {}
-        reason = reason_of(job)
+        reason = reason_of(job) or (progress_text(job) if is_array(job) else "")
         row = [
             metadata["name"],
             job["spec"]["jobQueue"],
@@ -71,7 +74,7 @@ def job_grid(jobs: Sequence[JSON], at: datetime, *, wide: bool = False, namespac
             reason if wide else shorten(reason),
             definition_of(job),
             status.get("computeEnvironment") or "",
-            str(attempts_of(job)),
+            "-" if is_array(job) else str(attempts_of(job)),
             age(job, at),
         ]
         extra = [metadata["uid"], status.get("jobName") or ""] if wide else []
@@ -83,7 +86,20 @@ def list_jobs(
     queue: options.Queue = None,
     status: Annotated[
         list[options.State] | None,
-        typer.Option("--status", "-s", case_sensitive=False, help="Only jobs in this state; repeatable."),
+        typer.Option("--status", "-s", case_sensitive=False, help="Only jobs or elements in this state; repeatable."),
+    ] = None,
+    array: Annotated[
+        str | None,
+        typer.Option(
+            "--array",
+            metavar="JOB",
+            callback=whole_job_only,
+            help="The elements of this array job, by index.",
+            autocompletion=completion.jobs,
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help=f"With --array: at most so many elements; default {LIMIT}.")
     ] = None,
     definition: options.Definition = None,
     selector: Annotated[str | None, typer.Option("--selector", "-l", help="Label selector.")] = None,
@@ -94,13 +110,25 @@ def list_jobs(
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """List jobs, the newest first."""
+    """List jobs, the newest first, or the elements of an array: `list --array sim --status FAILED`."""
+    if array is not None:
+        others = {"--queue": queue, "--definition": definition, "--selector": selector, "--watch": watch}
+        for flag, value in (others | {"--all-namespaces": all_namespaces}).items():
+            if value:
+                raise typer.BadParameter(
+                    "not together with --array, which lists the elements of one job", param_hint=flag
+                )
+    elif limit is not None:
+        raise typer.BadParameter("only with --array", param_hint="--limit")
     if watch and not is_table(output):
         raise typer.BadParameter("a table only (for programs: kubectl get bj -w -o json)", param_hint="--watch")
     wanted = Filter(queue, [str(state) for state in status or ()], definition)
 
     async def work() -> None:
         async with open_session(context, kubeconfig, namespace) as session:
+            if array is not None:
+                await list_elements(session, array, [str(state) for state in status or ()], output, limit or LIMIT)
+                return
             where = None if all_namespaces else session.namespace
             if watch:
                 await _watch(session, where, wanted, selector, wide=output is options.Output.wide)

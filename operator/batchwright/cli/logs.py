@@ -1,20 +1,21 @@
-"""`logs`: what a job's attempt wrote, or writes."""
+"""`logs`: what an attempt of a job, or of an element of an array, wrote or writes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import typer
 
-from batchwright import names
 from batchwright.cli import options
-from batchwright.cli.attempts import attempt_of, containers, find_pod, has_log, has_started, is_over, main_container
-from batchwright.cli.changes import Change, Listed, follow, merge
-from batchwright.cli.formats import FINISHED, STARTED, state_of
-from batchwright.cli.jobs import find_job
+from batchwright.cli.arrays import first_failed, is_array, unfinished
+from batchwright.cli.attempts import attempt_of, find_pod, has_log, is_over
+from batchwright.cli.changes import Listed, follow, merge
+from batchwright.cli.formats import FINISHED, STARTED
+from batchwright.cli.jobs import find_elements
 from batchwright.cli.logstream import read_lines
+from batchwright.cli.logview import Subject, View, Wanted, container_of
 from batchwright.cli.output import note
 from batchwright.cli.session import Session, open_session, run
 from batchwright.cluster.resources import BATCH_JOBS, PODS
@@ -23,19 +24,9 @@ from batchwright.errors import ApiUnavailable, BatchwrightError, NotFound
 JSON = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """Which log, and how."""
-
-    attempt: int | None
-    container: str | None
-    tail: int | None
-    timestamps: bool
-
-
 def logs(
-    job: options.Job,
-    follow_: Annotated[bool, typer.Option("--follow", "-f", help="Go on to the job's end, over its retries.")] = False,
+    job: options.JobOrElement,
+    follow_: Annotated[bool, typer.Option("--follow", "-f", help="Go on to the end, over the retries.")] = False,
     attempt: Annotated[int | None, typer.Option(min=1, help="This attempt; default: the last.")] = None,
     container: Annotated[str | None, typer.Option("--container", "-c", help="Default: the main container.")] = None,
     tail: Annotated[int | None, typer.Option(min=0, metavar="LINES", help="Only the last lines.")] = None,
@@ -44,56 +35,62 @@ def logs(
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """Print a job's log. With -f, wait for the job to start and follow it to its end."""
+    """Print the log of a job, or of an element of an array (`logs sim:17`). With -f, wait for it to start and follow it
+    to its end."""
     wanted = Wanted(attempt, container, tail, timestamps)
 
     async def work() -> None:
         async with open_session(context, kubeconfig, namespace) as session:
-            found = await find_job(session, job)
-            await (_follow(session, found, wanted) if follow_ else _once(session, found, wanted))
+            found, reference = await find_elements(session, job)
+            subject = Subject(found, reference.index)
+            if is_array(found) and reference.index is None:
+                raise which_element(found)
+            await (_follow(session, subject, wanted) if follow_ else _once(session, subject, wanted))
 
     run(work())
 
 
-async def _once(session: Session, job: JSON, wanted: Wanted) -> None:
-    pod = find_pod(job, await _pods(session, job), wanted.attempt)
+async def _once(session: Session, subject: Subject, wanted: Wanted) -> None:
+    pods = await _pods(session, subject)
+    pod = find_pod(subject.job, pods, wanted.attempt)
     if pod is None:
-        raise no_log(job, wanted.attempt)
-    container = _container(pod, wanted)
+        raise no_log(subject, pods, wanted.attempt)
+    container = container_of(pod, wanted)
     if is_over(pod, container) and not has_log(pod, container):
         raise _absent(never_ran(pod, container))
     if not has_log(pod, container):
         raise BatchwrightError(
-            f"job {job['metadata']['name']} is {state_of(job)}: container {container} of pod {pod['metadata']['name']} "
+            f"{subject.what} is {subject.state(pods)}: container {container} of pod {pod['metadata']['name']} "
             "has not started; follow it with -f, or see `batchwright describe` for what it waits for"
         )
     await _print(session, pod, container, wanted, follow_it=False)
 
 
-async def _follow(session: Session, job: JSON, wanted: Wanted) -> None:
-    """Attempt after attempt until the job has ended; with --attempt, only that one."""
-    metadata = job["metadata"]
+async def _follow(session: Session, subject: Subject, wanted: Wanted) -> None:
+    """Attempt after attempt until all has ended; with --attempt, only that one."""
+    metadata = subject.job["metadata"]
     namespace, name = metadata["namespace"], metadata["name"]
-    view = View(job)
+    view = View(subject)
     sources = merge(
         follow(session, BATCH_JOBS, namespace, fields=f"metadata.name={name}"),
-        follow(session, PODS, namespace, labels=f"{names.LABEL_JOB_ID}={metadata['uid']}"),
+        follow(session, PODS, namespace, labels=subject.labels),
     )
     shown: set[str] = set()
-    if state_of(job) not in FINISHED | STARTED:
-        note(f"waiting: job {name} is {state_of(job)}")
+    state = subject.state(())
+    if state not in FINISHED | STARTED:
+        note(f"waiting: {subject.what} is {state}" if subject.index is None else f"waiting for {subject.what}")
     async with aclosing(sources) as changes:
         async for change in changes:
             view.take(change)
-            ended = view.complete and (view.deleted or state_of(view.job) in FINISHED)
+            ended = view.complete and (view.deleted or view.has_ended)
             if ended:
                 # The watch of the pods may be behind that of the job.
-                view.take(Listed(PODS, namespace, await _pods(session, job)))
+                view.take(Listed(PODS, namespace, await _pods(session, subject)))
             await _show_started(session, view, wanted, shown)
             if ended or (wanted.attempt is not None and shown):
                 break
     if not shown:
-        raise no_log(view.job, wanted.attempt)
+        raise no_log(view.subject, list(view.pods.values()), wanted.attempt)
 
 
 async def _show_started(session: Session, view: View, wanted: Wanted, shown: set[str]) -> None:
@@ -101,78 +98,47 @@ async def _show_started(session: Session, view: View, wanted: Wanted, shown: set
         shown.add(pod["metadata"]["uid"])
         if len(shown) > 1:
             note(f"--- attempt {attempt_of(pod)} ---")
-        container = _container(pod, wanted)
+        container = container_of(pod, wanted)
         if has_log(pod, container):
             await _print(session, pod, container, wanted, follow_it=not is_over(pod, container))
         else:
             note(never_ran(pod, container))
 
 
-async def _pods(session: Session, job: JSON) -> list[JSON]:
-    metadata = job["metadata"]
-    return await session.api.list_all(PODS, metadata["namespace"], labels=f"{names.LABEL_JOB_ID}={metadata['uid']}")
+async def _pods(session: Session, subject: Subject) -> list[JSON]:
+    return await session.api.list_all(PODS, subject.job["metadata"]["namespace"], labels=subject.labels)
 
 
-@dataclass
-class View:
-    """The job and its pods as last seen."""
-
-    job: JSON
-    pods: dict[str, JSON] = field(default_factory=dict)
-    deleted: bool = False
-    pods_listed: bool = False
-    job_listed: bool = False
-
-    @property
-    def complete(self) -> bool:
-        """Whether both have been seen at least once."""
-        return self.pods_listed and self.job_listed
-
-    def take(self, change: Change) -> None:
-        """Takes a change in."""
-        items = change.items if isinstance(change, Listed) else [change.item]
-        gone = not isinstance(change, Listed) and change.deleted
-        if change.resource is BATCH_JOBS:
-            self.job_listed = True
-            same = [item for item in items if item["metadata"]["uid"] == self.job["metadata"]["uid"]]
-            self.job = same[0] if same else self.job
-            self.deleted = self.deleted or (isinstance(change, Listed) and not same) or (bool(same) and gone)
-            return
-        self.pods_listed = True
-        if isinstance(change, Listed):
-            self.pods = {}
-        for pod in items:
-            self.pods[pod["metadata"]["uid"]] = pod
-            if gone:
-                del self.pods[pod["metadata"]["uid"]]
-
-    def next_pod(self, wanted: Wanted, shown: set[str]) -> JSON | None:
-        """The pod to show next: the last attempt's at first, then the one after it, once its container has started."""
-        if not self.complete or (wanted.attempt is not None and shown):
-            return None
-        if not shown:
-            pod = find_pod(self.job, list(self.pods.values()), wanted.attempt)
-        else:
-            newest = max((attempt_of(pod) for uid, pod in self.pods.items() if uid in shown), default=0)
-            later = [p for uid, p in self.pods.items() if uid not in shown and attempt_of(p) > newest]
-            pod = min(later, key=attempt_of, default=None)
-        return pod if pod is not None and has_started(pod, _container(pod, wanted)) else None
+def which_element(job: JSON) -> BatchwrightError:
+    """What to say of an array, which has as many logs as elements."""
+    name, failed = job["metadata"]["name"], first_failed(job)
+    if failed is not None:
+        return BatchwrightError(
+            f"job {name} is an array: name an element, such as {name}:{failed}, which failed first "
+            f"(`batchwright list --array {name} --status FAILED` has all that failed)"
+        )
+    left = unfinished(job)
+    example = left[0][0] if left else 0
+    return BatchwrightError(
+        f"job {name} is an array: name an element, such as {name}:{example} (`batchwright list --array {name}` has all)"
+    )
 
 
-def no_log(job: JSON, attempt: int | None) -> BatchwrightError:
+def no_log(subject: Subject, pods: Sequence[JSON], attempt: int | None) -> BatchwrightError:
     """Why there is no log to show."""
-    name, state = job["metadata"]["name"], state_of(job)
-    made = len((job.get("status") or {}).get("attempts") or []) + (1 if state in STARTED else 0)
-    if attempt is not None and attempt > made:
-        return _absent(f"job {name} has had {made} attempts (it is {state}): there is no attempt {attempt}")
-    if state in FINISHED and not made:
-        return _absent(f"job {name} {state} without ever starting: it has no log (see `batchwright describe {name}`)")
+    what, state, made = subject.what, subject.state(pods), subject.attempts_made(pods)
+    if attempt is not None and made is not None and attempt > made:
+        return _absent(f"{what} has had {made} attempts (it is {state}): there is no attempt {attempt}")
+    if state in FINISHED and made == 0:
+        return _absent(
+            f"{what} {state} without ever starting: it has no log (see `batchwright describe {subject.name}`)"
+        )
     if state in FINISHED or attempt is not None:
         return _absent(
-            f"the pod of job {name} is gone, and its log with it: a queue keeps pods for spec.retention.podSeconds "
+            f"the pod of {what} is gone, and its log with it: a queue keeps pods for spec.retention.podSeconds "
             "after the job's end (default 3600); for longer, collect logs in the cluster"
         )
-    return BatchwrightError(f"job {name} is {state}: it has no log yet; follow it with -f")
+    return BatchwrightError(f"{what} is {state}: it has no log yet; follow it with -f")
 
 
 def never_ran(pod: JSON, container: str) -> str:
@@ -182,14 +148,6 @@ def never_ran(pod: JSON, container: str) -> str:
 
 def _absent(text: str) -> NotFound:
     return NotFound(text, 404, "NotFound")
-
-
-def _container(pod: JSON, wanted: Wanted) -> str:
-    if wanted.container is None:
-        return main_container(pod)
-    if wanted.container not in containers(pod):
-        raise BatchwrightError(f"--container {wanted.container}: the pod has {', '.join(containers(pod))}")
-    return wanted.container
 
 
 async def _print(session: Session, pod: JSON, container: str, wanted: Wanted, *, follow_it: bool) -> None:

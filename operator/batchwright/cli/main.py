@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from batchwright.cli import catalogue, demo, describe, ending, exits, listing, local, logs, operate, submit, wait
+from batchwright.cli import catalogue, demo, describe, ending, exits, listing, local, logs, operate, retry, submit, wait
 from batchwright.errors import BatchwrightError
 
 HELP = "AWS Batch's model on any Kubernetes: job queues, job definitions, compute environments, batch jobs."
@@ -45,6 +45,7 @@ app.command("logs")(logs.logs)
 app.command("wait", epilog=exits.EPILOG)(wait.wait)
 app.command("cancel")(ending.cancel)
 app.command("terminate")(ending.terminate)
+app.command("retry", epilog=exits.EPILOG)(retry.retry)
 app.command("delete")(ending.delete)
 app.command("queues")(catalogue.queues)
 app.command("definitions")(catalogue.definitions)

@@ -55,14 +55,14 @@ class Written:
     verb: str
 
 
-def read_text(source: str) -> str:
-    """The manifest's text; `-` is stdin. Raises BatchwrightError when it cannot be read."""
+def read_text(source: str, flag: str = "-f") -> str:
+    """The text of a file; `-` is stdin. Raises BatchwrightError, with the flag, when it cannot be read."""
     if source == "-":
         return sys.stdin.read()
     try:
         return Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BatchwrightError(f"-f {source}: {getattr(error, 'strerror', None) or error}") from error
+        raise BatchwrightError(f"{flag} {source}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def parse(source: str, text: str) -> list[Document]:

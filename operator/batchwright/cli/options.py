@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from batchwright.cli import completion
+from batchwright.cli import completion, references
 
 CLUSTER_PANEL = "Cluster"
 
@@ -60,9 +60,40 @@ OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to pri
 
 Jobs = Annotated[
     list[str],
-    typer.Argument(metavar="JOB", help="Jobs, by name or jobId.", autocompletion=completion.jobs),
+    typer.Argument(
+        metavar="JOB",
+        help="Jobs, by name or jobId.",
+        autocompletion=completion.jobs,
+        callback=references.whole_jobs_only,
+    ),
 ]
-Job = Annotated[str, typer.Argument(metavar="JOB", help="The job, by name or jobId.", autocompletion=completion.jobs)]
+JobsOrElements = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="JOB[:INDEXES]",
+        help="Jobs, by name or jobId, or elements of an array: sim:17, sim:3,7-9.",
+        autocompletion=completion.jobs,
+        callback=references.elements_allowed,
+    ),
+]
+JobOrElement = Annotated[
+    str,
+    typer.Argument(
+        metavar="JOB[:INDEX]",
+        help="The job, by name or jobId, or an element of an array: sim:17.",
+        autocompletion=completion.jobs,
+        callback=references.element_allowed,
+    ),
+]
+JobOrElements = Annotated[
+    str,
+    typer.Argument(
+        metavar="JOB[:INDEXES]",
+        help="The job, by name or jobId, or elements of an array: sim:17, sim:3,7-9.",
+        autocompletion=completion.jobs,
+        callback=references.job_or_elements,
+    ),
+]
 Queue = Annotated[
     str | None,
     typer.Option("--queue", "-q", help="Name of the JobQueue.", autocompletion=completion.queues),
@@ -76,4 +107,4 @@ Definition = Annotated[
         autocompletion=completion.definitions,
     ),
 ]
-EndReason = Annotated[str, typer.Option("--reason", help="Becomes the job's statusReason.")]
+EndReason = Annotated[str, typer.Option("--reason", help="Becomes the statusReason.")]

@@ -89,14 +89,27 @@ def render(items: Sequence[tuple[Resource, JSON]], output: Output, *, single: bo
     """Objects as JSON, YAML or names. `single`: one object stands alone, not in a List."""
     if output is Output.name:
         return "\n".join(qualified(resource, item["metadata"]["name"]) for resource, item in items)
-    objects = [complete(resource, item) for resource, item in items]
-    whole = objects[0] if single and len(objects) == 1 else {"apiVersion": "v1", "kind": "List", "items": objects}
+    return dump(gathered([complete(resource, item) for resource, item in items], single=single), output)
+
+
+def gathered(objects: Sequence[JSON], *, single: bool = False) -> JSON:
+    """Objects as one: in a List, or alone."""
+    return objects[0] if single and len(objects) == 1 else {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+
+
+def dump(value: JSON, output: Output) -> str:
+    """A value as JSON or YAML, without a line end."""
     if output is Output.json:
-        return json.dumps(whole, indent=2, ensure_ascii=False)
+        return json.dumps(value, indent=2, ensure_ascii=False)
     import yaml
 
-    dumped: str = yaml.safe_dump(whole, sort_keys=False, allow_unicode=True, width=120)
+    dumped: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)
     return dumped.rstrip("\n")
+
+
+def print_value(value: JSON, output: Output) -> None:
+    """Prints a value for a program."""
+    print(dump(value, output))
 
 
 def print_objects(items: Sequence[tuple[Resource, JSON]], output: Output, *, single: bool = False) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from batchwright import names
-from batchwright.cli.jobs import is_job_id, plain_name
+from batchwright.cli.array_flags import array_properties, check_dependencies, parse_dependency
 
 JSON = dict[str, Any]
 
@@ -35,10 +35,16 @@ class Submission:
     attempts: int | None = None
     timeout: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    array_size: int | None = None
+    array_items: Sequence[Mapping[str, str]] | None = None
+    max_concurrency: int | None = None
 
 
 def build_job(submission: Submission) -> JSON:
-    """The BatchJob to create. Without a name the API server makes one: the definition's and five characters."""
+    """The BatchJob to create. Without a name the API server makes one: the definition's and five characters.
+
+    Raises BadParameter for flags that do not go together.
+    """
     definition = submission.definition.partition(":")[0]
     metadata = {"name": submission.name} if submission.name else {"generateName": f"{definition}-"}
     overrides: JSON = {
@@ -47,11 +53,16 @@ def build_job(submission: Submission) -> JSON:
         "resourceRequirements": _requirements(submission),
     }
     attempts, timeout = submission.attempts, submission.timeout
+    rows = None if submission.array_items is None else [dict(row) for row in submission.array_items]
+    array = array_properties(submission.array_size, rows, submission.max_concurrency)
+    depends_on = [parse_dependency(text) for text in submission.depends_on]
+    check_dependencies(depends_on, is_array=array is not None)
     spec: JSON = {
         "jobQueue": submission.queue,
         "jobDefinition": submission.definition,
         "parameters": dict(submission.parameters),
-        "dependsOn": [dependency(text) for text in submission.depends_on],
+        "arrayProperties": array,
+        "dependsOn": depends_on,
         "containerOverrides": _present(overrides),
         "retryStrategy": {"attempts": attempts} if attempts is not None else None,
         "timeout": {"attemptDurationSeconds": timeout} if timeout is not None else None,
@@ -63,12 +74,6 @@ def build_job(submission: Submission) -> JSON:
         "metadata": metadata,
         "spec": _present(spec),
     }
-
-
-def dependency(text: str) -> JSON:
-    """One entry of dependsOn from a name or a jobId."""
-    wanted = plain_name(text)
-    return {"jobId": wanted} if is_job_id(wanted) else {"name": wanted}
 
 
 def parse_pairs(flag: str, values: Sequence[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from batchwright.cli import exits, manifests, options
+from batchwright.cli.array_flags import parse_items
 from batchwright.cli.dependencies import refuse_cycles
 from batchwright.cli.manifests import Document, Written
 from batchwright.cli.output import is_table, note, print_objects, qualified
@@ -71,12 +72,32 @@ def submit(
         list[str] | None,
         typer.Option(
             "--depends-on",
-            metavar="JOB",
-            help="Name or jobId of a job that must succeed first; repeatable.",
+            metavar="JOB[:TYPE][:CONDITION]",
+            help="Name or jobId of a job that must succeed first; repeatable. TYPE: N_TO_N (each element waits for the "
+            "same element of JOB) or SEQUENTIAL (each element waits for the one before it; without JOB: only that). "
+            "CONDITION: Succeeded (the default), Completed or Failed. E.g. prep, c:N_TO_N, c:N_TO_N:Completed, "
+            "prep:Failed, SEQUENTIAL.",
             autocompletion=options.completion.jobs,
         ),
     ] = None,
-    attempts: Annotated[int | None, typer.Option(min=1, max=10, help="Attempts in all.")] = None,
+    array_size: Annotated[
+        int | None,
+        typer.Option(min=2, max=100_000, metavar="N", help="Make it an array of N elements, 2 to 100000."),
+    ] = None,
+    array_items: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|-",
+            help="Make it an array with an element for each item of a YAML or JSON list: maps from parameter to value, "
+            "or plain values for the parameter `item`.",
+        ),
+    ] = None,
+    max_concurrency: Annotated[
+        int | None, typer.Option(min=1, max=100_000, metavar="N", help="At most N elements run at one time.")
+    ] = None,
+    attempts: Annotated[
+        int | None, typer.Option(min=1, max=10, help="Attempts in all, of each element of an array.")
+    ] = None,
     timeout: Annotated[int | None, typer.Option(min=1, metavar="SECONDS", help="Time limit of an attempt.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="Tag; repeatable.")] = None,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end: exit code 1 if a job FAILED.")] = False,
@@ -89,7 +110,10 @@ def submit(
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """Submit a job: `submit NAME -q QUEUE -d DEFINITION [-- COMMAND…]`, or `submit -f FILE`."""
+    """Submit a job: `submit NAME -q QUEUE -d DEFINITION [-- COMMAND…]`, or `submit -f FILE`.
+
+    An array: `submit d -q normal -d hello --array-size 10000 --depends-on c:N_TO_N --wait`.
+    """
     after_dashes: list[str] | None = ctx.meta.get(AFTER_DASHES)
     if command and not after_dashes:
         raise typer.BadParameter("the command comes after --, as in `-- python main.py`", param_hint="--command")
@@ -113,6 +137,9 @@ def submit(
             "--memory": memory,
             "--gpus": gpus,
             "--depends-on": depends_on,
+            "--array-size": array_size,
+            "--array-items": array_items,
+            "--max-concurrency": max_concurrency,
             "--attempts": attempts,
             "--timeout": timeout,
             "--tag": tag,
@@ -141,6 +168,9 @@ def submit(
                 attempts=attempts,
                 timeout=timeout,
                 tags=parse_pairs("--tag", tag or []),
+                array_size=array_size,
+                array_items=_items(array_items),
+                max_concurrency=max_concurrency,
             )
         )
         documents = [Document("flags", BATCH_JOBS, body)]
@@ -150,6 +180,10 @@ def submit(
             await _submit(session, documents, namespace, output, dry_run, wait, wait_timeout)
 
     run(work())
+
+
+def _items(source: str | None) -> list[dict[str, str]] | None:
+    return None if source is None else parse_items(source, manifests.read_text(source, "--array-items"))
 
 
 async def _submit(

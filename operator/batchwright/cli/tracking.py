@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from batchwright.cli.arrays import is_array, summary_of
+from batchwright.cli.bars import array_line
 from batchwright.cli.changes import Change, Listed
 from batchwright.cli.formats import FINISHED, attempts_of, reason_of, state_of
 
@@ -33,14 +35,21 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Transition:
-    """A job's state, reason or attempt changed; `before` is None at first sight."""
+    """A job's state, reason or attempt changed, or an array's counts; `before` is None at first sight."""
 
     job: JSON
     before: str | None
 
+    @property
+    def is_progress(self) -> bool:
+        """Whether nothing but an array's counts has changed."""
+        return is_array(self.job) and self.before == state_of(self.job)
+
     def line(self) -> str:
         """One line for a log."""
         now = state_of(self.job)
+        if is_array(self.job):
+            return array_line(self.job)
         arrow = now if self.before in (None, now) else f"{self.before} → {now}"
         attempts, reason = attempts_of(self.job), reason_of(self.job)
         attempt = f" (attempt {attempts})" if attempts > 1 else ""
@@ -91,9 +100,15 @@ class Tracker:
 
 
 def outcome(job: JSON, goal: Goal) -> Outcome:
-    """How one job stands to the goal. RUNNING is also reached by a job that ran and SUCCEEDED unseen."""
+    """How one job stands to the goal. RUNNING is also reached by a job that ran and SUCCEEDED unseen.
+
+    An array, which itself is never RUNNING, reaches it with its first element.
+    """
     state = state_of(job)
     if goal is Goal.RUNNING:
+        counts = summary_of(job)
+        if counts["RUNNING"] or counts["SUCCEEDED"]:
+            return Outcome.reached
         if state in ("RUNNING", "SUCCEEDED"):
             return Outcome.reached
         return Outcome.missed if state == "FAILED" else Outcome.open
@@ -103,5 +118,5 @@ def outcome(job: JSON, goal: Goal) -> Outcome:
     return Outcome.reached if state == wanted else Outcome.missed
 
 
-def _shown(job: JSON) -> tuple[str, str, int]:
-    return state_of(job), reason_of(job), attempts_of(job)
+def _shown(job: JSON) -> tuple[str, str, int, dict[str, int]]:
+    return state_of(job), reason_of(job), attempts_of(job), summary_of(job)

@@ -1,4 +1,4 @@
-"""Waiting for jobs with a display: live lines on a terminal, one line a transition elsewhere."""
+"""Waiting for jobs with a display: live lines and bars on a terminal, one line a transition elsewhere."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batchwright.cli import exits
+from batchwright.cli.arrays import is_array
+from batchwright.cli.bars import bars
 from batchwright.cli.changes import Change, follow, merge
 from batchwright.cli.formats import attempts_of, elapsed, now, reason_of, state_of
 from batchwright.cli.output import Grid, console, note
+from batchwright.cli.pace import Pace
 from batchwright.cli.session import Session
 from batchwright.cli.tracking import Goal, Outcome, Tracker, Transition
 from batchwright.cluster.resources import BATCH_JOBS
 from batchwright.errors import NotFound
+
+if TYPE_CHECKING:
+    from rich.console import Group
 
 JSON = dict[str, Any]
 Show = Callable[[Sequence[Transition]], None]
@@ -73,29 +79,38 @@ def _sources(session: Session, jobs: Sequence[JSON]) -> list[AsyncGenerator[Chan
 def _display(tracker: Tracker, *, on_stderr: bool) -> Iterator[Show]:
     screen = console(stderr=on_stderr)
     if not screen.is_terminal:
-
-        def print_lines(seen: Sequence[Transition]) -> None:
-            for each in seen:
-                screen.print(f"{now():%H:%M:%S} {each.line()}", soft_wrap=True)
-
-        yield print_lines
+        pace = Pace(lambda line: screen.print(f"{now():%H:%M:%S} {line}", soft_wrap=True))
+        try:
+            yield pace.show
+        finally:
+            pace.close()
         return
     from rich.live import Live
 
-    with Live(console=screen, get_renderable=lambda: progress(tracker, now()).rich(), refresh_per_second=4) as live:
+    with Live(console=screen, get_renderable=lambda: picture(tracker, now()), refresh_per_second=4) as live:
         yield lambda _: live.refresh()
 
 
-def progress(tracker: Tracker, at: datetime) -> Grid:
+def picture(tracker: Tracker, at: datetime) -> Group:
+    """What a terminal shows: a line for each job, and below a bar for each array."""
+    from rich.console import Group
+
+    jobs = list(tracker.jobs.values())
+    single, arrays = [job for job in jobs if not is_array(job)], [job for job in jobs if is_array(job)]
+    shown: list[Any] = [progress(tracker, single, at).rich()] if single else []
+    return Group(*shown, *([bars(arrays, tracker.deleted, at)] if arrays else []))
+
+
+def progress(tracker: Tracker, jobs: Sequence[JSON], at: datetime) -> Grid:
     """One line per job."""
     rows = [
         (
             job["metadata"]["name"],
-            "DELETED" if uid in tracker.deleted else state_of(job),
+            "DELETED" if job["metadata"]["uid"] in tracker.deleted else state_of(job),
             str(attempts_of(job)),
             elapsed(job, at),
             reason_of(job),
         )
-        for uid, job in tracker.jobs.items()
+        for job in jobs
     ]
     return Grid(("NAME", "STATE", "ATTEMPTS", "ELAPSED", "REASON"), rows)

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from batchwright.cli.array_text import explain_array
+from batchwright.cli.arrays import is_array
 from batchwright.cli.facts import Dependency, Facts
 from batchwright.cli.formats import duration, ordinal, parse_time, reason_of, state_of
 
 JSON = dict[str, Any]
 UNSEEN_SECONDS: Final = 10.0
 NORMAL_WAITS: Final = (None, "ContainerCreating", "PodInitializing")
+# The condition outlives our gate until kube-scheduler has looked at the pod.
+GATED: Final = ("SchedulingGated",)
 
 
 def explain(facts: Facts, at: datetime) -> list[str]:
@@ -27,6 +31,8 @@ def explain(facts: Facts, at: datetime) -> list[str]:
 def _by_state(facts: Facts, at: datetime) -> list[str]:
     job, state = facts.job, state_of(facts.job)
     status = job.get("status") or {}
+    if is_array(job) and state not in ("SUBMITTED", "SUCCEEDED", "FAILED"):
+        return explain_array(facts, pod_troubles(facts.pods))
     match state:
         case "SUBMITTED":
             return _submitted(facts, at)
@@ -67,9 +73,9 @@ def _submitted(facts: Facts, at: datetime) -> list[str]:
 
 
 def _pending(dependencies: Sequence[Dependency]) -> list[str]:
-    open_ones = [each for each in dependencies if each.state != "SUCCEEDED"]
+    open_ones = [each for each in dependencies if each.is_open]
     if not open_ones:
-        return ["All it depends on has succeeded; it is about to become RUNNABLE."]
+        return ["All it depends on has ended as it should; it is about to become RUNNABLE."]
     named = [f"{each.name} ({each.state or 'no such job yet'})" for each in open_ones[:10]]
     more = f" and {len(open_ones) - 10} more" if len(open_ones) > 10 else ""
     return [f"It waits for {', '.join(named)}{more}."]
@@ -92,7 +98,11 @@ def pod_troubles(pods: Sequence[JSON]) -> list[str]:
         if status.get("phase") != "Pending":
             continue
         conditions = status.get("conditions") or []
-        troubles += [(name, c) for c in conditions if c.get("type") == "PodScheduled" and c.get("status") == "False"]
+        troubles += [
+            (name, each)
+            for each in conditions
+            if (each.get("type"), each.get("status")) == ("PodScheduled", "False") and each.get("reason") not in GATED
+        ]
         containers = (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or [])
         waits = [(each.get("state") or {}).get("waiting") or {} for each in containers]
         troubles += [(name, wait) for wait in waits if wait.get("reason") not in NORMAL_WAITS]

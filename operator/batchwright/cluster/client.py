@@ -6,12 +6,14 @@ does (style guide B1; ADR 0003). Every write we make is idempotent by name or by
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
 import aiohttp
 import orjson
+from aiohttp.connector import Connection as HttpConnection
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from batchwright import names
@@ -28,6 +30,8 @@ APPLY_PATCH = "application/apply-patch+yaml"
 REQUEST_SECONDS = 60.0
 # The API server ends connections that are idle for 90 s; a new one costs both sides a handshake with certificates.
 KEEPALIVE_SECONDS = 75.0
+# Events of a watch that come within this time are taken together.
+GATHER_SECONDS = 0.02
 # How audit logs and flow control tell our requests from others'.
 USER_AGENT = f"batchwright/{version('batchwright')}"
 
@@ -233,10 +237,12 @@ class ApiClient:
         namespace: str | None = None,
         labels: str | None = None,
         fields: str | None = None,
+        skip: Callable[[bytes], bool] | None = None,
         seconds: int = 300,
         idle_seconds: float = 150.0,
     ) -> AsyncIterator[JSON]:
-        """Events after `version`, bookmarks included, until the server ends the watch.
+        """Events after `version`, bookmarks included, until the server ends the watch; those whose line `skip` says yes
+        to are not even parsed.
 
         Raises Gone when `version` is too old, ApiUnavailable when nothing (not even a bookmark) came for
         `idle_seconds`: a connection can die in silence, and bookmarks come about once a minute.
@@ -250,8 +256,8 @@ class ApiClient:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=idle_seconds)
         response = await self.open("GET", resource.path(namespace), params=params, timeout=timeout)
         try:
-            async for line in _lines(response.content):
-                if not line:
+            async for line in _lines(response.content, response.connection):
+                if not line or (skip is not None and skip(line)):
                     continue
                 event: JSON = orjson.loads(line)
                 if event["type"] == "ERROR":
@@ -289,13 +295,21 @@ def selectors(labels: str | None, fields: str | None) -> dict[str, str]:
     return params
 
 
-async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Lines of any length: aiohttp's own reader refuses those over 128 KiB, and an object may have 1.5 MiB."""
+async def _lines(stream: aiohttp.StreamReader, gather_from: HttpConnection | None = None) -> AsyncIterator[bytes]:
+    """Lines of any length: aiohttp's own reader refuses those over 128 KiB, and an object may have 1.5 MiB.
+
+    With `gather_from` the connection is left alone for a moment after each read: a wake-up of the event loop for every
+    single event costs more than the event (measured: a third of the CPU of a watch on busy pods).
+    """
     rest = b""
     async for chunk in stream.iter_any():
         parts = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
         rest = parts.pop()
         for part in parts:
             yield part
+        if gather_from is not None and gather_from.protocol is not None:
+            gather_from.protocol.pause_reading()
+            await asyncio.sleep(GATHER_SECONDS)
+            gather_from.protocol.resume_reading()
     if rest:
         yield rest

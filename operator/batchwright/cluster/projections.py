@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from cachetools import LRUCache
+
 from batchwright import names
 from batchwright.api.v1alpha1 import BatchJobSpec, BatchJobStatus, JobDefinitionSpec
 from batchwright.domain.observations import (
     FINAL_STATES,
+    FinishedArray,
     FinishedJob,
     Job,
     Mark,
@@ -24,7 +27,7 @@ from batchwright.domain.observations import (
     Work,
 )
 from batchwright.domain.podresources import pod_requests
-from batchwright.domain.quantities import resources_from_wire
+from batchwright.domain.quantities import Resources, resources_from_wire
 from batchwright.domain.texts import moment
 
 JSON = Mapping[str, Any]
@@ -32,7 +35,18 @@ JSON = Mapping[str, Any]
 PASSING_TAINTS = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
 CORDONED = "node.kubernetes.io/unschedulable"
 BATCH_JOB_KIND = "BatchJob"
-OUR_MARKS = frozenset({names.POD_CONDITION_TIMEOUT, names.POD_CONDITION_START_FAILED, names.POD_CONDITION_NO_RETRY})
+OUR_MARKS = frozenset(
+    {
+        names.POD_CONDITION_TIMEOUT,
+        names.POD_CONDITION_START_FAILED,
+        names.POD_CONDITION_NO_RETRY,
+        names.POD_CONDITION_DEPENDENCY_FAILED,
+        names.POD_CONDITION_TERMINATED,
+    }
+)
+
+
+_known_requests: LRUCache[tuple[str, int], Resources] = LRUCache(4096)
 
 
 def _time(value: str | None) -> datetime | None:
@@ -52,6 +66,7 @@ def batch_job(item: JSON) -> Job | FinishedJob:
             state=raw["state"],
             queue=item["spec"]["jobQueue"],
             stopped_at=_time(raw.get("stoppedAt")),
+            array=FinishedArray.of(raw.get("arrayProperties")),
         )
     return Job(
         uid=metadata["uid"],
@@ -71,20 +86,26 @@ def work(item: JSON) -> Work:
     status = item.get("status") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or () if c.get("status") == "True"}
     failure = conditions.get("Failed")
-    template = item["spec"]["template"]
+    spec = item["spec"]
+    annotations = metadata.get("annotations") or {}
     return Work(
         uid=metadata["uid"],
         namespace=metadata["namespace"],
         name=metadata["name"],
         job_id=_controller(metadata, BATCH_JOB_KIND),
-        environment=(metadata.get("annotations") or {}).get(names.ANNOTATION_ENVIRONMENT, ""),
+        environment=annotations.get(names.ANNOTATION_ENVIRONMENT, ""),
         created_at=moment(metadata["creationTimestamp"]),
         failed=status.get("failed", 0),
         succeeded=status.get("succeeded", 0),
         complete="Complete" in conditions,
         failure=(failure.get("message") or failure.get("reason", "")) if failure else None,
         deleting="deletionTimestamp" in metadata,
-        request=pod_requests(template.get("spec") or {}),
+        request=pod_requests(spec["template"].get("spec") or {}),
+        parallelism=spec.get("parallelism", 1),
+        gated=annotations.get(names.ANNOTATION_GATED) == "true",
+        ending=spec.get("activeDeadlineSeconds") is not None,
+        completed_indexes=status.get("completedIndexes", ""),
+        failed_indexes=status.get("failedIndexes", ""),
     )
 
 
@@ -117,7 +138,7 @@ def pod(item: JSON) -> Pod:
         node=spec.get("nodeName", ""),
         phase=status.get("phase", "Pending"),
         deleting="deletionTimestamp" in metadata,
-        gated=bool(spec.get("schedulingGates")),
+        gated=any(gate.get("name") == names.GATE_ADMISSION for gate in spec.get("schedulingGates") or ()),
         accepted_at=_time(status.get("startTime")),
         started_at=_time((running or ended or {}).get("startedAt")),
         stopped_at=_time((ended or {}).get("finishedAt")),
@@ -132,8 +153,20 @@ def pod(item: JSON) -> Pod:
         unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else "",
         disruption=_words(disruption) if disruption.get("status") == "True" else "",
         mark=Mark(mark["type"], mark.get("message", "")) if mark else None,
-        request=pod_requests(spec),
+        request=_requests(metadata, spec),
     )
+
+
+def _requests(metadata: JSON, spec: JSON) -> Resources:
+    """What the pod asks; worked out once for all the events of a pod whose spec does not change (KEP-5067)."""
+    generation = metadata.get("generation")
+    if generation is None:
+        return pod_requests(spec)  # before Kubernetes 1.33 nothing tells of a resize
+    key = (metadata["uid"], generation)
+    known = _known_requests.get(key)
+    if known is None:
+        known = _known_requests[key] = pod_requests(spec)
+    return known
 
 
 def _controller(metadata: JSON, kind: str) -> str:

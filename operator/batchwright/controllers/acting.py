@@ -13,6 +13,7 @@ from batchwright.domain.actions import EndAttempt, ReleasePod
 from batchwright.domain.observations import Pod, Work
 from batchwright.domain.texts import timestamp
 from batchwright.errors import AlreadyExists, Conflict, Invalid, NotFound
+from batchwright.workloads.array import ArrayWork
 from batchwright.workloads.job import JobIdentity, Placement, build_job
 from batchwright.workloads.serviceaccount import build_service_account
 from batchwright.workloads.volumes import build_efs_objects
@@ -31,6 +32,7 @@ async def create_work(api: ApiClient, entry: Entry, pinned: Pinned, placement: P
         pinned.definition,
         job.spec,
         placement,
+        array=_array_work(entry),
     )
     properties = pinned.definition.container_properties
     role = properties.job_role_arn if properties else None
@@ -45,6 +47,32 @@ async def create_work(api: ApiClient, entry: Entry, pinned: Pinned, placement: P
         if found.job_id != job.uid:
             raise Invalid(f"a Job named {found.name} exists in {job.namespace} and is not this job's") from None
         return found
+
+
+def _array_work(entry: Entry) -> ArrayWork | None:
+    if entry.array is None:
+        return None
+    elements = entry.array.elements
+    return ArrayWork(elements.size, elements.runs, elements.parallelism, elements.gated, entry.array.table)
+
+
+async def end_work(api: ApiClient, work: Work) -> None:
+    """Makes the Job controller stop the pods of a Job, with their grace period, and keep those that have finished: a
+    Job that is deleted would take their logs along."""
+    await _patch_job(api, work, {"activeDeadlineSeconds": 1})
+
+
+async def set_parallelism(api: ApiClient, work: Work, parallelism: int) -> None:
+    """Sets how many pods the Job has at one time."""
+    await _patch_job(api, work, {"parallelism": parallelism})
+
+
+async def _patch_job(api: ApiClient, work: Work, spec: JSON) -> None:
+    body = {"metadata": {"uid": work.uid}, "spec": spec}
+    try:
+        await api.patch(JOBS, work.namespace, work.name, body)
+    except (NotFound, Conflict):
+        return  # It is gone, or another of that name: the watch will tell.
 
 
 async def _ensure(api: ApiClient, resource: Resource, body: JSON) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,20 +22,33 @@ from batchwright.cluster.events import EventRecorder, Subject
 from batchwright.cluster.resources import BATCH_JOBS
 from batchwright.cluster.writes import StatusWrite, StatusWriter
 from batchwright.controllers import acting
-from batchwright.controllers.gather import snapshot_of, unbound_of, view_of
+from batchwright.controllers.arrays import Arrays, competitors
+from batchwright.controllers.cycles import break_cycles
+from batchwright.controllers.gather import refusal, snapshot_of, unbound_of, view_of
 from batchwright.controllers.obstacles import Obstacles
 from batchwright.controllers.retention import Retention
+from batchwright.controllers.statuses import compose, finished
 from batchwright.controllers.store import Entry, Pinned, Store
 from batchwright.controllers.urgency import WAITING, urgency
-from batchwright.domain.actions import Action, DeleteWork, EndAttempt, Notice, ReadObstacle, ReadPods, ReleasePod
-from batchwright.domain.dependencies import find_cycle, pins_by_name
+from batchwright.domain.actions import (
+    Action,
+    DeleteWork,
+    EndAttempt,
+    EndWork,
+    Notice,
+    ReadObstacle,
+    ReadPods,
+    ReleasePod,
+)
+from batchwright.domain.arraylife import decide_array
+from batchwright.domain.granting import grant, revoke
 from batchwright.domain.lifecycle import Decision, decide
-from batchwright.domain.observations import FinishedJob, Job, Work
-from batchwright.domain.texts import bounded, moment
+from batchwright.domain.observations import FINAL_STATES, FinishedJob, Job, Work
+from batchwright.domain.texts import bounded
 from batchwright.errors import ApiError, Invalid, WorkloadError
 from batchwright.scheduling.cycle import plan
 from batchwright.scheduling.explain import explain
-from batchwright.scheduling.snapshot import Start, Wait, WaitKind
+from batchwright.scheduling.snapshot import Snapshot, Start, Wait, WaitKind
 from batchwright.settings import Settings
 from batchwright.workloads.job import Placement
 
@@ -62,6 +75,7 @@ class Engine:
         self._create_slots = asyncio.Semaphore(settings.writes_in_flight)
         self.writer = StatusWriter(api, self._compose, self._written, workers=settings.status_writers)
         self.obstacles = Obstacles(api, self._hear_obstacle)
+        self._arrays = Arrays(api, store, self._spawn, self._wake, self._touch)
         self.retention = Retention(api, store)
         self.passed_at = time.monotonic()
 
@@ -123,7 +137,7 @@ class Engine:
                 entry.wake_at = None
                 store.dirty.add(uid)
         # 2. Each job whose view may have changed is decided; a job that ends makes its dependents look again.
-        self._break_cycles()
+        break_cycles(store)
         instances = {node.name: node.instance for node in store.nodes.values()}
         while store.dirty:
             uid = store.dirty.pop()
@@ -138,9 +152,10 @@ class Engine:
             uid: entry for uid, entry in self._runnable.items() if entry.not_before is None or entry.not_before <= now
         }
         if ready:
-            placed = plan(snapshot_of(store, ready, self._started))
+            snapshot = snapshot_of(store, ready, self._started)
+            placed = plan(snapshot)
             for start in placed.starts:
-                self._start(start)
+                self._start(start, snapshot, now)
             for uid, wait in placed.waits.items():
                 self._explain(uid, wait, now)
         metrics.RUNNABLE.set(len(self._runnable))
@@ -151,58 +166,32 @@ class Engine:
     def _decide(self, uid: str, entry: Entry, instances: dict[str, str], now: datetime) -> None:
         try:
             view = view_of(self._store, entry, instances, self._settings.start_grace_seconds)
-            decision = decide(view, now)
+            if entry.array is not None:
+                decision = decide_array(view, entry.array.elements, tuple(entry.array.edges.values()), now)
+            else:
+                decision = decide(view, now)
         except Exception:
             metrics.DECISION_ERRORS.inc()
             logger.exception("decision failed", namespace=entry.job.namespace, job=entry.job.name, job_id=uid)
             return
         self._settle(uid, entry, decision)
+        if entry.is_array:
+            self._arrays.keep_up(uid, entry, now)
 
     async def _retire(self, now: datetime) -> None:
         await self.retention.due(now)
         self.changed()
 
-    def _break_cycles(self) -> None:
-        """A cycle is refused at its youngest job; its other jobs then fail as dependents do."""
-        for namespace in tuple(self._store.cycles_due):
-            self._store.cycles_due.discard(namespace)
-            open_jobs = {
-                entry.job.name: entry
-                for entry in self._store.entries.values()
-                if entry.job.namespace == namespace and not entry.is_final and entry.cycle is None and not entry.work
-            }
-            names = {entry.job.uid: name for name, entry in open_jobs.items()}
-            edges = {name: self._awaited(entry, names, open_jobs) for name, entry in open_jobs.items()}
-            while (cycle := find_cycle(edges)) is not None:
-                youngest = max(cycle[:-1], key=lambda name: (open_jobs[name].job.created_at, open_jobs[name].job.uid))
-                start = cycle.index(youngest)
-                ring = cycle[start:-1] + cycle[:start] + (youngest,)
-                open_jobs[youngest].cycle = " → ".join(ring)
-                self._store.dirty.add(open_jobs[youngest].job.uid)
-                edges[youngest] = []
-
-    @staticmethod
-    def _awaited(entry: Entry, names: dict[str, str], open_jobs: Mapping[str, Entry]) -> list[str]:
-        """The open jobs this one waits for; a name that was pinned means that job and no later one."""
-        pinned = pins_by_name(entry.job.spec.depends_on, entry.status.depends_on)
-        found = []
-        for each in entry.job.spec.depends_on:
-            pin = pinned.get(each.name or "")
-            uid = each.job_id or (pin.job_id if pin else None)
-            name = names.get(uid) if uid else each.name
-            if name is not None and name in open_jobs:
-                found.append(name)
-        return found
-
     def _settle(self, uid: str, entry: Entry, decision: Decision) -> None:
-        before, after = entry.status.state, decision.status.state
+        last = entry.status
+        before, after = last.state, decision.status.state
         entry.status = decision.status
         if decision.runnable:
             self._runnable[uid] = entry
         else:
             self._runnable.pop(uid, None)
         # Once its pod has a node, the ledger counts it: passes need not look at it any more.
-        if entry.work is not None and not decision.is_final and unbound_of(entry) is not None:
+        if not decision.is_final and (entry.work or entry.creating) and unbound_of(entry) is not None:
             self._started[uid] = entry
         elif not entry.creating:
             self._started.pop(uid, None)
@@ -215,11 +204,30 @@ class Engine:
         if decision.is_final and before != after:
             metrics.JOBS_FINISHED.labels(after).inc()
             self._store.touch_dependents(entry.job.namespace, entry.job.name, uid)
-        if decision.status.to_wire() != entry.held:
+        if entry.array is not None and not decision.is_final:
+            # Its status is made when it is written: what has changed since is one comparison away.
+            known = entry.array
+            if known.told != len(known.elements.ended):
+                known.told = len(known.elements.ended)
+                self._store.touch_dependents(entry.job.namespace, entry.job.name, uid)
+            if known.offered != known.elements.version or decision.status != last:
+                known.offered = known.elements.version
+                self.writer.offer(uid, *urgency(entry))
+        elif decision.status.to_wire() != entry.held:
             self.writer.offer(uid, *urgency(entry))
 
-    def _start(self, start: Start) -> None:
+    def _grant(self, uid: str, entry: Entry, count: int, now: datetime) -> None:
+        """More elements of an array that is under way may start."""
+        if entry.array is not None:
+            grant(entry.array.elements, count)
+            instances = {node.name: node.instance for node in self._store.nodes.values()}
+            self._decide(uid, entry, instances, now)
+
+    def _start(self, start: Start, snapshot: Snapshot, now: datetime) -> None:
         entry = self._store.entries[start.uid]
+        if entry.array is not None and entry.work is not None:
+            self._grant(start.uid, entry, start.count, now)
+            return
         environment = self._store.environments[("", start.environment)].spec
         placement = Placement(
             environment=start.environment,
@@ -228,6 +236,15 @@ class Engine:
         )
         if entry.pinned is None:
             raise RuntimeError(f"{entry.job.name}: planned without a definition")
+        if entry.array is not None:
+            elements = entry.array.elements
+            # What starts as a whole has nothing to yield.
+            elements.gated = (
+                bool(entry.array.edges)
+                or entry.pinned.needs_gate
+                or (start.count < elements.unfinished and competitors(self._store, entry, start.environment, snapshot))
+            )
+            grant(elements, start.count)
         entry.creating, entry.start = True, start
         self._runnable.pop(start.uid, None)
         self._started[start.uid] = entry
@@ -242,8 +259,10 @@ class Engine:
             if work.uid not in self._store.works:
                 self._store.put_work(work.uid, work)
             hindrance = ""
-        except (Invalid, WorkloadError) as error:
-            entry.refused, hindrance = str(error), ""
+        except Invalid as error:
+            entry.refused, hindrance = f"The API server refused the job: {error}", ""
+        except WorkloadError as error:
+            entry.refused, hindrance = refusal(error), ""
         except ApiError as error:
             hindrance = bounded(f"The API server does not take the job now: {error}")
         finally:
@@ -252,6 +271,8 @@ class Engine:
             if entry.work is None:
                 entry.start = None
                 self._started.pop(uid, None)
+                if entry.array is not None:
+                    revoke(entry.array.elements)
             if hindrance:
                 entry.waits, entry.waits_kind = hindrance, None
                 self._notify(entry, Notice("NotCreated", hindrance, warning=True))
@@ -275,6 +296,9 @@ class Engine:
         if text == entry.waits:
             return
         entry.waits = text
+        if entry.array is not None and entry.work is not None:
+            self._store.dirty.add(uid)
+            return  # Some of it runs: that the rest waits is the way of arrays.
         entry.status = entry.status.model_copy(update={"status_reason": text})
         if wait.kind is not WaitKind.BEHIND:
             self._notify(entry, Notice("Unschedulable", text, warning=wait.kind in LASTING))
@@ -310,20 +334,24 @@ class Engine:
                     await acting.release_pod(self._api, action)
                 case DeleteWork():
                     await acting.delete_work(self._api, action.work, propagation="Foreground")
+                case EndWork():
+                    await acting.end_work(self._api, action.work)
                 case ReadPods():
                     for pod in await acting.read_pods(self._api, action.work):
-                        entry.pods[pod.uid] = pod
+                        self._store.put_pod(pod.uid, pod)
                     entry.pods_complete = True
                     self._touch(uid)
         except ApiError as error:
             logger.warning("action failed", job=entry.job.name, action=key, error=str(error))
-            self._retry_action(uid, entry, key)
+            self._retry_action(uid, entry, action, key)
         except Exception:
-            self._retry_action(uid, entry, key)
+            self._retry_action(uid, entry, action, key)
             raise
 
-    def _retry_action(self, uid: str, entry: Entry, key: str) -> None:
+    def _retry_action(self, uid: str, entry: Entry, action: Action, key: str) -> None:
         entry.doing.discard(key)
+        if entry.array is not None and isinstance(action, EndAttempt | ReleasePod):
+            entry.array.elements.look_again(action.pod)
         self._wake(uid, entry, datetime.now(UTC) + timedelta(seconds=ACTION_RETRY_SECONDS))
         self.changed()
 
@@ -347,32 +375,15 @@ class Engine:
 
     def _compose(self, uid: str) -> StatusWrite | None:
         entry = self._store.entries.get(uid)
-        if entry is None or entry.job.deleting:
-            return None
-        if entry.creating and entry.status.state == "RUNNABLE":
-            # It is being started: what comes of that is offered again.
-            return None
-        job = entry.job
-        return StatusWrite(BATCH_JOBS, job.namespace, job.name, job.uid, entry.status.to_wire(), entry.held)
+        return None if entry is None else compose(entry, datetime.now(UTC))
 
     def _written(self, uid: str, wire: JSON | None) -> None:
         entry = self._store.entries.get(uid)
         if entry is None or wire is None:
             return
         entry.held = wire
-        if wire.get("state") in ("SUCCEEDED", "FAILED"):
-            stopped = wire.get("stoppedAt")
-            job = entry.job
-            self._store.finish(
-                FinishedJob(
-                    job.uid,
-                    job.namespace,
-                    job.name,
-                    wire["state"],
-                    job.spec.job_queue,
-                    moment(stopped) if stopped else None,
-                )
-            )
+        if wire.get("state") in FINAL_STATES:
+            self._store.finish(finished(entry.job, wire))
             self._runnable.pop(uid, None)
             self._started.pop(uid, None)
             self.retention.schedule(uid)

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 
 from batchwright.api.v1alpha1 import BatchJobSpec, JobDefinitionSpec, JobQueueSpec
 from batchwright.api.v1alpha1.computeenvironment import ComputeEnvironmentSpec
 from batchwright.controllers.declared import Declared
-from batchwright.controllers.store import Entry, Pinned, Store
-from batchwright.domain.dependencies import resolve
+from batchwright.controllers.store import Array, Entry, Pinned, Store, see_work
+from batchwright.domain.dependencies import Link, resolve
+from batchwright.domain.elements import Elements
+from batchwright.domain.elementwise import Edge, join, ratio
+from batchwright.domain.granting import held, wanted
+from batchwright.domain.indexes import parse_indexes
+from batchwright.domain.items import ItemTable, array_size, item_table
 from batchwright.domain.lifecycle import Rules, View
 from batchwright.domain.observations import Job
 from batchwright.errors import WorkloadError
 from batchwright.scheduling.snapshot import Candidate, Environment, Queue, Shape, Snapshot, Toleration, Unbound
-from batchwright.workloads.job import effective_retry, effective_timeout, job_request
+from batchwright.workloads.array import ArrayWork, check_policy
+from batchwright.workloads.job import effective_retry, effective_timeout, job_request, needs_admission
+
+
+def refusal(problem: object) -> str:
+    """What is wrong with a job that can never be made, as its statusReason."""
+    return f"The job cannot be made: {problem}"
 
 
 def view_of(store: Store, entry: Entry, instances: dict[str, str], start_grace_seconds: float) -> View:
@@ -22,13 +34,22 @@ def view_of(store: Store, entry: Entry, instances: dict[str, str], start_grace_s
     unready = _pin(store, entry)
     if unready is None:
         unready = _queue_problem(store, job, entry.status.state)
-    refused = entry.refused or (entry.pinned.problem if entry.pinned else None)
+    refused = entry.refused or (refusal(entry.pinned.problem) if entry.pinned and entry.pinned.problem else None)
+    if entry.is_array and entry.array is None and entry.refused is None:
+        # Its elements are counted from the first, whatever else it waits for.
+        unset = set_up(store, entry)
+        unready = unready or unset
+    refused = entry.refused or refused
     dependencies = resolve(
         job.spec.depends_on,
         entry.status.depends_on,
         lambda name: store.peer_by_name(job.namespace, name),
         lambda uid: store.peer_by_id(job.namespace, uid),
+        entry.array.elements.size if entry.array is not None else None,
+        is_array=entry.is_array,
     )
+    if entry.array is not None:
+        _link(store, entry, entry.array, dependencies.links)
     return View(
         job=Job(
             job.uid,
@@ -46,16 +67,79 @@ def view_of(store: Store, entry: Entry, instances: dict[str, str], start_grace_s
         instances=instances,
         answering=store.answering,
         start_grace_seconds=start_grace_seconds,
-        work=entry.work,
-        pods=tuple(pod for pod in entry.pods.values() if not entry.work_uid or pod.owner == entry.work_uid),
+        # Of an array whose size is not known yet nothing can be judged.
+        work=None if entry.is_array and entry.array is None else entry.work,
+        pods=()
+        if entry.array is not None
+        else tuple(pod for pod in entry.pods.values() if not entry.work_uid or pod.owner == entry.work_uid),
         pods_complete=entry.pods_complete,
-        started=entry.work_seen,
+        started=entry.work_seen and not (entry.is_array and entry.array is None),
         unready=unready,
         refused=refused,
         cycle=entry.cycle,
         waits=entry.waits,
         obstacle=entry.obstacle,
     )
+
+
+def _link(store: Store, entry: Entry, known: Array, links: tuple[Link, ...]) -> None:
+    """Makes the elements wait for those of other arrays, and for each other."""
+    elements = known.elements
+    for needed in entry.job.spec.depends_on:
+        if needed.type == "SEQUENTIAL" and None not in known.edges:
+            known.edges[None] = Edge(elements, needed.condition or "Succeeded", None)
+            join(elements, known.edges[None])
+    for link in links:
+        source = store.elements_of(link.uid) if link not in known.edges else None
+        if source is not None:
+            edge = Edge(source, link.condition, ratio(source.size, elements.size))
+            known.edges[link] = edge
+            join(elements, edge)
+            _follow_on(entry, known, store.entries.get(link.uid))
+
+
+def _follow_on(entry: Entry, known: Array, needed: Entry | None) -> None:
+    """The array takes its turn with the one its elements wait for, and ahead of it."""
+    if needed is not None and needed.array is not None:
+        arrival = needed.array.arrival or needed.job.created_at
+        known.arrival = min(known.arrival or entry.job.created_at, arrival)
+        known.depth = max(known.depth, needed.array.depth + 1)
+
+
+def set_up(store: Store, entry: Entry, table: ItemTable | None = None) -> str | None:
+    """Makes the record of an array's elements; the reason if that cannot be done yet, a refusal if it never can.
+
+    `table` is that of the items where a ConfigMap has them, once it has been read.
+    """
+    properties, status = entry.job.spec.array_properties, entry.status.array_properties
+    if properties is None:
+        return None
+    source = properties.items.config_map if properties.items is not None else None
+    if source is not None and table is None and not (status is not None and entry.work_seen):
+        return entry.items_problem or f"ConfigMap {source.name} of arrayProperties.items is being read"
+    try:
+        if properties.items is not None and source is None:
+            table = item_table(properties.items, None)
+        # A job that was sent keeps the size it had then, whatever became of the ConfigMap.
+        size = status.size if status is not None and entry.work_seen else array_size(properties, table)
+        runs = parse_indexes(properties.indexes) if properties.indexes else ((0, size - 1),)
+        elements = Elements.restored(size, runs, status)
+        if not entry.work_seen:
+            check_policy(ArrayWork(size, runs, 1, False, table), acts=store.fills_in_elements)
+    except (WorkloadError, ValueError) as error:
+        entry.refused = refusal(error)
+        return None
+    entry.array = Array(elements, table)
+    # Those that wait for its elements can be told now how many there are.
+    store.touch_dependents(entry.job.namespace, entry.job.name, entry.job.uid)
+    if entry.work is not None:
+        see_work(elements, entry.work, is_new=True)
+    for uid, pod in list(entry.pods.items()):
+        if pod.owner == (entry.work_uid or pod.owner):
+            elements.see_pod(pod, store.instance_of(pod.node))
+        if pod.is_finished:
+            del entry.pods[uid]
+    return None
 
 
 def _pin(store: Store, entry: Entry) -> str | None:
@@ -98,7 +182,7 @@ def pin(name: str, definition: JobDefinitionSpec, spec: BatchJobSpec) -> Pinned:
         node_selector=tuple(sorted(request.node_selector.items())),
         tolerations=tuple(_toleration(each) for each in request.tolerations),
     )
-    return Pinned(name, definition, rules, shape)
+    return Pinned(name, definition, rules, shape, needs_gate=needs_admission(definition, spec))
 
 
 def _toleration(wire: Mapping[str, object]) -> Toleration:
@@ -130,9 +214,8 @@ def snapshot_of(store: Store, runnable: dict[str, Entry], started: dict[str, Ent
     waiting: dict[str, list[Candidate]] = {name: [] for _, name in store.queues}
     for uid, entry in runnable.items():
         pinned = entry.pinned
-        if pinned is not None and pinned.shape is not None:
-            name = entry.job.name
-            waiting[entry.job.spec.job_queue].append(Candidate(uid, name, entry.job.created_at, pinned.shape))
+        if pinned is not None and pinned.shape is not None and entry.job.spec.job_queue in waiting:
+            waiting[entry.job.spec.job_queue].append(_candidate(uid, entry, pinned.shape))
     return Snapshot(
         nodes=tuple(store.nodes.values()),
         occupied=store.ledger.occupied,
@@ -142,8 +225,20 @@ def snapshot_of(store: Store, runnable: dict[str, Entry], started: dict[str, Ent
     )
 
 
+def _candidate(uid: str, entry: Entry, shape: Shape) -> Candidate:
+    job, known = entry.job, entry.array
+    if known is None:
+        return Candidate(uid, job.name, job.created_at, shape)
+    limit = job.spec.array_properties.max_concurrency if job.spec.array_properties else None
+    sent = entry.work.environment if entry.work is not None else None
+    more = wanted(known.elements, limit, is_sent=sent is not None)
+    return Candidate(uid, job.name, known.arrival or job.created_at, shape, more, sent, known.depth)
+
+
 def unbound_of(entry: Entry) -> Unbound | None:
     """What was sent to an environment and is on no node yet: it holds room that no node's ledger shows."""
+    if entry.array is not None:
+        return _unbound_elements(entry, entry.array.elements)
     if entry.pods and any(pod.node and not pod.is_finished for pod in entry.pods.values()):
         return None
     if entry.work is not None and entry.work.is_finished:
@@ -155,6 +250,18 @@ def unbound_of(entry: Entry) -> Unbound | None:
         return Unbound(environment, entry.pinned.shape)
     if entry.work is not None:
         return Unbound(environment, Shape(tuple(sorted(entry.work.request.items()))))
+    return None
+
+
+def _unbound_elements(entry: Entry, elements: Elements) -> Unbound | None:
+    environment = entry.work.environment if entry.work else entry.start.environment if entry.start else None
+    waiting = held(elements)
+    if environment is None or not waiting or (entry.work is not None and entry.work.is_finished):
+        return None
+    if entry.pinned is not None and entry.pinned.shape is not None:
+        return Unbound(environment, entry.pinned.shape, waiting)
+    if entry.work is not None:
+        return Unbound(environment, Shape(tuple(sorted(entry.work.request.items()))), waiting)
     return None
 
 
@@ -175,5 +282,5 @@ def queue_of(known: Declared[JobQueueSpec], waiting: list[Candidate]) -> Queue:
         name=known.name,
         priority=known.spec.priority,
         environments=tuple(each.compute_environment for each in order),
-        waiting=tuple(sorted(waiting, key=lambda each: (each.created_at, each.uid))),
+        waiting=tuple(sorted(waiting, key=attrgetter("turn"))),
     )

@@ -74,6 +74,11 @@ class Retention:
             if not self._timetable or self._timetable[0][0] > now:
                 return
             _, what, uid = heapq.heappop(self._timetable)
+            job = self._store.finished.get(uid)
+            if what == "job" and job is not None and self._store.dependents_of(job):
+                # Its elements' results are what others' elements wait for.
+                heapq.heappush(self._timetable, (now + timedelta(seconds=30), what, uid))
+                continue
             try:
                 await self._delete(what, uid)
             except ApiError as error:

@@ -12,10 +12,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from batchwright.api.v1alpha1 import BatchJobStatus, ComputeEnvironmentSpec, JobDefinitionSpec, JobQueueSpec
+from batchwright.api.v1alpha1.array import ArrayPropertiesDetail
+from batchwright.api.v1alpha1.batchjob import JobState
 from batchwright.cluster.client import JSON
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.ledger import Ledger
-from batchwright.domain.dependencies import Peer
+from batchwright.domain.dependencies import Link, Peer
+from batchwright.domain.elements import Elements
+from batchwright.domain.elementwise import Edge
+from batchwright.domain.indexes import parse_indexes, runs_of_parts
+from batchwright.domain.items import ItemTable
 from batchwright.domain.lifecycle import Rules
 from batchwright.domain.observations import FINAL_STATES, FinishedJob, Job, Node, Occupant, Pod, Revision, Work
 from batchwright.scheduling.snapshot import Shape, Start, WaitKind
@@ -30,6 +36,26 @@ class Pinned:
     rules: Rules
     shape: Shape | None
     problem: str | None = None
+    needs_gate: bool = False
+
+
+@dataclass(slots=True)
+class Array:
+    """What an entry has more if it is an array: its elements, what they wait for, and their parameters.
+
+    `told` is how many results its dependents have heard of, `offered` the version of the elements that a status write
+    was offered for, `adjusted_at` when the parallelism of the Kubernetes Job was last written. `arrival` and `depth`
+    are its place in a chain of arrays (scheduling.snapshot.Candidate).
+    """
+
+    elements: Elements
+    table: ItemTable | None = None
+    edges: dict[Link | None, Edge] = field(default_factory=dict)
+    told: int = 0
+    offered: int = -1
+    arrival: datetime | None = None
+    depth: int = 0
+    adjusted_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -56,6 +82,14 @@ class Entry:
     waits_at: datetime | None = None
     wake_at: datetime | None = None
     doing: set[str] = field(default_factory=set)
+    array: Array | None = None
+    items_problem: str = ""
+    items_due: datetime | None = None
+
+    @property
+    def is_array(self) -> bool:
+        """Whether the job has elements."""
+        return self.job.spec.array_properties is not None
 
     @property
     def is_final(self) -> bool:
@@ -82,6 +116,8 @@ class Store:
     environments: dict[tuple[str, str], Declared[ComputeEnvironmentSpec]] = field(default_factory=dict)
     definitions: dict[tuple[str, str], Declared[JobDefinitionSpec]] = field(default_factory=dict)
     revisions: dict[tuple[str, str, int], Revision] = field(default_factory=dict)
+    # Whether the cluster gives elements their parameters (workloads.elementpolicy).
+    fills_in_elements: bool = True
     ledger: Ledger = field(default_factory=Ledger)
     dirty: set[str] = field(default_factory=set)
     cycles_due: set[str] = field(default_factory=set)
@@ -95,11 +131,31 @@ class Store:
         """The BatchJob with that jobId in the namespace."""
         entry = self.entries.get(uid)
         if entry is not None and entry.job.namespace == namespace:
-            return Peer(uid, entry.job.name, entry.status.state or "SUBMITTED")
+            size = entry.array.elements.size if entry.array is not None else None
+            return Peer(uid, entry.job.name, entry.status.state or "SUBMITTED", entry.is_array, size)
         done = self.finished.get(uid)
         if done is not None and done.namespace == namespace:
-            return Peer(uid, done.name, "SUCCEEDED" if done.state == "SUCCEEDED" else "FAILED")
+            state: JobState = "SUCCEEDED" if done.state == "SUCCEEDED" else "FAILED"
+            return Peer(uid, done.name, state, done.array is not None, done.array.size if done.array else None)
         return None
+
+    def elements_of(self, uid: str) -> Elements | None:
+        """The elements of an array, finished or not."""
+        entry = self.entries.get(uid)
+        if entry is not None:
+            return entry.array.elements if entry.array is not None else None
+        done = self.finished.get(uid)
+        if done is None or done.array is None:
+            return None
+        runs = runs_of_parts(parse_indexes(done.array.succeeded), parse_indexes(done.array.failed))
+        detail = ArrayPropertiesDetail(
+            size=done.array.size, succeeded_indexes=done.array.succeeded, failed_indexes=done.array.failed
+        )
+        return Elements.restored(done.array.size, runs, detail)
+
+    def dependents_of(self, job: Job | FinishedJob) -> set[str]:
+        """The jobs that have not finished and depend on this one."""
+        return {uid for key in (job.name, job.uid) for uid in self.dependents.get((job.namespace, key), ())}
 
     def put_job(self, uid: str, record: Job | FinishedJob | None) -> None:
         """A BatchJob was seen, changed, or is gone."""
@@ -123,7 +179,8 @@ class Store:
         self.entries[job.uid] = entry
         self.by_name[(job.namespace, job.name)] = job.uid
         for dependency in job.spec.depends_on:
-            self.dependents[(job.namespace, dependency.name or dependency.job_id or "")].add(job.uid)
+            if needed := dependency.name or dependency.job_id:
+                self.dependents[(job.namespace, needed)].add(job.uid)
         if job.spec.depends_on:
             self.cycles_due.add(job.namespace)
         self.dirty.add(job.uid)
@@ -181,7 +238,10 @@ class Store:
             self.work_of_job[record.job_id] = uid
         if entry is None or (entry.work_seen and entry.work == record):
             return  # Most updates of a Kubernetes Job are counters that no decision looks at.
+        is_new = not entry.work_seen
         entry.work, entry.work_seen, entry.work_uid = record, True, uid
+        if entry.array is not None and record is not None:
+            see_work(entry.array.elements, record, is_new=is_new)
         self.dirty.add(known.job_id)
 
     def _is_work_of_its_job(self, uid: str, record: Work) -> bool:
@@ -204,6 +264,9 @@ class Store:
         entry = self.entries.get(job_id)
         if entry is None or (record is not None and record.namespace != entry.job.namespace):
             return
+        if entry.array is not None:
+            self._put_element_pod(entry, entry.array.elements, uid, record)
+            return
         if record is not None and entry.pods.get(uid) == record:
             return  # Finalizers and conditions that no decision looks at.
         self.dirty.add(job_id)
@@ -212,6 +275,27 @@ class Store:
         elif uid in entry.pods and not entry.pods[uid].is_finished:
             # A finished pod that is removed is still the record of an attempt.
             del entry.pods[uid]
+
+    def _put_element_pod(self, entry: Entry, elements: Elements, uid: str, record: Pod | None) -> None:
+        """Of an array's pods only those under way are kept: the elements know what became of the others."""
+        before = entry.pods.get(uid)
+        if record is None or record.is_finished:
+            entry.pods.pop(uid, None)
+            self.pod_jobs.pop(uid, None)
+            entry.doing.difference_update({f"ReleasePod/{uid}", f"EndAttempt/{uid}"})
+        elif before == record:
+            return
+        else:
+            entry.pods[uid] = record
+        if record is not None and record.owner == (entry.work_uid or record.owner):
+            elements.see_pod(record, self.instance_of(record.node))
+        elif record is None and before is not None:
+            elements.see_pod_gone(before)
+        self.dirty.add(entry.job.uid)
+
+    def instance_of(self, node: str) -> str:
+        """The instance id of a node that is known, else its name."""
+        return self.nodes[node].instance if node in self.nodes else node
 
     def put_occupant(self, uid: str, record: Occupant | None) -> None:
         """A pod that is not ours was seen, changed, or is gone."""
@@ -233,3 +317,11 @@ class Store:
             self.answering.add(name)
         else:
             self.answering.discard(name)
+
+
+def see_work(elements: Elements, work: Work, *, is_new: bool) -> None:
+    """Takes over what the Kubernetes Job of an array says. How it was made is read off it when it is first seen: by
+    an operator before this one, or by a request that seemed to fail."""
+    if is_new:
+        elements.parallelism, elements.gated = work.parallelism, work.gated
+    elements.see_work(work.completed_indexes, work.failed_indexes)

@@ -10,6 +10,7 @@ from typing import Final
 
 from batchwright.cluster.writes import Urgency
 from batchwright.controllers.store import Entry
+from batchwright.domain.observations import FINAL_STATES
 
 # Delay and rank by state. A job that is STARTING is usually RUNNING soon.
 URGENCY: Final = {
@@ -22,10 +23,15 @@ WAITING: Final = Urgency(1.0, 3)
 # The pod has ended, and the Job controller will say in a moment how the job has.
 ENDING: Final = Urgency(5.0, 2)
 
+# A running array's counts, at most once a second.
+ARRAY: Final = Urgency(1.0, 2)
+
 
 def urgency(entry: Entry) -> tuple[str, Urgency]:
     """The label of the status the job should have, and how urgent writing it is."""
     state = entry.status.state or ""
+    if entry.array is not None and state not in FINAL_STATES:
+        return "array", ARRAY
     if state in ("STARTING", "RUNNING") and entry.pods and all(pod.is_finished for pod in entry.pods.values()):
         return f"{state}, ended", ENDING
     return state, URGENCY.get(state, WAITING)

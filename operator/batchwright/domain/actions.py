@@ -32,6 +32,13 @@ class DeleteWork:
 
 
 @dataclass(frozen=True, slots=True)
+class EndWork:
+    """End the Kubernetes Job of an array: its pods stop, and those that have finished stay, with their logs."""
+
+    work: Work
+
+
+@dataclass(frozen=True, slots=True)
 class ReadPods:
     """Ask the API server for the pods of this Job: it is finished, and the watch has not shown how."""
 
@@ -45,7 +52,7 @@ class ReadObstacle:
     work: Work
 
 
-Action = EndAttempt | ReleasePod | DeleteWork | ReadPods | ReadObstacle
+Action = EndAttempt | ReleasePod | DeleteWork | EndWork | ReadPods | ReadObstacle
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ def outcome(pod: Pod, instances: Mapping[str, str]) -> Outcome:
     # Before the phase: a process that answers our SIGTERM with exit code 0 has been ended all the same.
     if pod.mark is not None and pod.mark.type == names.POD_CONDITION_TIMEOUT:
         return Outcome(pod.exit_code, "", reasons.ATTEMPT_TIMED_OUT)
+    if pod.mark is not None and pod.mark.type == names.POD_CONDITION_TERMINATED and pod.phase == "Failed":
+        return Outcome(pod.exit_code, "", bounded(pod.mark.message))
     if pod.phase == "Succeeded":
         return Outcome(0 if pod.exit_code is None else pod.exit_code, "", reasons.ESSENTIAL_CONTAINER_EXITED)
     if pod.mark is not None and pod.mark.type == names.POD_CONDITION_START_FAILED:

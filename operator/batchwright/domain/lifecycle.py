@@ -45,10 +45,9 @@ class Rules:
 class View:
     """All that a decision about one job looks at.
 
-    `definition` is the pinned "name:revision", `unready` why the job cannot be considered yet, `refused` the API
-    server's words if it refused the Kubernetes Job, `started` whether that Job is known to have been made (it may be
-    gone since), `waits` the scheduler's words, `obstacle` why Kubernetes makes no pod for it, `cycle` a dependency
-    cycle this job closes.
+    `definition` is the pinned "name:revision", `unready` why the job cannot be considered yet, `refused` why it never
+    can be made, `started` whether its Kubernetes Job is known to have been made (it may be gone since), `waits` the
+    scheduler's words, `obstacle` why Kubernetes makes no pod for it, `cycle` a dependency cycle this job closes.
     """
 
     job: Job
@@ -108,22 +107,24 @@ def _before_start(view: View, now: datetime) -> Decision:
         return _fail(view, now, text, Notice("DependencyCycle", text, warning=True))
     if view.dependencies.failed is not None:
         notice = Notice("DependencyFailed", view.dependencies.failed, warning=True)
-        decision = _fail(view, now, reasons.DEPENDENT_JOB_FAILED, notice)
+        decision = _fail(view, now, view.dependencies.reason, notice)
+        if view.dependencies.reason == view.dependencies.failed:
+            return decision
         # AWS's text is the reason that clients match; which dependency it was stands in the condition.
         [condition] = decision.status.conditions
         said = condition.model_copy(update={"message": bounded(f"{condition.message}: {view.dependencies.failed}")})
         return replace(decision, status=decision.status.model_copy(update={"conditions": (said,)}))
     if view.refused is not None:
-        text = bounded(f"The API server refused the job: {view.refused}")
+        text = bounded(view.refused)
         return _fail(view, now, text, Notice("JobRefused", text, warning=True))
     if view.unready is not None:
         notice = Notice("Waiting", view.unready)
         # A queue that goes away does not take back what was said: states only go forward before the start.
-        return Decision(_status(view, view.job.status.state or "SUBMITTED", view.unready), notices=(notice,))
+        return Decision(present_status(view, view.job.status.state or "SUBMITTED", view.unready), notices=(notice,))
     if view.dependencies.waiting:
         text = "Waiting for " + ", ".join(view.dependencies.waiting)
-        return Decision(_status(view, "PENDING", text))
-    return Decision(_status(view, "RUNNABLE", view.waits), runnable=True)
+        return Decision(present_status(view, "PENDING", text))
+    return Decision(present_status(view, "RUNNABLE", view.waits), runnable=True)
 
 
 def _with_work(view: View, work: Work, now: datetime) -> Decision:
@@ -131,14 +132,16 @@ def _with_work(view: View, work: Work, now: datetime) -> Decision:
     if work.is_finished:
         # The pod watch may be behind the Job watch; one read settles it.
         if len(recorded) < work.failed + work.succeeded and not view.pods_complete:
-            return Decision(_status(view, _current(view), view.job.status.status_reason), actions=(ReadPods(work),))
+            return Decision(
+                present_status(view, _current(view), view.job.status.status_reason), actions=(ReadPods(work),)
+            )
         return _finish(view, work, recorded, now)
     terminate = view.job.spec.terminate
     if terminate is not None:
-        status = _status(view, _current(view), f"Terminating: {terminate.reason}")
+        status = present_status(view, _current(view), f"Terminating: {terminate.reason}")
         return Decision(status, actions=() if work.deleting else (DeleteWork(work),))
     if work.deleting:
-        return Decision(_status(view, _current(view), f"The Kubernetes Job {work.name} is being deleted"))
+        return Decision(present_status(view, _current(view), f"The Kubernetes Job {work.name} is being deleted"))
     notices: tuple[Notice, ...] = ()
     if view.job.spec.cancel is not None:
         text = "cancel came after the job had started, so it goes on; set terminate to end it"
@@ -148,12 +151,12 @@ def _with_work(view: View, work: Work, now: datetime) -> Decision:
     if not view.pods and not recorded:
         return _without_pod(view, work, notices, now)
     step = watch_pod(running, view.pods, view.start_grace_seconds, now)
-    status = _status(view, step.state, step.reason, started_at=step.started_at)
+    status = present_status(view, step.state, step.reason, started_at=step.started_at)
     return Decision(status, actions=step.actions, notices=notices + step.notices, wake_at=step.wake_at)
 
 
 def _without_pod(view: View, work: Work, notices: tuple[Notice, ...], now: datetime) -> Decision:
-    status = _status(view, "STARTING", view.obstacle)
+    status = present_status(view, "STARTING", view.obstacle)
     if view.obstacle:
         notices += (Notice("NoPod", view.obstacle, warning=True),)
     due = work.created_at + timedelta(seconds=POD_DUE_SECONDS)
@@ -171,7 +174,7 @@ def _finish(view: View, work: Work, recorded: tuple[Attempt, ...], now: datetime
         return _fail(view, now, terminate.reason, Notice("Terminated", terminate.reason), terminated=True)
     timed_out = last is not None and last.status_reason == reasons.ATTEMPT_TIMED_OUT
     if work.complete and not timed_out:
-        return Decision(_final(view, now, "SUCCEEDED", reasons.ESSENTIAL_CONTAINER_EXITED))
+        return Decision(final_status(view, now, "SUCCEEDED", reasons.ESSENTIAL_CONTAINER_EXITED))
     reason = (last.status_reason if last else None) or bounded(work.failure or "The Kubernetes Job failed")
     detail = last.container if last else None
     parts = [reason]
@@ -180,7 +183,7 @@ def _finish(view: View, work: Work, recorded: tuple[Attempt, ...], now: datetime
     if detail is not None and detail.reason:
         parts.append(detail.reason)
     notice = Notice("Failed", f"after {len(recorded)} of {view.rules.attempts} attempts: " + ", ".join(parts), True)
-    return Decision(_final(view, now, "FAILED", reason), notices=(notice,))
+    return Decision(final_status(view, now, "FAILED", reason), notices=(notice,))
 
 
 def _work_gone(view: View, now: datetime) -> Decision:
@@ -196,7 +199,7 @@ def _work_gone(view: View, now: datetime) -> Decision:
 def _fail(
     view: View, now: datetime, reason: str, notice: Notice, *, cancelled: bool = False, terminated: bool = False
 ) -> Decision:
-    status = _final(view, now, "FAILED", reason)
+    status = final_status(view, now, "FAILED", reason)
     if cancelled or terminated:
         status = status.model_copy(update={"is_cancelled": cancelled or None, "is_terminated": terminated or None})
     return Decision(status, notices=(notice,))
@@ -212,7 +215,10 @@ def _current(view: View) -> JobState:
     return view.job.status.state or "STARTING"
 
 
-def _status(view: View, state: JobState, reason: str | None, started_at: datetime | None = None) -> BatchJobStatus:
+def present_status(
+    view: View, state: JobState, reason: str | None, started_at: datetime | None = None
+) -> BatchJobStatus:
+    """The status of a job in this state, with all that is known of it."""
     recorded = _attempts(view)
     started = timestamp(started_at) if started_at else view.job.status.started_at
     if started is None and recorded:
@@ -234,8 +240,9 @@ def _status(view: View, state: JobState, reason: str | None, started_at: datetim
     )
 
 
-def _final(view: View, now: datetime, state: JobState, reason: str) -> BatchJobStatus:
-    status = _status(view, state, reason)
+def final_status(view: View, now: datetime, state: JobState, reason: str) -> BatchJobStatus:
+    """The status of a job that ends in this state."""
+    status = present_status(view, state, reason)
     stopped = (status.attempts[-1].stopped_at if status.attempts else None) or timestamp(now)
     started = status.attempts[-1].started_at if status.attempts else status.started_at
     condition = Condition(

@@ -6,8 +6,10 @@ under 1 KB where the object costs 26 (design, section 7). Times are UTC datetime
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from batchwright.api.v1alpha1 import BatchJobSpec, BatchJobStatus, JobDefinitionSpec
 from batchwright.domain.quantities import Resources
@@ -30,6 +32,22 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class FinishedArray:
+    """How the elements of a finished array ended: what is left of it for those that depend on them."""
+
+    size: int
+    succeeded: str
+    failed: str
+
+    @classmethod
+    def of(cls, detail: Mapping[str, Any] | None) -> FinishedArray | None:
+        """That of a status's arrayProperties; None without."""
+        if detail is None:
+            return None
+        return cls(detail["size"], detail.get("succeededIndexes", ""), detail.get("failedIndexes", ""))
+
+
+@dataclass(frozen=True, slots=True)
 class FinishedJob:
     """All that is kept of a BatchJob that has finished."""
 
@@ -39,11 +57,13 @@ class FinishedJob:
     state: str
     queue: str
     stopped_at: datetime | None
+    array: FinishedArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The Kubernetes Job of a BatchJob. `failure` is its Failed condition's message."""
+    """The Kubernetes Job of a BatchJob. `failure` is its Failed condition's message; `gated` whether its pods come with
+    our gate; `ending` whether it was told to end; the last two are positions, as "0-41,57"."""
 
     uid: str
     namespace: str
@@ -57,6 +77,11 @@ class Work:
     failure: str | None = None
     deleting: bool = False
     request: Resources = field(default_factory=dict)
+    parallelism: int = 1
+    gated: bool = False
+    ending: bool = False
+    completed_indexes: str = ""
+    failed_indexes: str = ""
 
     @property
     def is_finished(self) -> bool:

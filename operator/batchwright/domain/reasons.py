@@ -11,8 +11,13 @@ ESSENTIAL_CONTAINER_EXITED: Final = "Essential container in task exited"
 ATTEMPT_TIMED_OUT: Final = "Job attempt duration exceeded timeout"
 TASK_FAILED_TO_START: Final = "Task failed to start"
 DEPENDENT_JOB_FAILED: Final = "Dependent Job failed"
+# Ours: condition Failed asked for a failure that did not come.
+DEPENDENT_JOB_SUCCEEDED: Final = "Dependent Job succeeded"
+ARRAY_CHILD_FAILED: Final = "Array Child Job failed"
 
 HOST_TERMINATED_PREFIX: Final = "Host EC2 (instance "
+# What the reasons of attempts begin with; all others are those of requests and dependencies.
+OF_ATTEMPTS: Final = (ESSENTIAL_CONTAINER_EXITED, ATTEMPT_TIMED_OUT, TASK_FAILED_TO_START, HOST_TERMINATED_PREFIX)
 
 OUT_OF_MEMORY: Final = "OutOfMemoryError: Container killed due to memory usage"
 CANNOT_PULL_PREFIX: Final = "CannotPullContainerError: "

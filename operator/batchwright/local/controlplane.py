@@ -217,7 +217,9 @@ def _kwokctl_configuration(directory: Path, state: ClusterState, ports: Ports) -
                     "kubelet-client-key": str(pki / "admin.key"),
                 },
             ),
-            _patch("kube-controller-manager", {"concurrent-job-syncs": "50"}),
+            # There is one of each: an election could only be lost, on a busy machine, and end the process.
+            _patch("kube-controller-manager", {"concurrent-job-syncs": "50", "leader-elect": "false"}),
+            _patch("kube-scheduler", {"leader-elect": "false"}),
             # kwok must leave real nodes alone, or it "completes" the pods that run there.
             _patch("kwok-controller", {"manage-all-nodes": "false"}, override=True),
             _patch("kwok-controller", {"manage-nodes-with-label-selector": "type=kwok", "v": "WARN"}),

@@ -20,36 +20,41 @@ def plan(snapshot: Snapshot) -> Plan:
     # 1. What is free: allocatable, less what is bound, less what was sent and has no node yet.
     room = Room(snapshot)
     for sent in sorted(snapshot.unbound, key=attrgetter("environment", "shape")):
-        room.take(sent.environment, sent.shape)
+        room.take(sent.environment, sent.shape, sent.count)
 
     # 2. In order of queue priority, then of arrival.
     starts: list[Start] = []
     waits: dict[str, Wait] = {}
     blocked: set[str] = set()
-    aside: dict[tuple[Shape, tuple[str, ...]], Wait] = {}
+    aside: dict[tuple[Shape, tuple[str, ...]], Wait] = {}  # by shape and environments
     for queue, candidate in ordered(snapshot.queues):
         # 3. Behind a blocked head of the same queue nothing starts: first in, first out.
         if queue.name in blocked:
             waits[candidate.uid] = Wait(WaitKind.BEHIND)
             continue
         # What cannot start at all in these environments is said once for all that ask the same.
-        known = aside.get((candidate.shape, queue.environments))
+        environments = queue.environments if candidate.environment is None else (candidate.environment,)
+        known = aside.get((candidate.shape, environments))
         if known is not None:
             waits[candidate.uid] = known
             continue
-        usable = [name for name in queue.environments if is_open(snapshot, name)]
-        # 4. The first environment, in the queue's order, that has room on a node that nobody has a claim on.
+        usable = [name for name in environments if is_open(snapshot, name)]
+        # 4. The first environment, in the queue's order, that has room on a node that nobody has a claim on. The
+        #    elements of an array stay together: where the first of them are, the others wait.
         start = next(
             (
-                Start(candidate.uid, name, node)
+                Start(candidate.uid, name, node, count)
                 for name in usable
-                if (node := room.take(name, candidate.shape)) is not None
+                for count, node in (room.take(name, candidate.shape, candidate.count),)
+                if count
             ),
             None,
         )
         if start is not None:
             starts.append(start)
-            continue
+            if start.count == candidate.count:
+                continue
+            usable = [start.environment]
         # 5. What no present node could take waits aside; what could start later holds its place, and those nodes.
         wait = why_not(room, usable, candidate)
         waits[candidate.uid] = wait
@@ -58,7 +63,7 @@ def plan(snapshot: Snapshot) -> Plan:
             for name in usable:
                 room.claim(name, candidate.shape)
         else:
-            aside[candidate.shape, queue.environments] = wait
+            aside[candidate.shape, environments] = wait
     return Plan(tuple(starts), waits)
 
 
@@ -71,7 +76,7 @@ def ordered(queues: tuple[Queue, ...]) -> Iterator[tuple[Queue, Candidate]]:
             yield from ((members[0], candidate) for candidate in members[0].waiting)
         else:
             pairs = [(queue, candidate) for queue in members for candidate in queue.waiting]
-            yield from sorted(pairs, key=lambda pair: (pair[1].created_at, pair[1].uid))
+            yield from sorted(pairs, key=lambda pair: pair[1].turn)
 
 
 def is_open(snapshot: Snapshot, environment: str) -> bool:

@@ -85,27 +85,34 @@ class Room:
         self._could_fit: dict[tuple[str, Shape], bool] = {}
         self._searches: dict[tuple[str, Shape], _Search] = {}
 
-    def take(self, environment: str, shape: Shape) -> str | None:
-        """Takes room for the shape on a node of the environment and names the node; None when there is no room."""
+    def take(self, environment: str, shape: Shape, count: int = 1) -> tuple[int, str]:
+        """Takes room for up to `count` pods of the shape on nodes of the environment: for how many there was room, and
+        the node of the first."""
         search = self._searches.get((environment, shape))
         if search is None:
             nodes = self.eligible(environment, shape) if self.could_fit(environment, shape) else ()
             search = self._searches[environment, shape] = _Search(nodes)
         nodes = search.nodes
+        taken, first = 0, ""
         for position in range(search.position, len(nodes)):
-            if nodes[position].name in self._claimed:
+            node = nodes[position].name
+            if node in self._claimed:
                 continue
-            free = self._free[nodes[position].name]
+            free = self._free[node]
+            fits = count - taken
             for name, amount in shape.resources:
-                if amount > 0 and free.get(name, 0) < amount:
-                    break
-            else:
-                for name, amount in shape.resources:
-                    free[name] = free.get(name, 0) - amount
+                if amount > 0:
+                    fits = min(fits, free.get(name, 0) // amount)
+            if fits <= 0:
+                continue
+            for name, amount in shape.resources:
+                free[name] = free.get(name, 0) - amount * fits
+            taken, first = taken + fits, first or node
+            if taken == count:
                 search.position = position
-                return nodes[position].name
+                return taken, first
         search.position = len(nodes)
-        return None
+        return taken, first
 
     def eligible(self, environment: str, shape: Shape) -> tuple[Node, ...]:
         """The environment's nodes that labels and taints let the pod on, room or not."""

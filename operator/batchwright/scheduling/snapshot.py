@@ -35,12 +35,25 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A RUNNABLE job. Order in a queue is (created_at, uid)."""
+    """A RUNNABLE job, or `count` elements of an array. Order in a queue is `turn`.
+
+    `environment` is the one it has been sent to already, where its other elements are. `depth` is how many arrays come
+    before it in a chain of element-wise dependencies: such a chain has one arrival, and what is further along goes
+    first, so that elements flow through to the end instead of piling up behind each stage.
+    """
 
     uid: str
     name: str
     created_at: datetime
     shape: Shape
+    count: int = 1
+    environment: str | None = None
+    depth: int = 0
+
+    @property
+    def turn(self) -> tuple[datetime, int, str]:
+        """Sorts candidates in the order they are tried."""
+        return self.created_at, -self.depth, self.uid
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +78,11 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class Unbound:
-    """A pod that was sent to an environment and has no node yet: it holds room somewhere in it."""
+    """Pods that were sent to an environment and have no node yet: they hold room somewhere in it."""
 
     environment: str
     shape: Shape
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +128,13 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Start this job in this environment; `node` is where the pass counted it."""
+    """Start this job, or so many more elements of an array, in this environment; `node` is where the pass counted the
+    first of them."""
 
     uid: str
     environment: str
     node: str
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)

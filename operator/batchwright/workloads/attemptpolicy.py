@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from batchwright import names
 from batchwright.workloads.job import ATTEMPT
+from batchwright.workloads.probe import build_probe, variables_of
 from batchwright.workloads.shapes import Wire
 
 _API = "admissionregistration.k8s.io/v1"
@@ -61,41 +62,13 @@ def build_attempt_binding() -> Wire:
 
 
 def probe_pod() -> Wire:
-    """A pod for a dry-run create in any namespace: it passes the strictest Pod Security level and small quotas."""
-    small = {"cpu": "1m", "memory": "1Mi"}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "generateName": "batchwright-probe-",
-            "labels": {names.LABEL_RETRIES: "true", names.MANAGED_BY: names.FIELD_MANAGER},
-            "annotations": {names.POD_FAILURE_COUNT: str(_PROBED_FAILURES)},
-        },
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": False,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": 65534,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [
-                {
-                    "name": "probe",
-                    "image": "batchwright.io/probe",
-                    "resources": {"requests": small, "limits": small},
-                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-                }
-            ],
-        },
-    }
+    """A pod for a dry-run create in any namespace."""
+    return build_probe({names.LABEL_RETRIES: "true"}, {names.POD_FAILURE_COUNT: str(_PROBED_FAILURES)})
 
 
 def shows_attempt(pod: Any) -> bool:
     """Whether the API server's answer to `probe_pod` carries the attempt: the policy acts."""
-    containers = pod["spec"]["containers"]
-    wanted = {"name": ATTEMPT, "value": str(_PROBED_FAILURES + 1)}
-    return all(wanted in container.get("env", ()) for container in containers)
+    return all(variables.get(ATTEMPT) == str(_PROBED_FAILURES + 1) for variables in variables_of(pod))
 
 
 def _mutation() -> str:

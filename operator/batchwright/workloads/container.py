@@ -8,14 +8,13 @@ so it is escaped here; `user` goes to the container; the pod has no API token un
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from batchwright import names
 from batchwright.api.v1alpha1.batchjob import ContainerOverrides
 from batchwright.api.v1alpha1.container import ContainerProperties, Ulimit
-from batchwright.domain.placeholders import substitute
+from batchwright.workloads.arguments import literal, render_arguments
 from batchwright.workloads.resources import apply_requirements
 from batchwright.workloads.serviceaccount import service_account_name
 from batchwright.workloads.shapes import Wire
@@ -25,18 +24,18 @@ MAIN: Final = "main"
 # RLIM_INFINITY: the adjuster takes unsigned 64-bit numbers.
 UNLIMITED: Final = 2**64 - 1
 
-# `$$` is Kubernetes' escape of `$`, and is needed where `$(` or `$$` would be read (core/v1 Container, args).
-_DOLLAR = re.compile(r"\$(?=[$(])")
-
 
 def container_template(
-    properties: ContainerProperties, overrides: ContainerOverrides, parameters: Mapping[str, str]
+    properties: ContainerProperties,
+    overrides: ContainerOverrides,
+    parameters: Mapping[str, str],
+    items: Collection[str] = (),
 ) -> Wire:
-    """The pod template of one container named "main". Raises WorkloadError."""
+    """The pod template of one container named "main"; `items` are parameters of each element. Raises WorkloadError."""
     container: Wire = {"name": MAIN, "image": properties.image}
     command = properties.command if overrides.command is None else overrides.command
     if command is not None:
-        container["args"] = [_literal(argument) for argument in substitute(command, parameters)]
+        container["args"] = render_arguments(command, parameters, items, literal)
     environment = _environment(properties, overrides)
     if environment:
         container["env"] = environment
@@ -57,21 +56,17 @@ def container_template(
     return {"metadata": {"annotations": _annotations(properties)}, "spec": spec}
 
 
-def _literal(text: str) -> str:
-    return _DOLLAR.sub("$$", text) if "$" in text else text
-
-
 def _environment(properties: ContainerProperties, overrides: ContainerOverrides) -> list[Wire]:
     """The variables, each name once: a secret in place of a plain value, an override in place of both."""
     by_name: dict[str, Wire] = {}
     for variable in properties.environment:
-        by_name[variable.name] = {"name": variable.name, "value": _literal(variable.value)}
+        by_name[variable.name] = {"name": variable.name, "value": literal(variable.value)}
     for secret in properties.secrets:
         name, _, key = secret.value_from.partition("/")
         reference = {"secretKeyRef": {"name": name, "key": key}}
         by_name[secret.name] = {"name": secret.name, "valueFrom": reference}
     for variable in overrides.environment:
-        by_name[variable.name] = {"name": variable.name, "value": _literal(variable.value)}
+        by_name[variable.name] = {"name": variable.name, "value": literal(variable.value)}
     return list(by_name.values())
 
 

@@ -12,10 +12,16 @@ from batchwright import names
 from batchwright.domain.retry import EXIT_CODES, RetryPlan
 from batchwright.workloads.shapes import Wire
 
+_ELEMENT_ENDS = (names.POD_CONDITION_DEPENDENCY_FAILED, names.POD_CONDITION_TERMINATED)
 
-def build_failure_policy(plan: RetryPlan, attempts: int, main_container: str) -> Wire:
-    """The policy for a job of `attempts`, whose attempts end as the container `main_container` does."""
+
+def build_failure_policy(plan: RetryPlan, attempts: int, main_container: str, *, is_array: bool = False) -> Wire:
+    """The policy for a job of `attempts`, whose attempts end as the container `main_container` does.
+
+    An element of an array can end alone: its dependency failed, or it was terminated.
+    """
     rules = [
+        *([_condition(condition, retried=False) for condition in _ELEMENT_ENDS] if is_array else []),
         _condition(names.POD_CONDITION_TIMEOUT, retried=False),
         _condition(names.POD_CONDITION_NO_RETRY, retried=False),
         _condition(names.POD_CONDITION_DISRUPTED, retried=plan.retry_host_loss),

@@ -1,4 +1,5 @@
-"""The Kubernetes Job of a BatchJob: an Indexed Job of one completion, so that one set of rules serves all.
+"""The Kubernetes Job of a BatchJob: an Indexed Job, of one completion or one for each element of an array that runs, so
+that one set of rules serves all.
 
 The Job's name and content follow from the BatchJob and its pinned revision alone: building it twice gives the same
 object, so that creating it twice makes one. Every job-specific word that ends up in a label is cut to fit.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
@@ -20,6 +22,14 @@ from batchwright.domain.podresources import pod_requests
 from batchwright.domain.quantities import Resources
 from batchwright.domain.retry import RetryPlan, retry_plan
 from batchwright.errors import WorkloadError
+from batchwright.workloads.array import (
+    ARRAY_INDEX,
+    ARRAY_SIZE,
+    ArrayWork,
+    array_variables,
+    item_variables,
+    mark_elements,
+)
 from batchwright.workloads.failurepolicy import build_failure_policy
 from batchwright.workloads.podtemplate import (
     ROOT,
@@ -30,6 +40,7 @@ from batchwright.workloads.podtemplate import (
 )
 from batchwright.workloads.shapes import Wire, child_list, child_object, child_objects, child_text
 
+JOB_ID: Final = "AWS_BATCH_JOB_ID"
 ATTEMPT: Final = "AWS_BATCH_JOB_ATTEMPT"
 # Room for "-<index>" within the 63 characters of a pod's hostname, and for the pod's own suffix.
 MAX_WORK_NAME: Final = 52
@@ -119,22 +130,30 @@ def build_job(
     definition: JobDefinitionSpec,
     job: BatchJobSpec,
     placement: Placement,
+    *,
+    array: ArrayWork | None = None,
 ) -> Wire:
     """The Job, ready to create. `definition_name` is "name:revision", of which `definition` is the spec.
 
-    Raises WorkloadError.
+    Of an array job, `array` says which elements run and how. Raises WorkloadError.
     """
     retry = effective_retry(definition, job)
-    template = build_pod_template(definition, job)
+    template = build_pod_template(definition, job, array.item_names if array else ())
     plan = _plan(template, retry)
     labels = _labels(identity, queue, placement)
+    annotations = {
+        names.ANNOTATION_DEFINITION: definition_name,
+        names.ANNOTATION_ENVIRONMENT: placement.environment,
+    }
     _identify(template, labels, _tags(definition, job))
-    _set_environment(template, identity, queue, placement, retry)
+    _set_environment(template, identity, queue, placement, retry, array)
     _place(template, placement)
     if retry.attempts > 1:
         template["metadata"]["labels"][names.LABEL_RETRIES] = "true"
-    if not plan.exact:
+    if not plan.exact or (array is not None and array.gated):
         _gate(template)
+        annotations[names.ANNOTATION_GATED] = "true"
+    mark_elements(template, array)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -142,10 +161,7 @@ def build_job(
             "name": work_name(identity.name, identity.uid),
             "namespace": identity.namespace,
             "labels": labels,
-            "annotations": {
-                names.ANNOTATION_DEFINITION: definition_name,
-                names.ANNOTATION_ENVIRONMENT: placement.environment,
-            },
+            "annotations": annotations,
             "ownerReferences": [
                 {
                     "apiVersion": names.API_VERSION,
@@ -159,12 +175,14 @@ def build_job(
         },
         "spec": {
             "completionMode": "Indexed",
-            "completions": 1,
-            "parallelism": 1,
+            "completions": array.completions if array else 1,
+            "parallelism": array.parallelism if array else 1,
             "backoffLimitPerIndex": retry.attempts - 1,
             # A retry starts only when the attempt before it has ended for good.
             "podReplacementPolicy": "Failed",
-            "podFailurePolicy": build_failure_policy(plan, retry.attempts, main_container(template)["name"]),
+            "podFailurePolicy": build_failure_policy(
+                plan, retry.attempts, main_container(template)["name"], is_array=array is not None
+            ),
             "template": template,
         },
     }
@@ -208,20 +226,31 @@ def _tags(definition: JobDefinitionSpec, job: BatchJobSpec) -> dict[str, str]:
     return tags
 
 
-def _set_environment(template: Wire, identity: JobIdentity, queue: str, placement: Placement, retry: Retry) -> None:
-    """AWS Batch's variables in every container, before the user's own, so that those may refer to them."""
+def _set_environment(
+    template: Wire,
+    identity: JobIdentity,
+    queue: str,
+    placement: Placement,
+    retry: Retry,
+    array: ArrayWork | None,
+) -> None:
+    """AWS Batch's variables in every container, then the element's parameters, before the user's own variables, so that
+    those may refer to them."""
     values = {
-        "AWS_BATCH_JOB_ID": identity.uid,
+        JOB_ID: identity.uid if array is None else f"{identity.uid}:$({ARRAY_INDEX})",
         "AWS_BATCH_JQ_NAME": queue,
         "AWS_BATCH_CE_NAME": placement.environment,
         "AWS_EXECUTION_ENV": "AWS_ECS_EC2",
     }
     if retry.attempts == 1:
         values[ATTEMPT] = "1"
+    own = [{"name": name, "value": value} for name, value in values.items()]
+    if array is not None:
+        own = [*array_variables(array), *own, *item_variables(array)]
+    taken = {ATTEMPT, ARRAY_INDEX, ARRAY_SIZE, *(variable["name"] for variable in own)}
     for container, path in all_containers(template):
-        remove_variables(container, {*values, ATTEMPT}, path)
-        own = [{"name": name, "value": value} for name, value in values.items()]
-        container["env"] = own + child_list(container, "env", path)
+        remove_variables(container, taken, path)
+        container["env"] = deepcopy(own) + child_list(container, "env", path)
 
 
 def _place(template: Wire, placement: Placement) -> None:

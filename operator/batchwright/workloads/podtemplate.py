@@ -6,14 +6,14 @@ and what is not read here is passed on for the API server to judge. restartPolic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 
 from batchwright import names
 from batchwright.api.v1alpha1 import BatchJobSpec, JobDefinitionSpec
 from batchwright.api.v1alpha1.batchjob import ContainerOverrides
-from batchwright.domain.placeholders import substitute
 from batchwright.errors import WorkloadError
+from batchwright.workloads.arguments import as_written, render_arguments
 from batchwright.workloads.container import container_template
 from batchwright.workloads.resources import apply_requirements
 from batchwright.workloads.shapes import (
@@ -30,14 +30,17 @@ ROOT = "podTemplate"
 CONTAINER_FIELDS = ("initContainers", "containers")
 
 
-def build_pod_template(definition: JobDefinitionSpec, job: BatchJobSpec) -> Wire:
-    """The PodTemplateSpec before it is a certain job's: the caller may change it. Raises WorkloadError."""
+def build_pod_template(definition: JobDefinitionSpec, job: BatchJobSpec, items: Collection[str] = ()) -> Wire:
+    """The PodTemplateSpec before it is a certain job's: the caller may change it. Raises WorkloadError.
+
+    `items` are the names of parameters that each element of an array has of its own.
+    """
     parameters = {**definition.parameters, **job.parameters}
     overrides = job.container_overrides or ContainerOverrides()
     if definition.container_properties is not None:
-        template = container_template(definition.container_properties, overrides, parameters)
+        template = container_template(definition.container_properties, overrides, parameters, items)
     elif definition.pod_template is not None:
-        template = _given_template(definition.pod_template, overrides, parameters)
+        template = _given_template(definition.pod_template, overrides, parameters, items)
     else:
         raise WorkloadError("the definition must give containerProperties or podTemplate")
     template["spec"]["restartPolicy"] = "Never"
@@ -77,7 +80,9 @@ def main_container(template: Wire) -> Wire:
     return found
 
 
-def _given_template(given: Mapping[str, object], overrides: ContainerOverrides, parameters: Mapping[str, str]) -> Wire:
+def _given_template(
+    given: Mapping[str, object], overrides: ContainerOverrides, parameters: Mapping[str, str], items: Collection[str]
+) -> Wire:
     try:
         template: Wire = deepcopy(dict(given))
     except RecursionError as error:
@@ -92,7 +97,7 @@ def _given_template(given: Mapping[str, object], overrides: ContainerOverrides, 
         for field in ("command", "args"):
             arguments = child_texts(container, field, path)
             if arguments is not None:
-                container[field] = list(substitute(arguments, parameters))
+                container[field] = render_arguments(arguments, parameters, items, as_written)
         if container is main:
             _override_environment(container, overrides, path)
             apply_requirements(container, overrides.resource_requirements, path)

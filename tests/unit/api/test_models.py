@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from batchwright.api import crds
 from batchwright.api.v1alpha1 import BatchJob, ComputeEnvironment, JobDefinition, JobQueue
+from batchwright.api.v1alpha1 import array as a
 from batchwright.api.v1alpha1 import common as c
 from batchwright.api.v1alpha1 import container as k
 from batchwright.api.v1alpha1.common import Model
@@ -19,6 +20,8 @@ from batchwright.api.v1alpha1.common import Model
 MODELS = (BatchJob, ComputeEnvironment, JobDefinition, JobQueue)
 KINDS = {kind.model: kind for kind in crds.KINDS}
 PATTERN = re.compile(r"self\.matches\(r'(.*)'\)")
+BETWEEN = re.compile(r"self >= ([0-9]+) && self <= ([0-9]+)")
+AT_LEAST = re.compile(r"self\.size\(\) >= ([0-9]+)")
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -34,38 +37,52 @@ def objects_of(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         case "string":
             return _texts(schema)
         case "integer":
-            return st.integers(schema.get("minimum", -(2**31)), schema.get("maximum", 2**31))
+            return _numbers(schema)
         case "boolean":
             return st.booleans()
         case "array":
             keys = schema.get("x-kubernetes-list-map-keys", [])
             unique = (lambda item: tuple(item[key] for key in keys)) if keys else None
-            low = schema.get("minItems", 0)
+            low = max([schema.get("minItems", 0), *(int(found[1]) for found in said(schema, AT_LEAST))])
             return st.lists(objects_of(schema["items"]), min_size=low, max_size=3, unique_by=unique)
     if schema.get("x-kubernetes-preserve-unknown-fields"):
         return st.dictionaries(st.text(max_size=8), JSON_VALUES, max_size=3)
     if "additionalProperties" in schema:
         keys_ = st.from_regex(r"[a-z]([-a-z0-9]{0,8}[a-z0-9])?", fullmatch=True)
-        return st.dictionaries(keys_, objects_of(schema["additionalProperties"]), max_size=3)
+        low = schema.get("minProperties", 0)
+        return st.dictionaries(keys_, objects_of(schema["additionalProperties"]), min_size=low, max_size=3)
     fields = {name: objects_of(child) for name, child in schema.get("properties", {}).items()}
     required = {name: fields.pop(name) for name in schema.get("required", [])}
     return st.fixed_dictionaries(required, optional=fields)
 
 
+def said(schema: dict[str, Any], form: re.Pattern[str]) -> list[re.Match[str]]:
+    """The rules of the schema node that are written in this form."""
+    rules = schema.get("x-kubernetes-validations", [])
+    return [found for rule in rules if (found := form.fullmatch(rule["rule"]))]
+
+
+def _numbers(schema: dict[str, Any]) -> st.SearchStrategy[int]:
+    for found in said(schema, BETWEEN):
+        return st.integers(int(found[1]), int(found[2]))
+    return st.integers(schema.get("minimum", -(2**31)), schema.get("maximum", 2**31))
+
+
 def _texts(schema: dict[str, Any]) -> st.SearchStrategy[str]:
     low, high = schema.get("minLength", 0), schema["maxLength"]
-    rules = schema.get("x-kubernetes-validations", [])
-    patterns = [found[1] for rule in rules if (found := PATTERN.fullmatch(rule["rule"]))]
-    if patterns:
-        texts = st.from_regex(re.compile(patterns[0], re.ASCII), fullmatch=True)
+    for found in said(schema, PATTERN):
+        texts = st.from_regex(re.compile(found[1], re.ASCII), fullmatch=True)
         return texts.filter(lambda text: low <= len(text) <= high)
     return st.text(min_size=low, max_size=min(high, low + 12))
 
 
 def test_every_form_is_understood_by_the_strategies() -> None:
-    """Guards the property below: were the rule's spelling to change, it would draw texts without a form."""
+    """Guards the property below: were the rules' spelling to change, it would draw values without a form."""
     text = crds.render(crds.build_crd(KINDS[BatchJob]))
     assert len(re.findall(r"rule: self\.matches\(r'", text)) >= 10
+    items = crds.build_schema(KINDS[BatchJob])["properties"]["spec"]["properties"]["arrayProperties"]["properties"]
+    assert [found[2] for field in ("size", "maxConcurrency") for found in said(items[field], BETWEEN)] == ["100000"] * 2
+    assert [found[1] for found in said(items["items"]["properties"]["list"], AT_LEAST)] == ["2"]
 
 
 def is_contained(sent: Any, written: Any) -> bool:
@@ -111,6 +128,9 @@ FORMS = [
         ["role/r", "arn:aws:iam::1:role/r"],
     ),
     (k.VolumeName, ["a", "a-1"], ["", "A", "a.b", "-a", "x" * 64]),
+    (a.IndexRanges, ["0", "3,7-9", "0-99999", "5,5", "9-3"], ["", "x", "3-", "-3", "3,,4", "3, 4", "100000", "3\n"]),
+    (a.FewIndexRanges, ["17", "0,2,4-5"], ["", "17x", "1:2", "0," * 600 + "0"]),
+    (a.ItemName, ["lr", "_x1", "LEARNING_RATE"], ["", "1x", "a-b", "a.b", "a b", "é", "x" * 129]),
     (k.UserId, ["0", "1000", "1000:1000"], ["", "root", "1:", "-1", "1:2:3", "12345678901"]),
 ]
 
@@ -139,6 +159,32 @@ def test_refusal_names_the_field_and_says_the_message_of_the_schema() -> None:
     (error,) = refusal.value.errors()
     assert error["loc"] == ("spec", "jobQueue")
     assert "must be the name of an object" in error["msg"]
+
+
+@pytest.mark.parametrize(
+    ("array", "want_field", "want_text"),
+    [
+        pytest.param({"size": 1}, "size", "leave arrayProperties out for a single job", id="size-1"),
+        pytest.param({"size": 100_001}, "size", "an array has 2 to 100000 elements", id="size-100001"),
+        pytest.param({"size": 2, "maxConcurrency": 0}, "maxConcurrency", "leave it out for no limit", id="at-once-0"),
+        pytest.param({"items": {"list": [{"a": "x"}]}}, "items.list", "2 elements or more", id="list-of-one"),
+        pytest.param({"size": 2, "indexes": "3-"}, "indexes", "such as 17 or 3,7-9", id="open-range"),
+    ],
+)
+def test_array_refusal_names_the_field_and_the_way_out(array: dict[str, Any], want_field: str, want_text: str) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        BatchJob.model_validate({"spec": {"jobQueue": "q", "jobDefinition": "d", "arrayProperties": array}})
+    (error,) = refusal.value.errors()
+    assert ".".join(map(str, error["loc"])) == f"spec.arrayProperties.{want_field}"
+    assert want_text in error["msg"]
+
+
+def test_list_of_items_is_called_list_on_the_wire() -> None:
+    rows = [{"lr": "0.1"}, {"lr": "0.2"}]
+    array = a.ArrayProperties.model_validate({"items": {"list": rows}})
+    assert array.items is not None
+    assert array.items.rows == tuple(rows)
+    assert array.to_wire() == {"items": {"list": rows}}
 
 
 def test_models_are_frozen_and_ignore_what_a_newer_version_adds() -> None:

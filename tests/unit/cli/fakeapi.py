@@ -21,6 +21,8 @@ from batchwright.cluster.client import ApiClient
 from batchwright.cluster.connection import Connection
 
 JSON = dict[str, Any]
+PLURALS = ("batchjobs", "jobqueues", "jobdefinitions", "computeenvironments", "pods")
+REASONS = {404: "NotFound", 409: "Conflict", 422: "Invalid"}
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,17 @@ class Log:
 
 @dataclass
 class FakeApi:
-    """Scripts by plural (lists, watches) and by pod (logs), and the queries that came."""
+    """Scripts by plural (lists, watches), by pod (logs), by `plural/name` (objects) and of writes; and what came.
+
+    An object is answered again and again by the last of its script; a write by the script's next, or by what was sent.
+    """
 
     lists: dict[str, deque[Sequence[JSON] | int]] = field(default_factory=lambda: defaultdict(deque))
     watches: dict[str, deque[Watch | int]] = field(default_factory=lambda: defaultdict(deque))
     logs: dict[str, deque[Log]] = field(default_factory=lambda: defaultdict(deque))
+    objects: dict[str, deque[JSON | int]] = field(default_factory=lambda: defaultdict(deque))
+    answers: deque[JSON | int] = field(default_factory=deque)
+    writes: list[tuple[str, str, Any]] = field(default_factory=list)
     queries: list[dict[str, str]] = field(default_factory=list)
     read: dict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
 
@@ -57,6 +65,10 @@ class FakeApi:
         if parts[-1] == "log":
             self.read[parts[-2]].set()
             return await self._log(request, self.logs[parts[-2]].popleft())
+        if request.method != "GET":
+            return await self._write(request)
+        if parts[-2] in PLURALS:
+            return self._object("/".join(parts[-2:]))
         plural = parts[-1]
         if request.query.get("watch"):
             scripted = self.watches[plural].popleft() if self.watches[plural] else Watch(ending="hang")
@@ -65,6 +77,19 @@ class FakeApi:
         if isinstance(listed, int):
             return refusal(listed)
         return web.json_response({"metadata": {"resourceVersion": "100"}, "items": list(listed)})
+
+    def _object(self, key: str) -> web.Response:
+        script = self.objects[key]
+        if not script:
+            return refusal(404)
+        found = script.popleft() if len(script) > 1 else script[0]
+        return refusal(found) if isinstance(found, int) else web.json_response(found)
+
+    async def _write(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.writes.append((request.method, request.path.rpartition("/")[2], body))
+        answer = self.answers.popleft() if self.answers else body
+        return refusal(answer) if isinstance(answer, int) else web.json_response(answer)
 
     async def _watch(self, request: web.Request, scripted: Watch) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -92,7 +117,8 @@ class FakeApi:
 
 def refusal(code: int) -> web.Response:
     """A Status object of an error."""
-    return web.json_response({"kind": "Status", "code": code, "message": f"scripted {code}"}, status=code)
+    body = {"kind": "Status", "code": code, "reason": REASONS.get(code, ""), "message": f"scripted {code}"}
+    return web.json_response(body, status=code)
 
 
 def event(kind: str, item: JSON, version: str = "101") -> JSON:

@@ -25,7 +25,7 @@ from batchwright.errors import (
     api_error,
 )
 
-VERBS = ["submit", "list", "describe", "logs", "wait", "cancel", "terminate", "delete"]
+VERBS = ["submit", "list", "describe", "logs", "wait", "cancel", "terminate", "retry", "delete"]
 VERBS += ["queues", "definitions", "environments", "version", "operator", "local"]
 PLAIN = {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200", "KUBECONFIG": "/nonexistent/kubeconfig"}
 RUN = "import sys\nfrom batchwright.cli.main import main\nsys.argv = ['batchwright']\nmain()"
@@ -70,6 +70,31 @@ def test_help_tells_the_exit_codes() -> None:
         pytest.param(["delete", "x", "--all"], "not both", id="delete some and all"),
         pytest.param(["cancel", "x", "--reason", ""], "1 to 1024", id="empty reason"),
         pytest.param(["logs", "x", "--attempt", "0"], "--attempt", id="attempts count from 1"),
+        pytest.param(
+            ["submit", "-q", "q", "-d", "d", "--array-size", "1"], "greater than or equal to 2", id="an array of one"
+        ),
+        pytest.param(
+            ["submit", "-q", "q", "-d", "d", "--array-size", "100001"], "less than or equal to 100000", id="too big"
+        ),
+        pytest.param(
+            ["submit", "-q", "q", "-d", "d", "--max-concurrency", "2"], "only with --array-size", id="no array"
+        ),
+        pytest.param(["submit", "-q", "q", "-d", "d", "--depends-on", "c:17"], "single element", id="needs an element"),
+        pytest.param(["submit", "-f", "x.yaml", "--array-size", "2"], "not together with -f", id="file and size"),
+        pytest.param(["describe", "sim:x"], "neither an index nor a range", id="no index"),
+        pytest.param(["terminate", "a", ":17"], "no job before the colon", id="no job"),
+        pytest.param(["cancel", "sim:9-3"], "ends before it begins", id="range backwards"),
+        pytest.param(["logs", "sim:3-5"], "names several elements", id="one log at a time"),
+        pytest.param(["wait", "sim:3"], "takes whole jobs", id="wait for an element"),
+        pytest.param(["delete", "sim:3"], "takes whole jobs", id="delete an element"),
+        pytest.param(["list", "--array", "sim:3"], "takes whole jobs", id="elements of an element"),
+        pytest.param(["list", "--limit", "3"], "only with --array", id="limit of jobs"),
+        pytest.param(["list", "--array", "sim", "-A"], "lists the elements of one job", id="array of all namespaces"),
+        pytest.param(["list", "--array", "sim", "-w"], "lists the elements of one job", id="array watched"),
+        pytest.param(["retry"], "JOB", id="retry nothing"),
+        pytest.param(["retry", "sim", "--elements", "x"], "neither an index nor a range", id="retry no index"),
+        pytest.param(["retry", "sim:3", "--elements", "4"], "names elements already", id="retry by both"),
+        pytest.param(["retry", "sim", "--wait-timeout", "5"], "only with --wait", id="retry limit, no wait"),
         pytest.param(["frobnicate"], "frobnicate", id="unknown verb"),
     ],
 )

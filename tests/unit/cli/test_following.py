@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from contextlib import aclosing
 
@@ -10,14 +11,15 @@ import pytest
 
 from batchwright.cli import exits
 from batchwright.cli.changes import Changed, Listed, follow, merge
-from batchwright.cli.logs import Wanted, _follow, _once
+from batchwright.cli.logs import _follow, _once, which_element
 from batchwright.cli.logstream import Cursor, read_lines
+from batchwright.cli.logview import Subject, Wanted
 from batchwright.cli.tracking import Goal, Outcome, outcome
 from batchwright.cli.waiting import conclude, wait_for
 from batchwright.cluster.resources import BATCH_JOBS
-from batchwright.errors import Forbidden, NotFound
+from batchwright.errors import BatchwrightError, Forbidden, NotFound
 from unit.cli.fakeapi import FakeApi, Log, Watch, event, serve
-from unit.cli.objects import job, pod
+from unit.cli.objects import array, element_pod, job, pod
 
 DEADLINE_SECONDS = 20
 
@@ -184,7 +186,7 @@ async def test_following_waits_for_the_start_and_goes_over_retries(capsys: pytes
     fake.logs["sim-0"] = deque([Log(["1 first"])])
     fake.logs["sim-1"] = deque([Log(["1 second"])])
     async with asyncio.timeout(DEADLINE_SECONDS), serve(fake) as session:
-        await _follow(session, job(state="STARTING"), WHOLE)
+        await _follow(session, Subject(job(state="STARTING")), WHOLE)
     shown = capsys.readouterr()
     assert shown.out == "first\nsecond\n"
     assert shown.err == "--- attempt 2 ---\n"
@@ -200,7 +202,7 @@ async def test_an_attempt_that_never_ran_is_told_and_passed_over(capsys: pytest.
     fake.watches["batchjobs"] = deque([Watch([event("MODIFIED", job(state="SUCCEEDED"))], "hang", after="sim-1")])
     fake.logs["sim-1"] = deque([Log(["1 second"])])
     async with asyncio.timeout(DEADLINE_SECONDS), serve(fake) as session:
-        await _follow(session, job(state="STARTING"), WHOLE)
+        await _follow(session, Subject(job(state="STARTING")), WHOLE)
     shown = capsys.readouterr()
     assert shown.out == "second\n"
     assert shown.err.splitlines() == [
@@ -216,7 +218,7 @@ async def test_following_a_job_that_never_started_says_so() -> None:
     fake.watches["batchjobs"] = deque([Watch([event("MODIFIED", job(state="FAILED", isCancelled=True))], "hang")])
     with pytest.raises(NotFound, match="without ever starting"):
         async with asyncio.timeout(DEADLINE_SECONDS), serve(fake) as session:
-            await _follow(session, job(state="RUNNABLE"), WHOLE)
+            await _follow(session, Subject(job(state="RUNNABLE")), WHOLE)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +236,7 @@ async def test_the_log_of_an_attempt(attempt: int | None, want: str, capsys: pyt
     fake.lists["pods"] = deque([pods])
     fake.logs["a"], fake.logs["c"] = deque([Log(["1 first"])]), deque([Log(["1 third"])])
     async with asyncio.timeout(DEADLINE_SECONDS), serve(fake) as session:
-        await _once(session, running, Wanted(attempt, None, None, False))
+        await _once(session, Subject(running), Wanted(attempt, None, None, False))
     assert capsys.readouterr().out == want + "\n"
 
 
@@ -252,4 +254,83 @@ async def test_a_log_that_is_gone_says_why(state: str, attempt: int | None, want
     over = job(state=state, attempts=[{"container": {"podName": "a"}}, {"container": {"podName": "b"}}])
     with pytest.raises(NotFound, match=want):
         async with asyncio.timeout(DEADLINE_SECONDS), serve(fake) as session:
-            await _once(session, over, Wanted(attempt, None, None, False))
+            await _once(session, Subject(over), Wanted(attempt, None, None, False))
+
+
+async def test_the_log_of_an_element_is_that_of_its_pods(capsys: pytest.CaptureFixture[str]) -> None:
+    retried = array(spec={"arrayProperties": {"indexes": "2,4,6"}}, state="PENDING", failed="4")
+    fake = FakeApi()
+    fake.lists["pods"] = deque([[element_pod(1, exit_code=1), element_pod(1, failures=1, exit_code=1)]] * 2)
+    fake.logs["sim-1-0"], fake.logs["sim-1-1"] = deque([Log(["1 first"])]), deque([Log(["1 second"])])
+    async with asyncio.timeout(DEADLINE_SECONDS), serve(fake) as session:
+        await _once(session, Subject(retried, 4), WHOLE)
+        await _once(session, Subject(retried, 4), Wanted(1, None, None, False))
+    assert capsys.readouterr().out == "second\nfirst\n"
+    uid = retried["metadata"]["uid"]
+    assert fake.queries[0]["labelSelector"] == f"batchwright.io/job-id={uid},batch.kubernetes.io/job-completion-index=1"
+
+
+async def test_following_an_element_ends_with_it_and_not_with_the_array(capsys: pytest.CaptureFixture[str]) -> None:
+    goes_on = array(state="PENDING")
+    fake = FakeApi()
+    fake.lists["batchjobs"] = deque([[goes_on]])
+    fake.lists["pods"] = deque([[element_pod(3, gated=True, phase="Pending", state="waiting")], [element_pod(3)]])
+    fake.watches["pods"] = deque([Watch([event("MODIFIED", element_pod(3))], "hang")])
+    over = array(state="PENDING", succeeded="3")
+    fake.watches["batchjobs"] = deque([Watch([event("MODIFIED", over)], "hang", after="sim-3-0")])
+    fake.logs["sim-3-0"] = deque([Log(["1 done"])])
+    async with asyncio.timeout(DEADLINE_SECONDS), serve(fake) as session:
+        await _follow(session, Subject(goes_on, 3), WHOLE)
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("done\n", "waiting for element sim:3\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "attempt", "want"),
+    [
+        pytest.param(array(state="PENDING"), None, "element sim:3 is RUNNABLE: it has no log yet", id="waits"),
+        pytest.param(
+            array(failed="3", failures=[{"indexes": "3", "statusReason": "Dependent Job failed"}]),
+            None,
+            "element sim:3 FAILED without ever starting: it has no log (see `batchwright describe sim:3`)",
+            id="never started",
+        ),
+        pytest.param(array(succeeded="3"), 2, "the pod of element sim:3 is gone", id="pod gone"),
+        pytest.param(
+            array(state="PENDING"), 2, "element sim:3 has had 0 attempts (it is RUNNABLE)", id="no attempt yet"
+        ),
+    ],
+)
+async def test_an_element_without_a_log_says_why(given: dict[str, object], attempt: int | None, want: str) -> None:
+    fake = FakeApi()
+    fake.lists["pods"] = deque([[]])
+    with pytest.raises(BatchwrightError, match=re.escape(want)):
+        async with asyncio.timeout(DEADLINE_SECONDS), serve(fake) as session:
+            await _once(session, Subject(given, 3), Wanted(attempt, None, None, False))
+
+
+@pytest.mark.parametrize(
+    ("given", "want"),
+    [
+        pytest.param(
+            array(failed="3,8", failures=[{"indexes": "8"}]), "such as sim:8, which failed first", id="failed"
+        ),
+        pytest.param(array(succeeded="0-3"), "such as sim:4 (`batchwright list --array sim`", id="none failed"),
+    ],
+)
+def test_an_array_has_no_log_of_its_own(given: dict[str, object], want: str) -> None:
+    assert want in str(which_element(given))
+
+
+async def test_a_pod_that_was_never_released_is_no_attempt(capsys: pytest.CaptureFixture[str]) -> None:
+    refused = element_pod(3, gated=True, phase="Failed", state="waiting")
+    given = array(failed="3", failures=[{"indexes": "3", "statusReason": "Dependent Job failed"}])
+    fake = FakeApi()
+    fake.lists["pods"] = deque([[refused]] * 3)
+    fake.lists["batchjobs"] = deque([[given]])
+    async with asyncio.timeout(DEADLINE_SECONDS), serve(fake) as session:
+        with pytest.raises(NotFound, match="element sim:3 FAILED without ever starting"):
+            await _once(session, Subject(given, 3), WHOLE)
+        with pytest.raises(NotFound, match="element sim:3 FAILED without ever starting"):
+            await _follow(session, Subject(given, 3), WHOLE)
+    assert capsys.readouterr().out == ""

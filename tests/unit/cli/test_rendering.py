@@ -183,7 +183,10 @@ def test_why_a_job_is_where_it_is(facts: Facts, want: str) -> None:
 def test_a_pods_trouble_is_told_and_its_normal_start_is_not() -> None:
     normal, stuck = pod("ok", phase="Pending", state="waiting"), pod("bad", phase="Pending", state="waiting")
     stuck["status"]["containerStatuses"][0]["state"]["waiting"] = {"reason": "ErrImagePull", "message": "no such image"}
-    assert pod_troubles([normal, stuck]) == ["Pod bad: ErrImagePull: no such image"]
+    released = pod("free", phase="Pending", state="waiting")
+    gone = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "Scheduling is blocked"}
+    released["status"]["conditions"] = [gone]
+    assert pod_troubles([normal, released, stuck]) == ["Pod bad: ErrImagePull: no such image"]
 
 
 def test_describe_shows_attempts_dependencies_and_events() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import typer
 
@@ -57,7 +59,12 @@ def test_every_flag_arrives_where_it_belongs() -> None:
         "tags": {"team": "x"},
     }
     # Every key is a field of the kind: the model drops what it does not know.
-    assert BatchJob.model_validate(body).spec.to_wire() == body["spec"]
+    assert spoken(BatchJob.model_validate(body).spec.to_wire()) == body["spec"]
+
+
+def spoken(wire: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a spec that say something."""
+    return {key: value for key, value in wire.items() if value not in ([], {})}
 
 
 def test_pairs_keep_further_equals_signs_and_empty_values() -> None:

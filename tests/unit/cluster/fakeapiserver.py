@@ -25,12 +25,13 @@ PATH = "/api/v1/nodes"
 
 def item(uid: str, version: int = 1, **labels: str) -> JSON:
     """An object of the collection."""
-    return {"metadata": {"uid": uid, "name": uid, "resourceVersion": str(version), "labels": labels}}
+    return {"metadata": {"name": uid, "uid": uid, "resourceVersion": str(version), "labels": labels}}
 
 
 def event(kind: str, uid: str, version: int, **labels: str) -> bytes:
-    """One line of a watch."""
-    return json.dumps({"type": kind, "object": item(uid, version, **labels)}).encode() + b"\n"
+    """One line of a watch, written as the API server does: without blanks, the uid before the resourceVersion."""
+    body = {"type": kind, "object": item(uid, version, **labels)}
+    return json.dumps(body, separators=(",", ":")).encode() + b"\n"
 
 
 def bookmark(version: int) -> bytes:

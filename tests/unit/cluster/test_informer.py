@@ -45,12 +45,14 @@ def labels_of(body: dict[str, Any]) -> Labels:
 
 @asynccontextmanager
 async def informing(
-    server: FakeApiServer, prepare: Callable[[ApiClient], None] = lambda _: None
+    server: FakeApiServer,
+    prepare: Callable[[ApiClient], None] = lambda _: None,
+    is_settled: Callable[[Labels], bool] | None = None,
 ) -> AsyncIterator[tuple[Sink, Informer[Labels]]]:
     sink = Sink()
     async with fake.serving(server) as api:
         prepare(api)
-        informer = Informer(api, NODES, labels_of, sink)
+        informer = Informer(api, NODES, labels_of, sink, is_settled=is_settled)
         task = asyncio.create_task(informer.run())
         try:
             yield sink, informer
@@ -75,6 +77,22 @@ async def test_follows_the_watch() -> None:
     async with informing(server) as (sink, _):
         await waiting.until(lambda: len(sink.calls) == 4)
         assert sink.calls == [("a", {}), ("b", {}), ("a", {"x": "1"}), ("b", None)]
+
+
+async def test_what_changes_about_a_settled_object_is_passed_by_and_its_end_is_told() -> None:
+    lines = [
+        event("MODIFIED", "a", 11, done="1"),
+        event("MODIFIED", "a", 12, done="1", finalizer="gone"),
+        event("MODIFIED", "b", 13, x="1"),
+        event("MODIFIED", "listed", 14, x="1"),
+        event("DELETED", "a", 15, done="1"),
+        event("ADDED", "a", 16),
+        event("MODIFIED", "a", 17, x="2"),
+    ]
+    server = FakeApiServer(lists=[[[item("a"), item("b"), item("listed", done="1")]]], watches=[Script(lines)])
+    async with informing(server, is_settled=lambda labels: "done" in labels) as (sink, _):
+        await waiting.until(lambda: sink.held.get("a") == {"x": "2"})
+        assert sink.calls[3:] == [("a", {"done": "1"}), ("b", {"x": "1"}), ("a", None), ("a", {}), ("a", {"x": "2"})]
 
 
 async def test_goes_on_from_the_last_bookmark() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import builders as b
+from batchwright.controllers.cycles import break_cycles
 from batchwright.controllers.engine import Engine
 from batchwright.controllers.store import Entry, Store
 from batchwright.errors import Forbidden, Invalid, WorkloadError
@@ -32,7 +33,7 @@ class Desk:
 
     @property
     def cycles(self) -> dict[str, str | None]:
-        self.engine._break_cycles()
+        break_cycles(self.store)
         return {uid: entry.cycle for uid, entry in self.store.entries.items() if entry.cycle is not None}
 
 
@@ -183,8 +184,13 @@ def test_a_status_is_written_to_the_job_it_was_decided_for(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("error", "want_refused", "want_pause"),
     [
-        pytest.param(WorkloadError("more than 50 tags"), "more than 50 tags", False, id="cannot be rendered: for good"),
-        pytest.param(Invalid("spec: bad"), "spec: bad", False, id="refused: for good"),
+        pytest.param(
+            WorkloadError("more than 50 tags"),
+            "The job cannot be made: more than 50 tags",
+            False,
+            id="cannot be rendered: for good",
+        ),
+        pytest.param(Invalid("spec: bad"), "The API server refused the job: spec: bad", False, id="refused: for good"),
         pytest.param(Forbidden("exceeded quota"), None, True, id="not now: after a pause"),
     ],
 )

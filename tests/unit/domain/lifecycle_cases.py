@@ -110,7 +110,7 @@ BEFORE_START = [
         Case(
             b.view(refused="spec.template: Invalid value"),
             "FAILED",
-            "The API server refused the job: spec.template: Invalid value",
+            "spec.template: Invalid value",
             want_notices=("JobRefused",),
         ),
         id="refused by the API server",

@@ -309,3 +309,117 @@ def test_a_plan_over_ten_thousand_jobs_is_quick(snapshot: Snapshot, want_starts:
     if want_starts is not None:
         assert len(decided.starts) == want_starts
     assert took < seconds
+
+
+@dataclass(frozen=True)
+class Several:
+    """Candidates that stand for several pods."""
+
+    snapshot: Snapshot
+    want_starts: list[tuple[str, str, int]]  # uid, environment, how many
+    want_waits: dict[str, WaitKind]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(Several(b.snapshot(b.queue(b.candidate("a", count=4))), [("a", "e1", 4)], {}), id="all of them"),
+        pytest.param(
+            Several(b.snapshot(b.queue(b.candidate("a", count=6))), [("a", "e1", 4)], {"a": NO_ROOM}),
+            id="as many as have room",
+        ),
+        pytest.param(
+            Several(
+                b.snapshot(b.queue(b.candidate("a", count=7)), nodes=(b.node("n1"), b.node("n2", cpu=2500))),
+                [("a", "e1", 6)],
+                {"a": NO_ROOM},
+            ),
+            id="over several nodes",
+        ),
+        pytest.param(
+            Several(
+                b.snapshot(b.queue(b.candidate("a", count=6), b.candidate("b", after=1, shape=b.shape(cpu=1)))),
+                [("a", "e1", 4)],
+                {"a": NO_ROOM, "b": BEHIND},
+            ),
+            id="nothing passes what is left of it",
+        ),
+        pytest.param(
+            Several(
+                b.snapshot(
+                    b.queue(b.candidate("a", count=6), name="high", priority=1),
+                    b.queue(b.candidate("b", shape=b.shape(cpu=1)), name="low"),
+                    nodes=(b.node(cpu=4500),),
+                ),
+                [("a", "e1", 4)],
+                {"a": NO_ROOM, "b": BEHIND},
+            ),
+            id="what is left of it keeps the node from a lower queue",
+        ),
+        pytest.param(
+            Several(
+                two_environments(b.queue(b.candidate("a", count=3), environments=("e1", "e2"))),
+                [("a", "e1", 1)],
+                {"a": NO_ROOM},
+            ),
+            id="together, where the first of them are",
+        ),
+        pytest.param(
+            Several(
+                two_environments(b.queue(b.candidate("a", count=3), environments=("e1", "e2")), small=500),
+                [("a", "e2", 3)],
+                {},
+            ),
+            id="the first environment with room",
+        ),
+        pytest.param(
+            Several(
+                two_environments(b.queue(b.candidate("a", count=3, environment="e1"), environments=("e2", "e1"))),
+                [("a", "e1", 1)],
+                {"a": NO_ROOM},
+            ),
+            id="an array under way stays where it is",
+        ),
+        pytest.param(
+            Several(
+                two_environments(
+                    b.queue(
+                        b.candidate("a", count=2, environment="e1", shape=BIG),
+                        b.candidate("b", after=1, shape=BIG),
+                        environments=("e1", "e2"),
+                    )
+                ),
+                [("b", "e2", 1)],
+                {"a": NEVER},
+            ),
+            id="what cannot start where it is does not stop others elsewhere",
+        ),
+        pytest.param(
+            Several(
+                b.snapshot(
+                    b.queue(b.candidate("a", count=9)),
+                    unbound=(Unbound("e1", b.shape(), 3),),
+                    nodes=(b.node(cpu=5000),),
+                ),
+                [("a", "e1", 2)],
+                {"a": NO_ROOM},
+            ),
+            id="what was sent holds room for each",
+        ),
+        pytest.param(
+            Several(
+                b.snapshot(
+                    b.queue(b.candidate("a", count=2), name="one"),
+                    b.queue(b.candidate("b", count=9, after=1), name="two"),
+                ),
+                [("a", "e1", 2), ("b", "e1", 2)],
+                {"b": NO_ROOM},
+            ),
+            id="the next one gets what is left",
+        ),
+    ],
+)
+def test_several_pods_of_one_candidate(case: Several) -> None:
+    decided = plan(case.snapshot)
+    assert [(start.uid, start.environment, start.count) for start in decided.starts] == case.want_starts
+    assert {uid: wait.kind for uid, wait in decided.waits.items()} == case.want_waits

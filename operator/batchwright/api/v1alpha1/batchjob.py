@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
+from batchwright.api.v1alpha1.array import ArrayProperties, ArrayPropertiesDetail, ElementsRequests
 from batchwright.api.v1alpha1.common import (
     Command,
     Conditions,
@@ -17,21 +18,20 @@ from batchwright.api.v1alpha1.common import (
     Reason,
     ResourceRequirements,
     RetryStrategy,
-    Rule,
     Tags,
     Text,
     Timeout,
     Timestamp,
     Word,
-    exactly_one,
-    rules,
 )
+from batchwright.api.v1alpha1.validation import Rule, rules
 
 JobState = Literal["SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED"]
 
 # Fields that may not change once a job is submitted; terminate and cancel may be set, once each.
 IMMUTABLE_REQUIRED = ("jobQueue", "jobDefinition")
 IMMUTABLE_OPTIONAL = (
+    "arrayProperties",
     "parameters",
     "dependsOn",
     "containerOverrides",
@@ -41,6 +41,8 @@ IMMUTABLE_OPTIONAL = (
     "propagateTags",
 )
 SET_ONCE = ("terminate", "cancel")
+# Requests about elements may be added, and not changed or taken back.
+APPEND_ONLY = ("terminateElements", "cancelElements")
 
 
 def _unchanging() -> list[Rule]:
@@ -61,6 +63,32 @@ def _unchanging() -> list[Rule]:
         )
         for field in SET_ONCE
     ]
+    listed += [
+        Rule(
+            f"!has(oldSelf.{field}) || (has(self.{field}) && "
+            f"oldSelf.{field}.all(old, self.{field}.exists(new, new.indexes == old.indexes)))",
+            f"{field} can be added to and not taken back",
+            field_path=f".{field}",
+            reason="FieldValueForbidden",
+        )
+        for field in APPEND_ONLY
+    ]
+    listed += [
+        Rule(
+            f"!has(self.{field}) || self.{field}.size() == 0 || has(self.arrayProperties)",
+            f"{field} is for array jobs: give {field.removesuffix('Elements')} instead",
+            field_path=f".{field}",
+        )
+        for field in APPEND_ONLY
+    ]
+    listed += [
+        Rule(
+            "!has(self.dependsOn) || has(self.arrayProperties) || "
+            "self.dependsOn.all(needed, has(needed.name) || has(needed.jobId))",
+            "SEQUENTIAL without a name or jobId orders the elements of an array: give arrayProperties",
+            field_path=".dependsOn",
+        )
+    ]
     return listed
 
 
@@ -69,16 +97,42 @@ def _immutable(cel: str, field: str) -> Rule:
     return Rule(cel, message, field_path=f".{field}", reason="FieldValueForbidden")
 
 
-class JobDependency(Model):
-    """A job that must succeed first (AWS: JobDependency)."""
+DependencyType = Literal["N_TO_N", "SEQUENTIAL"]
+DependencyCondition = Literal["Succeeded", "Completed", "Failed"]
 
-    model_config = ConfigDict(json_schema_extra=rules(exactly_one(("name", "jobId"))))
+
+class JobDependency(Model):
+    """A job, or the elements of one, that must end first (AWS: JobDependency)."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            Rule(
+                "!(has(self.name) && has(self.jobId))",
+                "give exactly one of name and jobId",
+            ),
+            Rule(
+                "has(self.name) || has(self.jobId) || (has(self.type) && self.type == 'SEQUENTIAL')",
+                "give exactly one of name and jobId (only type SEQUENTIAL goes without)",
+            ),
+        )
+    )
 
     name: ObjectName | None = Field(
         default=None, description="name of a BatchJob of the same namespace, which need not exist yet."
     )
     job_id: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = Field(
         default=None, description="jobId (the uid) of a BatchJob of the same namespace."
+    )
+    type: DependencyType | None = Field(
+        default=None,
+        description="type: absent, the whole job; N_TO_N, each element waits for the same element of that job (of "
+        "several, or one of several, where one size divides the other); SEQUENTIAL, each element of this array waits "
+        "for the one before it, and with a name or jobId the first one for that job.",
+    )
+    condition: DependencyCondition | None = Field(
+        default=None,
+        description="condition of what is waited for: Succeeded (the default), Completed (it has ended, well or not) "
+        "or Failed.",
     )
 
 
@@ -101,7 +155,7 @@ class Request(Model):
 
 
 class BatchJobSpec(Model):
-    """What is submitted; immutable but for terminate and cancel."""
+    """What is submitted; immutable but for the requests to end the job or elements of it."""
 
     model_config = ConfigDict(json_schema_extra=rules(*_unchanging()))
 
@@ -112,8 +166,11 @@ class BatchJobSpec(Model):
     parameters: Parameters = Field(
         default_factory=dict, description="parameters for Ref::name in the command, over the definition's."
     )
+    array_properties: ArrayProperties | None = Field(
+        default=None, description="arrayProperties make the job an array of elements that run alike."
+    )
     depends_on: Annotated[tuple[JobDependency, ...], Field(max_length=500)] = Field(
-        default=(), description="dependsOn: jobs that must succeed before this one becomes RUNNABLE."
+        default=(), description="dependsOn: jobs that must end before this one, or an element of it, becomes RUNNABLE."
     )
     container_overrides: ContainerOverrides | None = Field(
         default=None, description="containerOverrides: changes to the definition's main container."
@@ -132,7 +189,14 @@ class BatchJobSpec(Model):
     )
     cancel: Request | None = Field(
         default=None,
-        description="cancel ends the job if it is SUBMITTED, PENDING or RUNNABLE; a job that has started goes on.",
+        description="cancel ends the job if it is SUBMITTED, PENDING or RUNNABLE; a job that has started goes on. Of "
+        "an array, it ends the elements that have not started.",
+    )
+    terminate_elements: ElementsRequests = Field(
+        default=(), description="terminateElements ends single elements of an array; the others go on."
+    )
+    cancel_elements: ElementsRequests = Field(
+        default=(), description="cancelElements ends single elements of an array that have not started."
     )
 
 
@@ -187,6 +251,9 @@ class BatchJobStatus(Model):
     depends_on: Annotated[tuple[ResolvedDependency, ...], Field(max_length=500)] = Field(
         default=(), description="dependsOn: the dependencies found so far."
     )
+    array_properties: ArrayPropertiesDetail | None = Field(
+        default=None, description="arrayProperties: the elements of an array job."
+    )
     is_cancelled: bool | None = Field(default=None, description="isCancelled: ended by a cancel request.")
     is_terminated: bool | None = Field(default=None, description="isTerminated: ended by a terminate request.")
     conditions: Conditions = Field(default=(), description="conditions: Complete, Failed.")
@@ -200,7 +267,7 @@ class BatchJob(Model):
             Rule(
                 "!has(self.spec.dependsOn) || "
                 "!self.spec.dependsOn.exists(needed, has(needed.name) && needed.name == self.metadata.name)",
-                "a job cannot depend on itself",
+                "a job cannot depend on itself: to order the elements of an array, give type SEQUENTIAL and no name",
                 field_path=".spec.dependsOn",
             )
         )

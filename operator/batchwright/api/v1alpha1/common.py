@@ -1,105 +1,17 @@
-"""What the kinds share: the base model, bounded types, CEL rules, conditions.
+"""What the kinds share: the base model, bounded types, conditions.
 
 Every string, list and map is bounded, because the API server prices CEL rules by these bounds (KEP-2876) and because
-nothing in a spec is trusted. `Rule`, `rules()` and `list_map()` become `x-kubernetes-*` extensions of the CRD.
-
-A text with a form is a `Matching`: one expression, checked by pydantic here and by a CEL rule in the API server, where
-a JSON schema `pattern` would answer with the bare expression instead of a sentence.
+nothing in a spec is trusted.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    JsonValue,
-    StringConstraints,
-)
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from pydantic.alias_generators import to_camel
-from pydantic_core import CoreSchema, core_schema
 
-VALIDATIONS = "x-kubernetes-validations"
-PRESERVE: dict[str, JsonValue] = {"x-kubernetes-preserve-unknown-fields": True}
-
-# FieldValueDuplicate is left out: the API server then drops the rule's message.
-RefusalReason = Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired"]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A CEL rule of one schema node: in `rules()` for a model, or itself an annotation of a field's type.
-
-    `field_path` (such as ".value", relative to the node) is the field the refusal names, when it is not the node.
-    """
-
-    cel: str
-    message: str
-    field_path: str | None = None
-    reason: RefusalReason | None = None
-
-    def to_extension(self) -> dict[str, JsonValue]:
-        """The rule as an entry of `x-kubernetes-validations`."""
-        entry: dict[str, JsonValue] = {"rule": self.cel, "message": self.message}
-        if self.field_path is not None:
-            entry["fieldPath"] = self.field_path
-        if self.reason is not None:
-            entry["reason"] = self.reason
-        return entry
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        node = dict(handler(schema))
-        node[VALIDATIONS] = [*node.get(VALIDATIONS, []), self.to_extension()]
-        return node
-
-
-@dataclass(frozen=True)
-class Matching:
-    """Annotates a string that must match `pattern` as a whole; `message` is what both refusals say.
-
-    The pattern is anchored and keeps to what Python and RE2 read alike (no look-around, no single quotes).
-    """
-
-    pattern: str
-    message: str
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        compiled = re.compile(self.pattern, re.ASCII)
-
-        def check(value: str) -> str:
-            if compiled.fullmatch(value) is None:
-                raise ValueError(self.message)
-            return value
-
-        return core_schema.no_info_after_validator_function(check, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return Rule(f"self.matches(r'{self.pattern}')", self.message).__get_pydantic_json_schema__(schema, handler)
-
-
-def rules(*listed: Rule) -> dict[str, JsonValue]:
-    """CEL rules of a model's own schema node, for its `json_schema_extra`."""
-    return {VALIDATIONS: [rule.to_extension() for rule in listed]}
-
-
-def list_map(*keys: str) -> dict[str, JsonValue]:
-    """Makes a list a map by `keys`: duplicates are refused, and server-side apply merges by key."""
-    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
-
-
-def exactly_one(fields: Iterable[str]) -> Rule:
-    """A rule that exactly one of `fields` is given."""
-    names = list(fields)
-    present = ", ".join(f"has(self.{name})" for name in names)
-    return Rule(f"[{present}].filter(given, given).size() == 1", f"give exactly one of {' and '.join(names)}")
-
+from batchwright.api.v1alpha1.validation import Matching, Rule, list_map, rules
 
 SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 NAME_FORM = "of lower case letters, digits, '-' and '.', that begins and ends with a letter or digit"

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from batchwright.api.v1alpha1.common import Conditions, Labels, Model, Rule, State, Text, Word, rules
+from batchwright.api.v1alpha1.common import Conditions, Labels, Model, State, Text, Word
+from batchwright.api.v1alpha1.validation import Rule, rules
 
 
 class Toleration(Model):

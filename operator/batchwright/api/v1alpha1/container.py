@@ -13,16 +13,13 @@ from batchwright.api.v1alpha1.common import (
     EnvironmentName,
     ForeignName,
     HostPathName,
-    Matching,
     Model,
     Path,
     ResourceRequirements,
-    Rule,
     Text,
     Word,
-    list_map,
-    rules,
 )
+from batchwright.api.v1alpha1.validation import Matching, Rule, list_map, rules
 
 # A key of a Kubernetes Secret, "secret/key".
 SecretKey = Annotated[

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from batchwright.api.v1alpha1.common import (
-    PRESERVE,
     Conditions,
     Model,
     OpenObject,
@@ -16,10 +15,9 @@ from batchwright.api.v1alpha1.common import (
     Tags,
     Text,
     Timeout,
-    exactly_one,
-    rules,
 )
 from batchwright.api.v1alpha1.container import ContainerProperties
+from batchwright.api.v1alpha1.validation import PRESERVE, exactly_one, rules
 
 
 class JobDefinitionSpec(Model):

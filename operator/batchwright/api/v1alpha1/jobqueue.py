@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from batchwright.api.v1alpha1.common import Conditions, Labels, Model, ObjectName, Rule, State, Text, list_map
+from batchwright.api.v1alpha1.common import Conditions, Labels, Model, ObjectName, State, Text
+from batchwright.api.v1alpha1.validation import Rule, list_map
 
 
 class ComputeEnvironmentOrder(Model):

@@ -1,0 +1,40 @@
+"""A job's status as it is written, and what is kept of the job once the last one is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from batchwright.cluster.client import JSON
+from batchwright.cluster.resources import BATCH_JOBS
+from batchwright.cluster.writes import StatusWrite
+from batchwright.controllers.store import Entry
+from batchwright.domain.arraylife import detailed
+from batchwright.domain.observations import FinishedArray, FinishedJob, Job
+from batchwright.domain.texts import moment
+
+
+def compose(entry: Entry, now: datetime) -> StatusWrite | None:
+    """The status to be written; None when there is nothing to say yet. That of an array is made here, not earlier."""
+    if entry.job.deleting:
+        return None
+    if entry.creating and entry.status.state == "RUNNABLE":
+        # It is being started: what comes of that is offered again.
+        return None
+    job, status = entry.job, entry.status
+    if entry.array is not None:
+        status = detailed(status, entry.array.elements, now)
+    return StatusWrite(BATCH_JOBS, job.namespace, job.name, job.uid, status.to_wire(), entry.held)
+
+
+def finished(job: Job, wire: JSON) -> FinishedJob:
+    """What is kept of a job whose final status, as `wire` has it, is written."""
+    stopped = wire.get("stoppedAt")
+    return FinishedJob(
+        job.uid,
+        job.namespace,
+        job.name,
+        wire["state"],
+        job.spec.job_queue,
+        moment(stopped) if stopped else None,
+        FinishedArray.of(wire.get("arrayProperties")),
+    )
