@@ -77,7 +77,7 @@ class Cluster:
         self.attempts: Counter[tuple[int, int]] = Counter()  # by job and index: containers started
         self.most_slots = 0
         self.element_writes = 0
-        self.cancelled: set[int] = set()
+        self.closed: set[int] = set()
         self.made: Any = None
         self.let_run: Any = None
         self.started: Any = None
@@ -138,7 +138,7 @@ class Cluster:
         if name not in self.jobs:
             raise NotFound("it is gone", 404)
         job = self.jobs[name]
-        if "parallelism" in spec and job.plan.number not in self.cancelled:
+        if "parallelism" in spec and job.plan.number not in self.closed:
             ungated = [pod for pod in self.live(job) if not pod.gated]
             assert spec["parallelism"] >= len(ungated), "a parallelism that ends running pods"
         job.body["spec"].update(spec)

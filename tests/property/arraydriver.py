@@ -31,6 +31,7 @@ from batchwright.domain.actions import Notice
 from batchwright.domain.elements import FAILED, SUCCEEDED
 from batchwright.domain.indexes import expand, parse_indexes
 from batchwright.domain.observations import FINAL_STATES, FinishedArray, FinishedJob, Job, Pod, Revision, Work
+from batchwright.errors import ApiError
 from batchwright.settings import Settings
 from property.arraycluster import NAMESPACE, Cluster, SimulatedJob
 from property.arrayplans import Ask, JobPlan, Scenario
@@ -110,7 +111,7 @@ class Driven(Engine):
         """One task, from its beginning to its end: the cluster answers at once."""
         try:
             self.waiting.pop(number).send(None)
-        except StopIteration:
+        except (StopIteration, ApiError):  # the engine logs what its tasks do not mend, and goes on
             return
         raise AssertionError("a task waits for something")
 
@@ -155,8 +156,7 @@ class World:
             spec[ask.field] = [*spec.get(ask.field, ()), {"indexes": ask.indexes, "reason": ask.reason}]
         else:
             spec[ask.field] = {"reason": ask.reason}
-            if ask.field == "cancel":
-                self.cluster.cancelled.add(plan.number)
+            self.cluster.closed.add(plan.number)
         self.generation[plan.uid] += 1
         self.engine.see_job(plan.uid, self.job(plan))
 

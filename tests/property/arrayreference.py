@@ -103,6 +103,9 @@ def _answer(plan: JobPlan, plans: tuple[JobPlan, ...], known: list[Answer], aske
         for ask in asked:
             if not ask.indexes or index in map(int, ask.indexes.split(",")):
                 found.add(Ending("FAILED", ask.reason))
+                if able and ask.field.startswith("terminate"):
+                    # Whoever ends well when asked to stop has succeeded.
+                    found.add(Ending("SUCCEEDED", reasons.ESSENTIAL_CONTAINER_EXITED))
         elements[index] = found
     # 3. The job itself.
     whole = {Ending("FAILED", ask.reason) for ask in asked if not ask.indexes}

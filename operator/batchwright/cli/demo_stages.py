@@ -36,7 +36,7 @@ JSON = dict[str, Any]
 _LAST_PODS_SECONDS: Final = 30.0
 _TERMINATE_SECONDS: Final = 300.0
 _ENDED: Final = "status.phase!=Pending,status.phase!=Running"
-# Pods a second on 2 cores: hoped for (plain Jobs of one pod reach 36, docs/benchmarks.md) and seen (13, on busy ones).
+# Pods a second on 2 cores: an estimate for those that do nothing else, and what busy ones did (13 were seen).
 _RATES: Final = (36, 12)
 
 

@@ -267,8 +267,9 @@ class Store:
         if entry.array is not None:
             self._put_element_pod(entry, entry.array.elements, uid, record)
             return
-        if record is not None and entry.pods.get(uid) == record:
-            return  # Finalizers and conditions that no decision looks at.
+        known = entry.pods.get(uid)
+        if record is not None and known is not None and (known == record or known.is_finished > record.is_finished):
+            return  # Finalizers and conditions that no decision looks at; or older than what was read meanwhile.
         self.dirty.add(job_id)
         if record is not None:
             entry.pods[uid] = record

@@ -128,3 +128,13 @@ def test_cycles_are_looked_for_where_jobs_depend_on_others(depends_on: list[dict
     store = Store()
     store.put_job(b.UID, b.job(spec=b.spec(dependsOn=depends_on)))
     assert store.cycles_due == want
+
+
+def test_what_was_read_is_not_undone_by_an_older_event(store: Store) -> None:
+    """The pods of a finished Kubernetes Job are read when the watch has not shown their end."""
+    ended = b.ended_pod(exit_code=1)
+    store.put_pod(ended.uid, ended)
+    store.dirty.clear()
+    store.put_pod(ended.uid, b.running_pod())
+    assert store.entries[b.UID].pods == {ended.uid: ended}
+    assert store.dirty == set()

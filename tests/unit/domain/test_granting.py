@@ -8,7 +8,7 @@ import pytest
 
 import builders as b
 from batchwright.domain.elements import RUNNABLE, Elements
-from batchwright.domain.granting import LEAST_AHEAD, grant, held, revoke, wanted
+from batchwright.domain.granting import LEAST_AHEAD, STUCK_SECONDS, close, grant, held, revoke, shrink, wanted
 
 
 def elements(size: int = 100, *, gated: bool = False, parallelism: int = 0, running: int = 0, waiting: int = 0) -> Any:
@@ -129,3 +129,34 @@ def test_what_was_not_sent_is_taken_back(gated: bool) -> None:
     assert (made.parallelism, made.granted, held(made), made.ready) == (0, set(), 0, 10)
     grant(made, 2)
     assert made.granted == ({0, 1} if gated else set())
+
+
+@pytest.mark.parametrize(
+    ("made", "want"),
+    [
+        pytest.param(elements(10, parallelism=6, running=2, waiting=1), 3, id="what runs goes on"),
+        pytest.param(elements(10, parallelism=6), 0, id="nothing runs"),
+        pytest.param(elements(10, parallelism=2, running=3), 2, id="never more"),
+        pytest.param(elements(10, gated=True, parallelism=6, running=2), 6, id="gates keep the rest back"),
+    ],
+)
+def test_close(made: Elements, want: int) -> None:
+    close(made)
+    assert made.parallelism == want
+
+
+@pytest.mark.parametrize(
+    ("gated", "unschedulable", "seconds", "want"),
+    [
+        pytest.param(False, "0/3 nodes are available", STUCK_SECONDS, 4, id="no node for a while"),
+        pytest.param(False, "0/3 nodes are available", STUCK_SECONDS - 1, 6, id="not for long"),
+        pytest.param(False, "", STUCK_SECONDS, 6, id="nobody has looked yet"),
+        pytest.param(True, "0/3 nodes are available", STUCK_SECONDS, 6, id="gates"),
+    ],
+)
+def test_shrink(gated: bool, unschedulable: str, seconds: float, want: int) -> None:
+    made = elements(10, gated=gated, parallelism=6, running=4)
+    for index in (4, 5):
+        made.see_pod(b.pod(index=index, uid=f"p{index}", unschedulable=unschedulable), "")
+    shrink(made, b.at(seconds))
+    assert made.parallelism == want
