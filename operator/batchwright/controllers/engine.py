@@ -240,7 +240,7 @@ class Engine:
             elements = entry.array.elements
             # What starts as a whole has nothing to yield.
             elements.gated = (
-                bool(entry.array.edges)
+                bool(entry.array.edges or elements.condemned)
                 or entry.pinned.needs_gate
                 or (start.count < elements.unfinished and competitors(self._store, entry, start.environment, snapshot))
             )

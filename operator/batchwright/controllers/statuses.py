@@ -8,7 +8,7 @@ from batchwright.cluster.client import JSON
 from batchwright.cluster.resources import BATCH_JOBS
 from batchwright.cluster.writes import StatusWrite
 from batchwright.controllers.store import Entry
-from batchwright.domain.arraylife import detailed
+from batchwright.domain.arraystatus import with_elements
 from batchwright.domain.observations import FinishedArray, FinishedJob, Job
 from batchwright.domain.texts import moment
 
@@ -21,8 +21,9 @@ def compose(entry: Entry, now: datetime) -> StatusWrite | None:
         # It is being started: what comes of that is offered again.
         return None
     job, status = entry.job, entry.status
-    if entry.array is not None:
-        status = detailed(status, entry.array.elements, now)
+    # The final one has them already: as they were when it was decided.
+    if entry.array is not None and not entry.is_final:
+        status = with_elements(status, entry.array.elements, now)
     return StatusWrite(BATCH_JOBS, job.namespace, job.name, job.uid, status.to_wire(), entry.held)
 
 

@@ -16,6 +16,7 @@ from batchwright import names
 from batchwright.api.v1alpha1.batchjob import BatchJobSpec, BatchJobStatus
 from batchwright.domain import reasons
 from batchwright.domain.actions import Action, EndAttempt, EndWork, Notice, ReadObstacle, ReadPods, ReleasePod
+from batchwright.domain.arraystatus import with_elements
 from batchwright.domain.elements import FAILED, SUCCEEDED, Elements
 from batchwright.domain.elementwise import Edge, follow
 from batchwright.domain.failures import NO_RECORD
@@ -167,26 +168,13 @@ def _final(view: View, elements: Elements, now: datetime, state: str, reason: st
     status = final_status(view, now, "SUCCEEDED" if state == "SUCCEEDED" else "FAILED", reason)
     started = timestamp(elements.started_at) if elements.started_at else status.started_at
     stopped = timestamp(elements.stopped_at) if elements.stopped_at else status.stopped_at
-    return _with_detail(status.model_copy(update={"started_at": started, "stopped_at": stopped}), elements, now)
+    return with_elements(status.model_copy(update={"started_at": started, "stopped_at": stopped}), elements, now)
 
 
 def _ended_early(view: View, elements: Elements, decision: Decision, now: datetime) -> Decision:
     """The job ends as a whole, whatever its elements were doing."""
     elements.fail_rest(Outcome(None, "", decision.status.status_reason or ""))
-    return replace(decision, status=_with_detail(decision.status, elements, now))
-
-
-def _with_detail(status: BatchJobStatus, elements: Elements, now: datetime) -> BatchJobStatus:
-    detail = elements.detail(submitted=False, updated_at=timestamp(now))
-    return status.model_copy(update={"array_properties": detail})
-
-
-def detailed(status: BatchJobStatus, elements: Elements, now: datetime) -> BatchJobStatus:
-    """The status with what is known of the elements now: made when it is written, not at each decision."""
-    if status.state in FINAL_STATES:
-        return status
-    detail = elements.detail(submitted=status.state == "SUBMITTED", updated_at=timestamp(now))
-    return status.model_copy(update={"array_properties": detail})
+    return replace(decision, status=with_elements(decision.status, elements, now))
 
 
 def _limit(view: View) -> int | None:

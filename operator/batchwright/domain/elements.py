@@ -17,11 +17,11 @@ from datetime import datetime
 from typing import Final
 
 from batchwright import names
-from batchwright.api.v1alpha1.array import ArrayPropertiesDetail, StatusSummary
+from batchwright.api.v1alpha1.array import ArrayPropertiesDetail
 from batchwright.domain import reasons
 from batchwright.domain.attempts import outcome
 from batchwright.domain.failures import NO_RECORD, Failures
-from batchwright.domain.indexes import Runs, count, expand, format_runs, parse_indexes, runs_of_marks
+from batchwright.domain.indexes import Runs, count, expand, parse_indexes, runs_of_marks
 from batchwright.domain.observations import Pod
 from batchwright.domain.retry import Outcome
 
@@ -141,26 +141,6 @@ class Elements:
         """The runs of the elements in one of these states."""
         table = bytes(1 if state in states else 0 for state in range(256))
         return runs_of_marks(self.states.translate(table))
-
-    def detail(self, *, submitted: bool, updated_at: str) -> ArrayPropertiesDetail:
-        """The record for the status; `submitted`: what is pending has not been taken in yet."""
-        waiting = self.counts[PENDING]
-        return ArrayPropertiesDetail(
-            size=self.size,
-            status_summary=StatusSummary(
-                submitted=waiting if submitted else 0,
-                pending=0 if submitted else waiting,
-                runnable=self.counts[RUNNABLE],
-                starting=self.counts[STARTING],
-                running=self.counts[RUNNING],
-                succeeded=self.counts[SUCCEEDED],
-                failed=self.counts[FAILED],
-            ),
-            status_summary_last_updated_at=updated_at,
-            succeeded_indexes=format_runs(self.indexes_in(SUCCEEDED)),
-            failed_indexes=format_runs(self.indexes_in(FAILED)),
-            failures=self.failures.to_status(),
-        )
 
     # What waits.
 

@@ -10,7 +10,8 @@ import pytest
 import builders as b
 from batchwright import names
 from batchwright.domain.actions import EndAttempt, EndWork, ReadObstacle, ReleasePod
-from batchwright.domain.arraylife import decide_array, detailed
+from batchwright.domain.arraylife import decide_array
+from batchwright.domain.arraystatus import with_elements
 from batchwright.domain.dependencies import Link, Resolution
 from batchwright.domain.elements import FAILED, PENDING, RUNNABLE, RUNNING, SUCCEEDED, Elements
 from batchwright.domain.elementwise import Edge, join, ratio
@@ -127,7 +128,7 @@ def test_it_is_not_ready() -> None:
     array = Array(sent=False).seen(unready="JobQueue normal not found; the job waits for it")
     decision = array.decide()
     assert (decision.status.state, decision.runnable) == ("SUBMITTED", False)
-    detail = detailed(decision.status, array.elements, b.NOW).array_properties
+    detail = with_elements(decision.status, array.elements, b.NOW).array_properties
     assert detail is not None
     assert (detail.status_summary.submitted, detail.status_summary.pending) == (4, 0)
 
@@ -140,7 +141,7 @@ def test_its_elements_wait_for_room() -> None:
         "PENDING",
         "Next in JobQueue normal, waiting for room",
     )
-    detail = detailed(decision.status, array.elements, b.NOW).array_properties
+    detail = with_elements(decision.status, array.elements, b.NOW).array_properties
     assert detail is not None
     assert (detail.status_summary.runnable, detail.status_summary_last_updated_at) == (4, "2026-03-01T12:00:00.000Z")
 

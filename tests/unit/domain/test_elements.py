@@ -11,6 +11,7 @@ import builders as b
 from batchwright import names
 from batchwright.api.v1alpha1.array import ArrayPropertiesDetail
 from batchwright.domain import reasons
+from batchwright.domain.arraystatus import array_detail
 from batchwright.domain.elements import (
     ABSENT,
     FAILED,
@@ -387,7 +388,7 @@ def test_detail() -> None:
     made.condemn(4, WHY)
     made.see_work("", "5")
     made.settle()
-    detail = made.detail(submitted=False, updated_at="now")
+    detail = array_detail(made, submitted=False, updated_at="now")
     summary = detail.status_summary
     assert (summary.pending, summary.runnable, summary.starting, summary.running) == (0, 2, 1, 1)
     assert (summary.succeeded, summary.failed, detail.size) == (1, 2, 8)
@@ -396,7 +397,7 @@ def test_detail() -> None:
 
 @pytest.mark.parametrize(("submitted", "want"), [(True, (5, 0)), (False, (0, 5))], ids=["submitted", "pending"])
 def test_what_waits_before_it_is_taken_in(submitted: bool, want: tuple[int, int]) -> None:
-    summary = elements(is_open=False).detail(submitted=submitted, updated_at="now").status_summary
+    summary = array_detail(elements(is_open=False), submitted=submitted, updated_at="now").status_summary
     assert (summary.submitted, summary.pending) == want
 
 
@@ -405,9 +406,9 @@ def test_restored() -> None:
     first.condemn(7, WHY)
     first.see_work("0-1", "2")
     first.settle()
-    detail = first.detail(submitted=False, updated_at="now")
+    detail = array_detail(first, submitted=False, updated_at="now")
     again = Elements.restored(10, ((0, 9),), detail)
-    assert again.detail(submitted=False, updated_at="now").failures == detail.failures
+    assert array_detail(again, submitted=False, updated_at="now").failures == detail.failures
     assert sorted(again.ended) == [0, 1, 2, 7]
     # Which of the failed ones the Job knows of is for the Job to say.
     assert set(again.condemned) == {2, 7}
