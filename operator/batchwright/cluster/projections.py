@@ -31,6 +31,8 @@ from batchwright.domain.quantities import Resources, resources_from_wire
 from batchwright.domain.texts import moment
 
 JSON = Mapping[str, Any]
+# The activeDeadlineSeconds that ends a Job; somebody else may set longer ones for his own reasons.
+ENDING_SECONDS = 1
 # Taints that say what the node's conditions and `unschedulable` say (KEP-382).
 PASSING_TAINTS = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
 CORDONED = "node.kubernetes.io/unschedulable"
@@ -103,7 +105,7 @@ def work(item: JSON) -> Work:
         request=pod_requests(spec["template"].get("spec") or {}),
         parallelism=spec.get("parallelism", 1),
         gated=annotations.get(names.ANNOTATION_GATED) == "true",
-        ending=spec.get("activeDeadlineSeconds") is not None,
+        ending=spec.get("activeDeadlineSeconds") == ENDING_SECONDS,
         completed_indexes=status.get("completedIndexes", ""),
         failed_indexes=status.get("failedIndexes", ""),
     )

@@ -59,7 +59,7 @@ def _array_work(entry: Entry) -> ArrayWork | None:
 async def end_work(api: ApiClient, work: Work) -> None:
     """Makes the Job controller stop the pods of a Job, with their grace period, and keep those that have finished: a
     Job that is deleted would take their logs along."""
-    await _patch_job(api, work, {"activeDeadlineSeconds": 1})
+    await _patch_job(api, work, {"activeDeadlineSeconds": projections.ENDING_SECONDS})
 
 
 async def set_parallelism(api: ApiClient, work: Work, parallelism: int) -> None:
@@ -84,8 +84,8 @@ async def _ensure(api: ApiClient, resource: Resource, body: JSON) -> None:
 
 async def read_pods(api: ApiClient, work: Work) -> list[Pod]:
     """The pods of a Kubernetes Job, straight from the API server."""
-    items = await api.list_all(PODS, work.namespace, labels=f"{names.LABEL_JOB_ID}={work.job_id}")
-    return [projections.pod(item) for item in items]
+    pages = api.pages(PODS, work.namespace, labels=f"{names.LABEL_JOB_ID}={work.job_id}")
+    return [projections.pod(item) async for page in pages for item in page["items"]]
 
 
 async def delete_work(api: ApiClient, work: Work, *, propagation: str) -> None:

@@ -57,6 +57,9 @@ HINDRANCE_SECONDS = 10.0
 # Waits that somebody must end.
 LASTING = (WaitKind.NEVER_FITS, WaitKind.UNSUITABLE)
 ACTION_RETRY_SECONDS = 2.0
+# An array that does not fit at once waits so long for arrays that follow on its elements, which are mostly submitted
+# along with it: once it has begun without gates, it can yield nothing to them. (creationTimestamp is whole seconds.)
+FOLLOWERS_SECONDS = 2.0
 
 
 class Engine:
@@ -237,13 +240,17 @@ class Engine:
         if entry.pinned is None:
             raise RuntimeError(f"{entry.job.name}: planned without a definition")
         if entry.array is not None:
-            elements = entry.array.elements
+            elements, known = entry.array.elements, entry.job.created_at + timedelta(seconds=FOLLOWERS_SECONDS)
             # What starts as a whole has nothing to yield.
+            is_part = start.count < elements.unfinished
             elements.gated = (
                 bool(entry.array.edges or elements.condemned)
                 or entry.pinned.needs_gate
-                or (start.count < elements.unfinished and competitors(self._store, entry, start.environment, snapshot))
+                or (is_part and competitors(self._store, entry, start.environment, snapshot))
             )
+            if is_part and not elements.gated and now < known:
+                self._wake(start.uid, entry, known)
+                return
             grant(elements, start.count)
         entry.creating, entry.start = True, start
         self._runnable.pop(start.uid, None)
@@ -297,7 +304,7 @@ class Engine:
             return
         entry.waits = text
         if entry.array is not None and entry.work is not None:
-            self._store.dirty.add(uid)
+            self._touch(uid)
             return  # Some of it runs: that the rest waits is the way of arrays.
         entry.status = entry.status.model_copy(update={"status_reason": text})
         if wait.kind is not WaitKind.BEHIND:

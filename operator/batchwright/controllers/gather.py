@@ -95,15 +95,20 @@ def _link(store: Store, entry: Entry, known: Array, links: tuple[Link, ...]) -> 
             edge = Edge(source, link.condition, ratio(source.size, elements.size))
             known.edges[link] = edge
             join(elements, edge)
-            _follow_on(entry, known, store.entries.get(link.uid))
+        needed_entry = store.entries.get(link.uid)
+        if needed_entry is not None and needed_entry.array is not None:
+            _follow_on(store, entry, known, needed_entry, needed_entry.array)
 
 
-def _follow_on(entry: Entry, known: Array, needed: Entry | None) -> None:
-    """The array takes its turn with the one its elements wait for, and ahead of it."""
-    if needed is not None and needed.array is not None:
-        arrival = needed.array.arrival or needed.job.created_at
-        known.arrival = min(known.arrival or entry.job.created_at, arrival)
-        known.depth = max(known.depth, needed.array.depth + 1)
+def _follow_on(store: Store, entry: Entry, known: Array, needed: Entry, its: Array) -> None:
+    """The array takes its turn with the one its elements wait for, and ahead of it; so do those that follow on it."""
+    if needed.job.spec.job_queue != entry.job.spec.job_queue:
+        return
+    place = known.arrival, known.depth
+    known.arrival = min(known.arrival or entry.job.created_at, its.arrival or needed.job.created_at)
+    known.depth = max(known.depth, its.depth + 1)
+    if (known.arrival, known.depth) != place:
+        store.touch_dependents(entry.job.namespace, entry.job.name, entry.job.uid)
 
 
 def set_up(store: Store, entry: Entry, table: ItemTable | None = None) -> str | None:
@@ -134,11 +139,7 @@ def set_up(store: Store, entry: Entry, table: ItemTable | None = None) -> str | 
     store.touch_dependents(entry.job.namespace, entry.job.name, entry.job.uid)
     if entry.work is not None:
         see_work(elements, entry.work, is_new=True)
-    for uid, pod in list(entry.pods.items()):
-        if pod.owner == (entry.work_uid or pod.owner):
-            elements.see_pod(pod, store.instance_of(pod.node))
-        if pod.is_finished:
-            del entry.pods[uid]
+        store.replay(entry, elements)
     return None
 
 

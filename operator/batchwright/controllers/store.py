@@ -242,6 +242,8 @@ class Store:
         entry.work, entry.work_seen, entry.work_uid = record, True, uid
         if entry.array is not None and record is not None:
             see_work(entry.array.elements, record, is_new=is_new)
+            if is_new:
+                self.replay(entry, entry.array.elements)
         self.dirty.add(known.job_id)
 
     def _is_work_of_its_job(self, uid: str, record: Work) -> bool:
@@ -280,6 +282,11 @@ class Store:
     def _put_element_pod(self, entry: Entry, elements: Elements, uid: str, record: Pod | None) -> None:
         """Of an array's pods only those under way are kept: the elements know what became of the others."""
         before = entry.pods.get(uid)
+        if record is not None and (not entry.work_uid or record.owner != entry.work_uid):
+            # Somebody else's with our label, or ours before its Job is known.
+            if not entry.work_uid:
+                entry.pods[uid] = record
+            return
         if record is None or record.is_finished:
             entry.pods.pop(uid, None)
             self.pod_jobs.pop(uid, None)
@@ -288,11 +295,19 @@ class Store:
             return
         else:
             entry.pods[uid] = record
-        if record is not None and record.owner == (entry.work_uid or record.owner):
+        if record is not None:
             elements.see_pod(record, self.instance_of(record.node))
-        elif record is None and before is not None:
+        elif before is not None:
             elements.see_pod_gone(before)
         self.dirty.add(entry.job.uid)
+
+    def replay(self, entry: Entry, elements: Elements) -> None:
+        """Tells an array of the pods that were seen before its Kubernetes Job was, or before its size was known."""
+        for uid, pod in list(entry.pods.items()):
+            if pod.owner == entry.work_uid:
+                elements.see_pod(pod, self.instance_of(pod.node))
+            if pod.is_finished or pod.owner != entry.work_uid:
+                del entry.pods[uid]
 
     def instance_of(self, node: str) -> str:
         """The instance id of a node that is known, else its name."""

@@ -25,13 +25,17 @@ ENDING: Final = Urgency(5.0, 2)
 
 # A running array's counts, at most once a second.
 ARRAY: Final = Urgency(1.0, 2)
+ARRAY_TEXT: Final = 20_000
 
 
 def urgency(entry: Entry) -> tuple[str, Urgency]:
     """The label of the status the job should have, and how urgent writing it is."""
     state = entry.status.state or ""
     if entry.array is not None and state not in FINAL_STATES:
-        return "array", ARRAY
+        # Ranges of a hundred thousand scattered results are most of a megabyte: that is not for every second.
+        detail = entry.held.get("arrayProperties") or {}
+        size = len(detail.get("succeededIndexes", "")) + len(detail.get("failedIndexes", ""))
+        return "array", Urgency(ARRAY.delay_seconds * (1 + size / ARRAY_TEXT), ARRAY.rank)
     if state in ("STARTING", "RUNNING") and entry.pods and all(pod.is_finished for pod in entry.pods.values()):
         return f"{state}, ended", ENDING
     return state, URGENCY.get(state, WAITING)

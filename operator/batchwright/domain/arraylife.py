@@ -11,6 +11,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from batchwright import names
 from batchwright.api.v1alpha1.batchjob import BatchJobSpec, BatchJobStatus
@@ -21,7 +22,7 @@ from batchwright.domain.elements import FAILED, SUCCEEDED, Elements
 from batchwright.domain.elementwise import Edge, follow
 from batchwright.domain.failures import NO_RECORD
 from batchwright.domain.granting import STUCK_SECONDS, close, shrink, wanted
-from batchwright.domain.indexes import parse_indexes
+from batchwright.domain.indexes import Runs, expand, parse_indexes, runs_of_marks
 from batchwright.domain.lifecycle import (
     OBSTACLE_SECONDS,
     POD_DUE_SECONDS,
@@ -35,6 +36,8 @@ from batchwright.domain.observations import FINAL_STATES, Pod, Work
 from batchwright.domain.podwatch import RunningView, watch_pod
 from batchwright.domain.retry import Outcome, evaluate
 from batchwright.domain.texts import bounded, timestamp
+
+_IS_UNFINISHED: Final = bytes(1 if state < SUCCEEDED else 0 for state in range(256))
 
 
 def decide_array(view: View, elements: Elements, edges: Sequence[Edge], now: datetime) -> Decision:
@@ -127,11 +130,13 @@ def _with_work(view: View, work: Work, elements: Elements, now: datetime) -> Dec
 
 
 def _is_explained(view: View, elements: Elements) -> bool:
-    """Whether of every failed element the last attempt has been seen."""
+    """Whether of every failed element the last attempt has been seen; one that somebody ended may have had more."""
     return all(
         ended != NO_RECORD
         and (failures + 1 >= view.rules.attempts or evaluate(view.rules.evaluate_on_exit, ended) == "EXIT")
-        for failures, ended in set(elements.verdicts.values())
+        for failures, ended in {
+            verdict for index, verdict in elements.verdicts.items() if index not in elements.terminating
+        }
     )
 
 
@@ -184,26 +189,32 @@ def _limit(view: View) -> int | None:
 
 def _serve_requests(spec: BatchJobSpec, elements: Elements) -> tuple[Notice, ...]:
     """terminateElements and cancelElements: what has not started ends here, what runs is stopped by `_attend`."""
-    made = len(spec.terminate_elements) + len(spec.cancel_elements)
-    if made == elements.requests_served:
-        return ()
-    elements.requests_served = made
     notices: list[Notice] = []
-    for requests, ends_running in ((spec.terminate_elements, True), (spec.cancel_elements, False)):
+    for field, requests in (("terminateElements", spec.terminate_elements), ("cancelElements", spec.cancel_elements)):
         for request in requests:
+            if (field, request.indexes) in elements.served:
+                continue
+            elements.served.add((field, request.indexes))
             try:
                 runs = parse_indexes(request.indexes)
             except ValueError as error:
-                text = f"{'terminateElements' if ends_running else 'cancelElements'} {request.indexes}: {error}"
-                notices.append(Notice("RequestIgnored", text, warning=True))
+                notices.append(Notice("RequestIgnored", f"{field} {request.indexes}: {error}", warning=True))
                 continue
-            for first, last in runs:
-                for index in range(first, min(last + 1, elements.size)):
-                    elements.condemn(index, Outcome(None, "", request.reason))
-                    if ends_running:
-                        elements.terminating[index] = request.reason
-                        elements.attention.add(index)
+            for index in _unfinished(elements, runs):
+                elements.condemn(index, Outcome(None, "", request.reason))
+                if field == "terminateElements" and elements.states[index] < SUCCEEDED:
+                    elements.terminating.setdefault(index, request.reason)
+                    elements.attention.add(index)
     return tuple(notices)
+
+
+def _unfinished(elements: Elements, runs: Runs) -> list[int]:
+    """The elements of these runs that have no final state."""
+    found: list[int] = []
+    for first, last in runs:
+        marks = elements.states[first : last + 1].translate(_IS_UNFINISHED)
+        found += (first + index for index in expand(runs_of_marks(marks)))
+    return found
 
 
 def _attend(
@@ -229,7 +240,8 @@ def _attend(
         else:
             step = watch_pod(_running_view(view), (pod,), view.start_grace_seconds, now)
             actions += step.actions
-            notices += [replace(notice, message=f"Element {index}: {notice.message}") for notice in step.notices]
+            # Without the index, so that the same of ten thousand elements is one event; `failures` says which.
+            notices += [replace(notice, message=f"Of the elements: {notice.message}") for notice in step.notices]
             if step.wake_at is not None:
                 heapq.heappush(elements.wakes, (step.wake_at, index))
             if pod.unschedulable and not elements.gated:

@@ -36,9 +36,10 @@ class Elements:
     `states` has a byte an element; `counts` how many are in each; `ended` every element that got a final state, in
     that order (what waits for it reads on from where it was); `live` the pods under way, by index; `attention` the
     elements that something may have to be done about; `granted` those that may start and whose pod has not been
-    released yet; `condemned` those that got a final state of ours which the Kubernetes Job does not know of yet;
-    `terminating` those that somebody asked to end; `verdicts` those that failed by the Kubernetes Job's word, with the
-    number and the end of their last attempt that was seen; `wakes` when to look at which again.
+    released yet; `backing_off` those whose next attempt the Job controller holds back; `given_back` the pods whose room
+    was given back for want of a node; `condemned` those that got a final state of ours which the Kubernetes Job does
+    not know of yet; `terminating` those that somebody asked to end; `verdicts` those that failed by the Kubernetes
+    Job's word, with the number and the end of their last attempt that was seen; `wakes` when to look at which again.
     """
 
     def __init__(self, size: int, runs: Runs) -> None:
@@ -51,6 +52,8 @@ class Elements:
         self.live: dict[int, Pod] = {}
         self.attention: set[int] = set()
         self.granted: set[int] = set()
+        self.backing_off: set[int] = set()
+        self.given_back: set[str] = set()
         self.condemned: dict[int, Outcome] = {}
         self.outcomes: dict[int, tuple[int, Outcome]] = {}
         self.failures = Failures()
@@ -64,7 +67,7 @@ class Elements:
         self.stopped_at: datetime | None = None
         self.version = 0
         self.terminating: dict[int, str] = {}
-        self.requests_served = 0
+        self.served: set[tuple[str, str]] = set()
         self.wakes: list[tuple[datetime, int]] = []
         self._offsets: list[int] = []
         self._counted = bytearray(self.total)
@@ -109,7 +112,7 @@ class Elements:
     @property
     def ready(self) -> int:
         """Elements that could start if there were room."""
-        return self.counts[RUNNABLE] - len(self.granted)
+        return self.counts[RUNNABLE] - len(self.granted) - len(self.backing_off)
 
     @property
     def active(self) -> int:
@@ -173,7 +176,7 @@ class Elements:
         chosen: list[int] = []
         while self._ready and len(chosen) < number:
             index = heapq.heappop(self._ready)
-            if self.states[index] == RUNNABLE and index not in self.granted:
+            if self.states[index] == RUNNABLE and index not in self.granted and index not in self.backing_off:
                 self.granted.add(index)
                 chosen.append(index)
                 if index in self.live:
@@ -227,6 +230,9 @@ class Elements:
             if known is not None and known.uid == pod.uid:
                 self._forget(index)
                 self.granted.discard(index)
+                if self.states[index] == RUNNABLE:
+                    # It never ran: ended with its gate on, or its whole life fell into a gap of the watch.
+                    heapq.heappush(self._ready, index)
             self._see_end(index, pod, instance)
             return
         if known is not None and known.uid != pod.uid and known.failures > pod.failures:
@@ -234,6 +240,9 @@ class Elements:
         if known is not None:
             self._forget(index)
         self.live[index] = pod
+        if index in self.backing_off:
+            self.backing_off.discard(index)
+            heapq.heappush(self._ready, index)
         if pod.gated:
             self.attention.add(index)
             if self.states[index] in (STARTING, RUNNING):
@@ -288,9 +297,12 @@ class Elements:
                     self._settle(position, state, ending)
 
     def retried(self, index: int) -> None:
-        """The element's attempt failed and another one follows."""
+        """The element's attempt failed and another one follows, once the Job controller's back-off is over: until its
+        pod is there, room for it would lie idle."""
         if self.states[index] in (STARTING, RUNNING) and index not in self.live:
             self._wait(index)
+            if self.gated and self.states[index] == RUNNABLE:
+                self.backing_off.add(index)
 
     def _settle(self, position: int, state: int, ending: str) -> None:
         index = self.index_of(position)
@@ -347,6 +359,7 @@ class Elements:
 
     def _forget(self, index: int) -> None:
         pod = self.live.pop(index)
+        self.given_back.discard(pod.uid)
         if pod.gated:
             return
         if pod.node:
@@ -368,6 +381,7 @@ class Elements:
             return False
         self._move(index, state)
         self.granted.discard(index)
+        self.backing_off.discard(index)
         self.ended.append(index)
         return True
 

@@ -54,19 +54,22 @@ def shrink(elements: Elements, now: datetime) -> None:
     """
     if elements.gated:
         return
-    stuck = sum(
-        1
+    stuck = {
+        pod.uid
         for pod in elements.live.values()
         if not pod.node and pod.unschedulable and now >= pod.created_at + timedelta(seconds=STUCK_SECONDS)
-    )
-    elements.parallelism -= min(stuck, elements.parallelism - elements.bound) if stuck else 0
+    }
+    # Each once: it takes the Job controller a while to end them.
+    fresh = len(stuck - elements.given_back)
+    elements.given_back |= stuck
+    elements.parallelism -= max(0, min(fresh, elements.parallelism - elements.bound))
 
 
 def close(elements: Elements) -> None:
-    """Nothing starts any more and what runs goes on: without gates, the Job must not make a next pod for each that
-    ends. One that it makes all the same, before it hears of this, is ended by its mark."""
-    if not elements.gated:
-        elements.parallelism = min(elements.parallelism, elements.counts[STARTING] + elements.counts[RUNNING])
+    """Nothing starts any more and what runs goes on: the Job must not make a next pod for each that ends. Pods that
+    wait with their gate end first, for they have no node; one that the Job makes all the same, before it hears of
+    this, is ended by its mark."""
+    elements.parallelism = min(elements.parallelism, elements.counts[STARTING] + elements.counts[RUNNING])
 
 
 def revoke(elements: Elements) -> None:

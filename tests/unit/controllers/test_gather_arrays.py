@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -261,3 +262,33 @@ def test_competitors(world: World, other: dict[str, Any] | None, want: bool) -> 
         world.store.put_job("uid-2", b.job(uid="uid-2", name="second", **other))
     snapshot = snapshot_of(world.store, {}, {})
     assert competitors(world.store, entry, "nodes", snapshot) == want
+
+
+def test_a_strangers_pod_says_nothing_before_the_job_is_known(world: World) -> None:
+    entry = world.submit({"size": 3})
+    world.view()
+    world.store.put_pod("theirs", b.ended_pod(index=0, uid="theirs", owner=""))
+    world.store.put_pod("ours", b.ended_pod(index=1, uid="ours"))
+    assert entry.array is not None
+    assert entry.array.elements.counts[SUCCEEDED] == 0
+    world.store.put_work("work-1", b.work(parallelism=3))
+    assert list(entry.array.elements.states) == [PENDING, SUCCEEDED, PENDING]
+    assert entry.pods == {}
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
+def test_a_chain_has_one_arrival_whatever_is_looked_at_first(world: World, order: tuple[int, ...]) -> None:
+    for number in range(4):
+        needs = [{"name": f"s{number - 1}", "type": "N_TO_N"}] if number else []
+        spec = b.spec(arrayProperties={"size": 2}, dependsOn=needs)
+        made = b.job(uid=f"uid-{number}", name=f"s{number}", created_at=b.at(number), spec=spec)
+        world.store.put_job(made.uid, made)
+    entries = [world.store.entries[f"uid-{number}"] for number in range(4)]
+    world.store.dirty.clear()
+    for number in order:
+        view_of(world.store, entries[number], {}, b.GRACE_SECONDS)
+    while world.store.dirty:
+        view_of(world.store, world.store.entries[world.store.dirty.pop()], {}, b.GRACE_SECONDS)
+    arrays = [entry.array for entry in entries if entry.array is not None]
+    assert [known.depth for known in arrays] == [0, 1, 2, 3]
+    assert [known.arrival for known in arrays] == [None, b.at(0), b.at(0), b.at(0)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -345,7 +346,7 @@ def test_timeout() -> None:
         (EndAttempt, 0, names.POD_CONDITION_TIMEOUT),
         (EndAttempt, 1, names.POD_CONDITION_TIMEOUT),
     }
-    assert decision.notices[0].message == "Element 0: Job attempt duration exceeded timeout (60 s)"
+    assert decision.notices[0].message == "Of the elements: Job attempt duration exceeded timeout (60 s)"
 
 
 # Gates.
@@ -522,3 +523,14 @@ def test_a_pod_of_an_element_that_has_ended_is_stopped() -> None:
     [action] = array.running(2).decide().actions
     assert isinstance(action, EndAttempt)
     assert (action.pod.index, action.mark, action.message) == (2, names.POD_CONDITION_TERMINATED, "this")
+
+
+def test_many_requests_for_many_elements_cost_little() -> None:
+    requests = [{"indexes": f"0-{99_999 - number}", "reason": "not needed"} for number in range(64)]
+    array = Array(sent=False).asks(terminateElements=requests)
+    array.elements = Elements(100_000, ((0, 99_999),))
+    began = time.process_time()
+    array.decide()
+    assert array.elements.counts[FAILED] == 100_000
+    # Where each request looks at each element it takes thirty times as long as one request.
+    assert time.process_time() - began < 6

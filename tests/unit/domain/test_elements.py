@@ -264,6 +264,23 @@ def test_a_finished_pod_that_is_seen_again_does_not_take_the_leave_of_the_next_a
     assert made.granted == {0}
 
 
+@pytest.mark.parametrize(
+    "over",
+    [
+        pytest.param({"gated": True}, id="ended with its gate on"),
+        pytest.param({"gated": False}, id="its whole life fell into a gap of the watch"),
+    ],
+)
+def test_a_granted_pod_that_ends_unseen_does_not_lose_its_element(over: dict[str, Any]) -> None:
+    made = elements(2)
+    made.gated = True
+    see(made, pod(0, gated=True))
+    assert made.grant(1) == [0]
+    see(made, ended(0, exit_code=1, **over))
+    assert (made.granted, made.ready) == (set(), 2)
+    assert made.grant(1) == [0]
+
+
 def test_leave_is_taken_back() -> None:
     made = elements()
     assert made.grant(2) == [0, 1]

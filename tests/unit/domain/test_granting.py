@@ -137,7 +137,7 @@ def test_what_was_not_sent_is_taken_back(gated: bool) -> None:
         pytest.param(elements(10, parallelism=6, running=2, waiting=1), 3, id="what runs goes on"),
         pytest.param(elements(10, parallelism=6), 0, id="nothing runs"),
         pytest.param(elements(10, parallelism=2, running=3), 2, id="never more"),
-        pytest.param(elements(10, gated=True, parallelism=6, running=2), 6, id="gates keep the rest back"),
+        pytest.param(elements(10, gated=True, parallelism=6, running=2), 2, id="pods with their gate go too"),
     ],
 )
 def test_close(made: Elements, want: int) -> None:
@@ -160,3 +160,34 @@ def test_shrink(gated: bool, unschedulable: str, seconds: float, want: int) -> N
         made.see_pod(b.pod(index=index, uid=f"p{index}", unschedulable=unschedulable), "")
     shrink(made, b.at(seconds))
     assert made.parallelism == want
+
+
+def test_stuck_pods_are_given_back_once_each() -> None:
+    made = elements(100, parallelism=10, running=6)
+    for index in range(6, 10):
+        made.see_pod(b.pod(index=index, uid=f"p{index}", unschedulable="no node"), "n1")
+    for seconds in (STUCK_SECONDS, STUCK_SECONDS + 1, STUCK_SECONDS + 2):
+        shrink(made, b.at(seconds))
+        assert made.parallelism == 6
+    # The Job controller has ended them; the same elements get pods again, which find no node either.
+    made.parallelism = 8
+    for index in range(6, 10):
+        made.see_pod_gone(b.pod(index=index, uid=f"p{index}"))
+    made.see_pod(b.pod(index=6, uid="again", unschedulable="no node"), "n1")
+    shrink(made, b.at(STUCK_SECONDS))
+    assert made.parallelism == 7
+
+
+def test_an_element_in_back_off_holds_no_room_before_its_pod_is_there() -> None:
+    made = elements(3, gated=True, parallelism=3)
+    grant(made, 1)
+    made.see_pod(b.running_pod(index=0, uid="first"), "n1")
+    made.see_pod(b.ended_pod(index=0, uid="first", exit_code=1), "n1")
+    made.retried(0)
+    assert (made.states[0], made.ready) == (RUNNABLE, 2)
+    grant(made, 3)
+    assert made.granted == {1, 2}
+    made.see_pod(b.pod(1, index=0, uid="second", gated=True), "n1")
+    assert made.ready == 1
+    grant(made, 1)
+    assert made.granted == {0, 1, 2}
