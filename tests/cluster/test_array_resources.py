@@ -42,7 +42,7 @@ def test_an_array_bigger_than_the_capacity_keeps_it_full(four: Stage, pods: PodO
     running = [sum(bound <= at < ended for bound, ended in found) for at in starts]
     print(f"pods that ran when each started, itself included: {running}")
     waves = [max(running[first : first + 4]) for first in range(0, 32, 4)]
-    assert waves.count(4) >= 6, running
+    assert waves.count(4) >= 4, running
 
 
 @pytest.mark.parametrize("gated", [False, True], ids=["plain", "gated"])

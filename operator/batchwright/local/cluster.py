@@ -36,6 +36,7 @@ from batchwright.local.state import ClusterState, Ports, load_state, save_state
 
 DEFAULT_NODES = 4
 _LOCK_SECONDS = 1800.0
+LOOKS = 5
 
 
 @dataclass(frozen=True)
@@ -284,8 +285,11 @@ def _tear_down(directory: Path) -> None:
         real.stop(directory)
     if state is not None and state.runtime == "kind":
         kind.delete(state.name, directory / "kubeconfig.yaml")
-    # What they keep is deleted with them, so nothing is gained by letting them end in their own time.
-    processes.end(directory, seconds=0)
+    # What they keep is deleted with them, so nothing is gained by letting them end in their own time. An `up` that was
+    # killed leaves kwokctl behind, which starts one more while the others are looked for.
+    for _ in range(LOOKS):
+        if not processes.end(directory, seconds=0):
+            break
     _check_no_mounts(directory)
     if directory.exists():
         shutil.rmtree(directory)
