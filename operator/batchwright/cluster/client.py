@@ -31,11 +31,13 @@ APPLY_PATCH = "application/apply-patch+yaml"
 REQUEST_SECONDS = 60.0
 # The API server ends connections that are idle for 90 s; a new one costs both sides a handshake with certificates.
 KEEPALIVE_SECONDS = 75.0
-# Events of a watch that come within this time are taken together; the kernel caps the bytes at half its buffer.
-GATHER_SECONDS = 0.04
+# The kernel caps it at half its buffer.
 GATHER_BYTES = 1 << 20
 # How audit logs and flow control tell our requests from others'.
 USER_AGENT = f"batchwright/{version('batchwright')}"
+# Made once: to make the first for each request took a third of a request's CPU.
+_MAY_PASS = retry_if_exception_type((ApiUnavailable, Throttled))
+_PAUSE = wait_exponential_jitter(multiplier=0.2, max=5)
 
 
 class ApiClient:
@@ -121,21 +123,22 @@ class ApiClient:
         data = None if body is None else orjson.dumps(body)
         if method != "GET":
             self.writes += 1
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type((ApiUnavailable, Throttled)),
-            stop=stop_after_attempt(attempts),
-            wait=wait_exponential_jitter(multiplier=0.2, max=5),
-            reraise=True,
-        ):
+        retrying = AsyncRetrying(retry=_MAY_PASS, stop=stop_after_attempt(attempts), wait=_PAUSE, reraise=True)
+        async for attempt in retrying:
             with attempt:
-                response = await self.open(method, path, params=params, body=data, content_type=content_type)
-                try:
-                    payload = await response.read()
-                except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                    raise ApiUnavailable(f"{method} {path}: {error}") from error
+                payload = await self._answer(method, path, params, data, content_type)
                 loaded: JSON = orjson.loads(payload) if payload else {}
                 return loaded
         raise AssertionError("tenacity returns or raises")
+
+    async def _answer(
+        self, method: str, path: str, params: Mapping[str, str] | None, data: bytes | None, content_type: str
+    ) -> bytes:
+        response = await self.open(method, path, params=params, body=data, content_type=content_type)
+        try:
+            return await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiUnavailable(f"{method} {path}: {error}") from error
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> JSON:
         """One object. Raises NotFound."""
@@ -240,11 +243,12 @@ class ApiClient:
         labels: str | None = None,
         fields: str | None = None,
         skip: Callable[[bytes], bool] | None = None,
+        gather_seconds: float = 0.04,
         seconds: int = 300,
         idle_seconds: float = 150.0,
     ) -> AsyncIterator[JSON]:
         """Events after `version`, bookmarks included, until the server ends the watch; those whose line `skip` says yes
-        to are not even parsed.
+        to are not even parsed. What comes within `gather_seconds` of a read is read together.
 
         Raises Gone when `version` is too old, ApiUnavailable when nothing (not even a bookmark) came for
         `idle_seconds`: a connection can die in silence, and bookmarks come about once a minute.
@@ -258,7 +262,7 @@ class ApiClient:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=idle_seconds)
         response = await self.open("GET", resource.path(namespace), params=params, timeout=timeout)
         try:
-            async for line in _lines(response.content, response.connection):
+            async for line in _lines(response.content, response.connection, gather_seconds):
                 if not line or (skip is not None and skip(line)):
                     continue
                 event: JSON = orjson.loads(line)
@@ -297,7 +301,9 @@ def selectors(labels: str | None, fields: str | None) -> dict[str, str]:
     return params
 
 
-async def _lines(stream: aiohttp.StreamReader, connection: HttpConnection | None = None) -> AsyncIterator[bytes]:
+async def _lines(
+    stream: aiohttp.StreamReader, connection: HttpConnection | None = None, gather_seconds: float = 0.0
+) -> AsyncIterator[bytes]:
     """Lines of any length: aiohttp's own reader refuses those over 128 KiB, and an object may have 1.5 MiB.
 
     Of a `connection` that is given, what comes within a moment is read together: to wake the event loop for each event
@@ -311,7 +317,7 @@ async def _lines(stream: aiohttp.StreamReader, connection: HttpConnection | None
             yield part
         if connection is not None:
             _wake_at(connection, GATHER_BYTES)
-            await asyncio.sleep(GATHER_SECONDS)
+            await asyncio.sleep(gather_seconds)
             _wake_at(connection, 1)
     if rest:
         yield rest

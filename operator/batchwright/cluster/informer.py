@@ -48,6 +48,7 @@ class Informer(Generic[Record]):
         labels: str | None = None,
         fields: str | None = None,
         is_settled: Callable[[Record], bool] | None = None,
+        gather_seconds: float = 0.04,
     ) -> None:
         self.resource = resource
         self.synced = asyncio.Event()
@@ -59,6 +60,7 @@ class Informer(Generic[Record]):
         self._fields = fields
         self._known: set[str] = set()
         self._is_settled = is_settled
+        self._gather_seconds = gather_seconds
         self._settled: set[bytes] = set()
 
     async def run(self) -> None:
@@ -73,7 +75,12 @@ class Informer(Generic[Record]):
                 began, silent = time.monotonic(), True
                 self.heard_at = began
                 async for event in self._api.watch(
-                    self.resource, version, labels=self._labels, fields=self._fields, skip=self._skips
+                    self.resource,
+                    version,
+                    labels=self._labels,
+                    fields=self._fields,
+                    skip=self._skips,
+                    gather_seconds=self._gather_seconds,
                 ):
                     version = event["object"]["metadata"]["resourceVersion"]
                     self._take(event)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import orjson
 from cachetools import LRUCache
 
 from batchwright import names
@@ -48,7 +49,7 @@ OUR_MARKS = frozenset(
 )
 
 
-_known_requests: LRUCache[tuple[str, int], Resources] = LRUCache(4096)
+_known_requests: LRUCache[bytes, Resources] = LRUCache(4096)
 
 
 def _time(value: str | None) -> datetime | None:
@@ -155,16 +156,17 @@ def pod(item: JSON) -> Pod:
         unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else "",
         disruption=_words(disruption) if disruption.get("status") == "True" else "",
         mark=Mark(mark["type"], mark.get("message", "")) if mark else None,
-        request=_requests(metadata, spec),
+        request=_requests(spec),
     )
 
 
-def _requests(metadata: JSON, spec: JSON) -> Resources:
-    """What the pod asks; worked out once for all the events of a pod whose spec does not change (KEP-5067)."""
-    generation = metadata.get("generation")
-    if generation is None:
-        return pod_requests(spec)  # before Kubernetes 1.33 nothing tells of a resize
-    key = (metadata["uid"], generation)
+def _requests(spec: JSON) -> Resources:
+    """What the pod asks; worked out once for all pods that ask the same, as those of an array do."""
+    asked = [spec.get("resources"), spec.get("overhead")]
+    for field in ("containers", "initContainers"):
+        asked += [(each.get("restartPolicy"), each.get("resources")) for each in spec.get(field) or ()]
+        asked.append(field)
+    key = orjson.dumps(asked)
     known = _known_requests.get(key)
     if known is None:
         known = _known_requests[key] = pod_requests(spec)
