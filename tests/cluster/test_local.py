@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -270,14 +271,26 @@ def test_an_existing_cluster_is_used_and_left_alone(
     assert status(shared.name).healthy
 
 
+def _is_bound(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_server(address).close()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return True
+    return False
+
+
 def test_a_taken_port_is_explained(name: str) -> None:
     cluster = up(options(name))
     [scheduler] = processes.find(cluster.directory, "kube-scheduler")
     state = json.loads((cluster.directory / "state.json").read_text())
     os.kill(scheduler.pid, signal.SIGKILL)
     wait_until(lambda: not processes.find(cluster.directory, "kube-scheduler"), 10, lambda: "it survives SIGKILL")
-    taken = socket.create_server(("127.0.0.1", state["ports"]["scheduler"]))
-    with taken, pytest.raises(LocalError, match=r"kube-scheduler ended(.|\n)*address already in use"):
+    # Its first thread is gone before the last one, and with that the socket.
+    address = ("127.0.0.1", state["ports"]["scheduler"])
+    wait_until(lambda: not _is_bound(address), 10, lambda: f"{address} stays in use")
+    with socket.create_server(address), pytest.raises(LocalError, match=r"kube-scheduler ended(.|\n)*address already in use"):
         up(options(name))
     up(options(name))
     assert status(name).healthy

@@ -111,8 +111,9 @@ def _with_work(view: View, work: Work, elements: Elements, now: datetime) -> Dec
     if spec.terminate is not None:
         actions: tuple[Action, ...] = () if work.ending else (EndWork(work),)
         return Decision(present_status(view, "PENDING", f"Terminating: {spec.terminate.reason}"), actions=actions)
-    if elements.unfinished == 0 and elements.condemned:
-        # What is left can never run: one word to the Job instead of one to each pod.
+    if elements.unfinished == 0 and (elements.condemned or ending is not None):
+        # What is left can never run: one word to the Job instead of one to each pod. After a cancel always: pods that
+        # the Job controller ended for want of parallelism count as nothing, so the Job would wait for ever.
         actions = () if work.ending else (EndWork(work),)
         return Decision(present_status(view, "PENDING", None), actions=actions)
     actions, notices, wake_at = _attend(view, elements, now)
