@@ -290,7 +290,10 @@ def test_a_taken_port_is_explained(name: str) -> None:
     # Its first thread is gone before the last one, and with that the socket.
     address = ("127.0.0.1", state["ports"]["scheduler"])
     wait_until(lambda: not _is_bound(address), 10, lambda: f"{address} stays in use")
-    with socket.create_server(address), pytest.raises(LocalError, match=r"kube-scheduler ended(.|\n)*address already in use"):
+    with (
+        socket.create_server(address),
+        pytest.raises(LocalError, match=r"kube-scheduler ended(.|\n)*address already in use"),
+    ):
         up(options(name))
     up(options(name))
     assert status(name).healthy

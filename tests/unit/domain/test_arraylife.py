@@ -534,3 +534,12 @@ def test_many_requests_for_many_elements_cost_little() -> None:
     assert array.elements.counts[FAILED] == 100_000
     # Where each request looks at each element it takes thirty times as long as one request.
     assert time.process_time() - began < 6
+
+
+def test_after_a_cancel_the_job_is_told_to_end_though_nothing_is_condemned() -> None:
+    array = Array(gated=True).asks(cancel={"reason": "not needed"}).running(0)
+    array.decide()
+    array.ended(0)
+    # Their gated pods were ended by our mark, or by the Job controller, which then counts nothing.
+    array.elements.condemned.clear()
+    assert [type(action) for action in array.decide().actions] == [EndWork]
