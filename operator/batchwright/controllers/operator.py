@@ -225,6 +225,13 @@ class Operator:
         self.engine.see_job(uid, record)
 
     def _see_work(self, uid: str, record: Work | None) -> None:
+        if record is None:
+            # The end of its last pod, which came first, may be on its way still: watches are read apart.
+            asyncio.get_running_loop().call_later(2 * POD_GATHER_SECONDS, self._put_work, uid, None)
+        else:
+            self._put_work(uid, record)
+
+    def _put_work(self, uid: str, record: Work | None) -> None:
         self.store.put_work(uid, record)
         if record is not None and record.job_id in self.store.finished and uid in self.store.works:
             self.engine.see_work_of_finished(record)
