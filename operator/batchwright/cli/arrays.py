@@ -10,9 +10,8 @@ from math import prod
 from typing import Any, Final
 
 from batchwright.cli.formats import FINISHED, STATES, state_of
-from batchwright.cli.ranges import contains, subtract
 from batchwright.cli.references import address
-from batchwright.domain.indexes import Runs, format_runs, parse_indexes
+from batchwright.domain.indexes import Runs, contains, format_runs, parse_indexes, subtract
 from batchwright.errors import NotFound
 
 JSON = dict[str, Any]

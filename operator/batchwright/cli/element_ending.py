@@ -14,11 +14,10 @@ from batchwright.cli.arrays import ended, short_runs, unfinished
 from batchwright.cli.element_pods import read_element
 from batchwright.cli.formats import FINISHED, STARTED, state_of
 from batchwright.cli.output import qualified
-from batchwright.cli.ranges import intersect, subtract
 from batchwright.cli.references import address
 from batchwright.cli.session import Session
 from batchwright.cluster.resources import BATCH_JOBS
-from batchwright.domain.indexes import Runs, count, format_runs, parse_indexes
+from batchwright.domain.indexes import Runs, count, format_runs, intersect, parse_indexes, subtract
 from batchwright.errors import BatchwrightError, Conflict, Invalid
 
 JSON = dict[str, Any]

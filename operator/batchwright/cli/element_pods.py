@@ -12,9 +12,9 @@ from batchwright import names
 from batchwright.cli.arrays import elements_of
 from batchwright.cli.attempts import attempt_of, is_gated
 from batchwright.cli.elements import Element, build_element
-from batchwright.cli.ranges import Positions
 from batchwright.cli.session import Session
 from batchwright.cluster.resources import PODS
+from batchwright.domain.indexes import Positions
 
 JSON = dict[str, Any]
 # Indexes in one label selector: 6 KB of a URL.

@@ -12,9 +12,8 @@ from batchwright.cli.elements import Element, parameters_of
 from batchwright.cli.formats import FINISHED, duration, moment, ordinal, parse_time, shorten
 from batchwright.cli.output import Grid
 from batchwright.cli.pagelines import labelled, listed, pairs
-from batchwright.cli.ranges import Positions, contains
 from batchwright.cli.words import pod_troubles
-from batchwright.domain.indexes import parse_indexes
+from batchwright.domain.indexes import Positions, contains, parse_indexes
 
 JSON = dict[str, Any]
 UNKNOWN: Final = "-"

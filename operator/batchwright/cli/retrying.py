@@ -12,8 +12,7 @@ from typing import Any, Final
 from batchwright import names
 from batchwright.cli.arrays import ended, is_array, short_runs, size_of
 from batchwright.cli.formats import FINISHED, definition_of, state_of
-from batchwright.cli.ranges import intersect, subtract
-from batchwright.domain.indexes import Runs, format_runs
+from batchwright.domain.indexes import Runs, format_runs, intersect, subtract
 from batchwright.errors import BatchwrightError
 
 JSON = dict[str, Any]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import heapq
 from array import array
-from bisect import bisect_right
 from datetime import datetime
 from typing import Final
 
@@ -21,7 +20,7 @@ from batchwright.api.v1alpha1.array import ArrayPropertiesDetail
 from batchwright.domain import reasons
 from batchwright.domain.attempts import outcome
 from batchwright.domain.failures import NO_RECORD, Failures
-from batchwright.domain.indexes import Runs, count, expand, parse_indexes, runs_of_marks
+from batchwright.domain.indexes import Positions, Runs, count, expand, parse_indexes, runs_of_marks
 from batchwright.domain.observations import Pod
 from batchwright.domain.retry import Outcome
 
@@ -69,18 +68,15 @@ class Elements:
         self.terminating: dict[int, str] = {}
         self.served: set[tuple[str, str]] = set()
         self.wakes: list[tuple[datetime, int]] = []
-        self._offsets: list[int] = []
+        self._positions = Positions(runs)
         self._counted = bytearray(self.total)
         self._texts = ("", "")
         self._unsettled = False
         self._deleted: set[int] = set()
         self.verdicts: dict[int, tuple[int, Outcome]] = {}
         self._ready: list[int] = []
-        offset = 0
         for first, last in runs:
             self.states[first : last + 1] = bytes(last + 1 - first)
-            self._offsets.append(offset)
-            offset += last + 1 - first
         self.counts[PENDING] = self.total
 
     @classmethod
@@ -121,15 +117,11 @@ class Elements:
 
     def index_of(self, position: int) -> int | None:
         """The index at a position of the Kubernetes Job; None for one it has not."""
-        if not 0 <= position < self.total:
-            return None
-        run = bisect_right(self._offsets, position) - 1
-        return self.runs[run][0] + position - self._offsets[run]
+        return self._positions.index(position)
 
     def position_of(self, index: int) -> int:
         """The inverse of `index_of`, for an element that runs."""
-        run = bisect_right(self.runs, (index, self.size)) - 1
-        return self._offsets[run] + index - self.runs[run][0]
+        return self._positions.position(index)
 
     def rank(self, index: int) -> int:
         """How many elements before this one have no result in the Kubernetes Job: it makes the lowest ones first."""

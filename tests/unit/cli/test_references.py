@@ -9,9 +9,8 @@ import pytest
 import typer
 
 from batchwright.cli.arrays import check_elements, elements_of, first_failed, short_runs, size_of
-from batchwright.cli.ranges import Positions, contains, intersect, subtract
 from batchwright.cli.references import Reference, element_allowed, parse_reference, whole_jobs_only
-from batchwright.domain.indexes import expand, parse_indexes, runs_of
+from batchwright.domain.indexes import Positions, contains, expand, intersect, parse_indexes, runs_of, subtract
 from batchwright.errors import NotFound
 from unit.cli.objects import JSON, array, job
 
