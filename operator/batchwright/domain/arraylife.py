@@ -233,7 +233,8 @@ def _attend(
         if pod is None:
             continue
         if elements.states[index] >= SUCCEEDED:
-            actions.append(_stop(pod, elements, index))
+            if not elements.is_counted(index):
+                actions.append(_stop(pod, elements, index))
         elif index in elements.terminating:
             actions.append(_ending(pod, names.POD_CONDITION_TERMINATED, elements.terminating[index]))
         elif pod.gated:

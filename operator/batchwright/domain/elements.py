@@ -128,6 +128,11 @@ class Elements:
         position = self.position_of(index)
         return position - self._counted.count(1, 0, position)
 
+    def is_counted(self, index: int) -> bool:
+        """Whether the Kubernetes Job has the element's result: a pod of it that is seen to run ended before that, and
+        the watch of pods is behind, or the Job controller ends it."""
+        return self._counted[self.position_of(index)] == 1
+
     def is_met(self, index: int) -> bool:
         """Whether all that the element waits for has ended as it should."""
         return self.unmet is None or self.unmet[index] == 0

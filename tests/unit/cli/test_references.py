@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 
 import pytest
@@ -10,7 +9,7 @@ import typer
 
 from batchwright.cli.arrays import check_elements, elements_of, first_failed, short_runs, size_of
 from batchwright.cli.references import Reference, element_allowed, parse_reference, whole_jobs_only
-from batchwright.domain.indexes import Positions, contains, expand, intersect, parse_indexes, runs_of, subtract
+from batchwright.domain.indexes import parse_indexes, runs_of
 from batchwright.errors import NotFound
 from unit.cli.objects import JSON, array, job
 
@@ -56,20 +55,6 @@ def test_verbs_refuse_what_they_do_not_take() -> None:
     with pytest.raises(typer.BadParameter, match="several elements: name one, such as sim:17"):
         element_allowed("sim:3-4")
     assert element_allowed("sim:3") == "sim:3"
-
-
-def test_the_algebra_of_runs_is_that_of_sets() -> None:
-    rng = random.Random(5)
-    for _ in range(300):
-        one, other = (sorted(rng.sample(range(40), rng.randint(0, 30))) for _ in range(2))
-        left, right = runs_of(one), runs_of(other)
-        assert list(expand(intersect(left, right))) == sorted(set(one) & set(other))
-        assert list(expand(subtract(left, right))) == sorted(set(one) - set(other))
-        assert [n for n in range(40) if contains(left, n)] == one
-        places = Positions(left)
-        assert [places.position(index) for index in one] == list(range(len(one)))
-        assert [places.index(position) for position in range(len(one))] == one
-        assert places.index(len(one)) is None
 
 
 @pytest.mark.parametrize(

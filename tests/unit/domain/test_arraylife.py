@@ -525,6 +525,16 @@ def test_a_pod_of_an_element_that_has_ended_is_stopped() -> None:
     assert (action.pod.index, action.mark, action.message) == (2, names.POD_CONDITION_TERMINATED, "this")
 
 
+def test_a_pod_that_the_watch_shows_after_its_result_is_left_alone() -> None:
+    """The watch of pods may be a pod's whole life behind that of Jobs, when an operator has just been started."""
+    array = Array().verdict("0-1", "2")
+    array.decide()
+    assert array.elements.counts[SUCCEEDED] == 2
+    assert array.running(0, 1, 2).decide().actions == ()
+    array.ended(0, 1).ended(2, exit_code=1)
+    assert not array.elements.live
+
+
 def test_many_requests_for_many_elements_cost_little() -> None:
     requests = [{"indexes": f"0-{99_999 - number}", "reason": "not needed"} for number in range(64)]
     array = Array(sent=False).asks(terminateElements=requests)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import pairwise
 
 import pytest
@@ -9,14 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwright.domain.indexes import (
+    Positions,
     Runs,
+    contains,
     count,
     expand,
     format_indexes,
     format_runs,
+    intersect,
     parse_indexes,
     runs_of,
     runs_of_parts,
+    subtract,
 )
 
 
@@ -89,3 +94,17 @@ def test_round_trip(indexes: set[int]) -> None:
 def test_parts_in_any_order_make_one_set(parts: list[tuple[int, int]]) -> None:
     text = ",".join(f"{first}-{first + more}" for first, more in parts)
     assert set(expand(parse_indexes(text))) == {first + each for first, more in parts for each in range(more + 1)}
+
+
+def test_the_algebra_of_runs_is_that_of_sets() -> None:
+    rng = random.Random(5)
+    for _ in range(300):
+        one, other = (sorted(rng.sample(range(40), rng.randint(0, 30))) for _ in range(2))
+        left, right = runs_of(one), runs_of(other)
+        assert list(expand(intersect(left, right))) == sorted(set(one) & set(other))
+        assert list(expand(subtract(left, right))) == sorted(set(one) - set(other))
+        assert [n for n in range(40) if contains(left, n)] == one
+        places = Positions(left)
+        assert [places.position(index) for index in one] == list(range(len(one)))
+        assert [places.index(position) for position in range(len(one))] == one
+        assert places.index(len(one)) is None
