@@ -12,6 +12,7 @@ import sys
 
 import kopf
 import structlog
+import uvloop
 from kopf._core.engines.peering import Identity
 
 from batchwright import names
@@ -28,7 +29,9 @@ def run_operator(
     Raises ConnectionSetupError when there is no cluster, and whatever ended the engine.
     """
     configure_logging(verbose=verbose, json_logs=json_logs)
-    asyncio.run(_run(liveness, context, kubeconfig))
+    # A request costs half of what it does on asyncio's own loop (docs/benchmarks.md).
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(liveness, context, kubeconfig))
 
 
 async def _run(liveness: str | None, context: str | None, kubeconfig: str | None) -> None:

@@ -24,6 +24,8 @@ from batchwright.errors import ApiUnavailable, Throttled, api_error
 
 JSON = dict[str, Any]
 PAGE = 500
+JSON_TYPE = "application/json"
+METADATA_TYPE = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
@@ -33,11 +35,13 @@ REQUEST_SECONDS = 60.0
 KEEPALIVE_SECONDS = 75.0
 # The kernel caps it at half its buffer.
 GATHER_BYTES = 1 << 20
+FIRST_PAUSE_SECONDS = 0.2
 # How audit logs and flow control tell our requests from others'.
 USER_AGENT = f"batchwright/{version('batchwright')}"
 # Made once: to make the first for each request took a third of a request's CPU.
 _MAY_PASS = retry_if_exception_type((ApiUnavailable, Throttled))
 _PAUSE = wait_exponential_jitter(multiplier=0.2, max=5)
+_TIMEOUT = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
 
 
 class ApiClient:
@@ -60,7 +64,12 @@ class ApiClient:
             ssl=self.connection.ssl_context, limit=self._limit, keepalive_timeout=KEEPALIVE_SECONDS
         )
         self._session = aiohttp.ClientSession(
-            connector=connector, auto_decompress=True, headers={"User-Agent": self.user_agent}
+            connector=connector,
+            auto_decompress=True,
+            headers={"User-Agent": self.user_agent},
+            # The API server sets none, and to look for some costs a tenth of a request.
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=_TIMEOUT,
         )
         return self
 
@@ -80,13 +89,14 @@ class ApiClient:
         *,
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        content_type: str = "application/json",
-        timeout: aiohttp.ClientTimeout | None = None,
+        content_type: str = JSON_TYPE,
+        accept: str = JSON_TYPE,
+        timeout: aiohttp.ClientTimeout = _TIMEOUT,
     ) -> aiohttp.ClientResponse:
         """One request without retries; the caller reads the response. Raises ApiError, ApiUnavailable."""
         if self._session is None:
             raise RuntimeError("ApiClient is not open: use `async with`")
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": accept}
         if body is not None:
             headers["Content-Type"] = content_type
         token = await self.connection.authorization()
@@ -99,7 +109,7 @@ class ApiClient:
                 params=params,
                 data=body,
                 headers=headers,
-                timeout=timeout or aiohttp.ClientTimeout(total=REQUEST_SECONDS),
+                timeout=timeout,
             )
             if response.status < 400:
                 return response
@@ -116,29 +126,46 @@ class ApiClient:
         *,
         params: Mapping[str, str] | None = None,
         body: Any = None,
-        content_type: str = "application/json",
+        content_type: str = JSON_TYPE,
         attempts: int = 5,
     ) -> JSON:
         """One request, retried when the server is out of reach or asks to come back later."""
+        payload = await self.send(method, path, params=params, body=body, content_type=content_type, attempts=attempts)
+        loaded: JSON = orjson.loads(payload) if payload else {}
+        return loaded
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = JSON_TYPE,
+        accept: str = JSON_TYPE,
+        attempts: int = 5,
+    ) -> bytes:
+        """As `request`, with the answer as it came."""
         data = None if body is None else orjson.dumps(body)
         if method != "GET":
             self.writes += 1
-        retrying = AsyncRetrying(retry=_MAY_PASS, stop=stop_after_attempt(attempts), wait=_PAUSE, reraise=True)
-        async for attempt in retrying:
-            with attempt:
-                payload = await self._answer(method, path, params, data, content_type)
-                loaded: JSON = orjson.loads(payload) if payload else {}
-                return loaded
-        raise AssertionError("tenacity returns or raises")
 
-    async def _answer(
-        self, method: str, path: str, params: Mapping[str, str] | None, data: bytes | None, content_type: str
-    ) -> bytes:
-        response = await self.open(method, path, params=params, body=data, content_type=content_type)
+        async def ask() -> bytes:
+            response = await self.open(method, path, params=params, body=data, content_type=content_type, accept=accept)
+            try:
+                return await response.read()
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise ApiUnavailable(f"{method} {path}: {error}") from error
+
         try:
-            return await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ApiUnavailable(f"{method} {path}: {error}") from error
+            # Hardly a request fails, and tenacity costs a third of one.
+            return await ask()
+        except (ApiUnavailable, Throttled):
+            if attempts == 1:
+                raise
+        await asyncio.sleep(FIRST_PAUSE_SECONDS)
+        again = AsyncRetrying(retry=_MAY_PASS, stop=stop_after_attempt(attempts - 1), wait=_PAUSE, reraise=True)
+        return await again(ask)
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> JSON:
         """One object. Raises NotFound."""
@@ -196,15 +223,20 @@ class ApiClient:
         *,
         subresource: str | None = None,
         content_type: str = MERGE_PATCH,
+        answer: bool = True,
     ) -> JSON:
-        """Patches an object or its subresource. Raises NotFound, Conflict, Invalid."""
-        return await self.request(
+        """Patches an object or its subresource, and gives what has become of it; where that is no matter (`answer`),
+        nothing, and the API server is not asked for most of it. Raises NotFound, Conflict, Invalid."""
+        payload = await self.send(
             "PATCH",
             resource.path(namespace, name, subresource),
             params={"fieldManager": names.FIELD_MANAGER},
             body=body,
             content_type=content_type,
+            accept=JSON_TYPE if answer else METADATA_TYPE,
         )
+        loaded: JSON = orjson.loads(payload) if answer else {}
+        return loaded
 
     async def apply(self, resource: Resource, namespace: str | None, body: JSON) -> JSON:
         """Server-side apply by name, taking over conflicting fields of other managers."""

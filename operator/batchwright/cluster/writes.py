@@ -173,7 +173,13 @@ class StatusWriter:
         ]
         try:
             await self._api.patch(
-                write.resource, write.namespace, write.name, patch, subresource="status", content_type=JSON_PATCH
+                write.resource,
+                write.namespace,
+                write.name,
+                patch,
+                subresource="status",
+                content_type=JSON_PATCH,
+                answer=False,
             )
         except Invalid:
             found = await self._api.get(write.resource, write.namespace, write.name)

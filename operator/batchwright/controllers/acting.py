@@ -70,7 +70,7 @@ async def set_parallelism(api: ApiClient, work: Work, parallelism: int) -> None:
 async def _patch_job(api: ApiClient, work: Work, spec: JSON) -> None:
     body = {"metadata": {"uid": work.uid}, "spec": spec}
     try:
-        await api.patch(JOBS, work.namespace, work.name, body)
+        await api.patch(JOBS, work.namespace, work.name, body, answer=False)
     except (NotFound, Conflict):
         return  # It is gone, or another of that name: the watch will tell.
 
@@ -122,6 +122,7 @@ async def end_attempt(api: ApiClient, action: EndAttempt) -> None:
                 {"status": status},
                 subresource="status",
                 content_type=STRATEGIC_PATCH,
+                answer=False,
             )
         if not pod.gated:
             await api.delete(PODS, pod.namespace, pod.name, uid=pod.uid)
@@ -134,7 +135,7 @@ async def release_pod(api: ApiClient, action: ReleasePod) -> None:
     pod = action.pod
     gates: JSON = {"spec": {"schedulingGates": [_gone(names.GATE_ADMISSION)]}}
     try:
-        await api.patch(PODS, pod.namespace, pod.name, gates, content_type=STRATEGIC_PATCH)
+        await api.patch(PODS, pod.namespace, pod.name, gates, content_type=STRATEGIC_PATCH, answer=False)
     except (NotFound, Conflict):
         return
 

@@ -54,7 +54,7 @@ class Declarations:
         if not patch:
             return
         try:
-            await self._api.patch(resource, None, known.name, {"status": patch}, subresource="status")
+            await self._api.patch(resource, None, known.name, {"status": patch}, subresource="status", answer=False)
         except NotFound:
             return
         known.status = wanted

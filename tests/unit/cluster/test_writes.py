@@ -47,7 +47,9 @@ class FakeApi:
         *,
         subresource: str,
         content_type: str,
+        answer: bool,
     ) -> JSON:
+        assert not answer
         assert (resource, namespace, subresource, content_type) == (BATCH_JOBS, "default", "status", JSON_PATCH)
         mine, status = body
         assert (mine["op"], mine["path"]) == ("test", "/metadata/uid")
