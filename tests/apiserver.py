@@ -26,6 +26,8 @@ RESOURCES: Mapping[str, tuple[str, str, bool]] = {
     "JobDefinition": ("/apis/batchwright.io/v1alpha1", "jobdefinitions", True),
     "JobQueue": ("/apis/batchwright.io/v1alpha1", "jobqueues", False),
     "ComputeEnvironment": ("/apis/batchwright.io/v1alpha1", "computeenvironments", False),
+    "SchedulingPolicy": ("/apis/batchwright.io/v1alpha1", "schedulingpolicies", False),
+    "ConsumableResource": ("/apis/batchwright.io/v1alpha1", "consumableresources", False),
     "CustomResourceDefinition": ("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions", False),
     "Namespace": ("/api/v1", "namespaces", False),
     "Node": ("/api/v1", "nodes", False),

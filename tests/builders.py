@@ -16,9 +16,9 @@ from batchwright.api.v1alpha1.common import EvaluateOnExit
 from batchwright.domain.dependencies import Resolution
 from batchwright.domain.lifecycle import Rules, View
 from batchwright.domain.observations import Job, Mark, Node, Pod, Taint, Work
-from batchwright.domain.quantities import Resources
+from batchwright.domain.quantities import Resources, add
 from batchwright.domain.texts import timestamp
-from batchwright.scheduling.snapshot import Candidate, Environment, Queue, Shape, Snapshot, Toleration, Unbound
+from batchwright.scheduling.snapshot import Candidate, Environment, Held, Queue, Shape, Snapshot, Toleration
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 UID = "11111111-2222-3333-4444-555555555555"
@@ -156,10 +156,12 @@ def candidate(uid: str = "a", *, after: float = 0, **over: Any) -> Candidate:
     return replace(Candidate(uid, uid, at(after), shape()), **over)
 
 
-def queue(*waiting: Candidate, name: str = "normal", priority: int = 0, environments: Iterable[str] = ("e1",)) -> Queue:
+def queue(
+    *waiting: Candidate, name: str = "normal", priority: int = 0, environments: Iterable[str] = ("e1",), **over: Any
+) -> Queue:
     """A queue whose candidates are put in order of arrival."""
     order = tuple(sorted(waiting, key=lambda each: (each.created_at, each.uid)))
-    return Queue(name, priority, tuple(environments), order)
+    return replace(Queue(name, priority, tuple(environments), order), **over)
 
 
 def environment(name: str = "e1", **over: Any) -> Environment:
@@ -167,18 +169,44 @@ def environment(name: str = "e1", **over: Any) -> Environment:
     return replace(Environment(name), **over)
 
 
+def held(uid: str = "h", environment: str = "e1", of: Shape | None = None, count: int = 1, **over: Any) -> Held:
+    """Work that was sent and has no node yet."""
+    return replace(Held(uid, "normal", environment, of or shape(), count, count), **over)
+
+
+def running(uid: str = "h", node: str = "n1", of: Shape | None = None, count: int = 1, **over: Any) -> Held:
+    """Work that runs on one node."""
+    defaults: dict[str, Any] = {"unbound": 0, "nodes": ((node, count),)}
+    return replace(held(uid, of=of, count=count), **(defaults | over))
+
+
 def snapshot(
     *queues: Queue,
     nodes: Iterable[Node] = (),
     environments: Iterable[Environment] = (),
     occupied: Mapping[str, Resources] | None = None,
-    unbound: Iterable[Unbound] = (),
+    held: Iterable[Held] = (),
+    consumables: Mapping[str, int] | None = None,
+    now: float = 0.0,
 ) -> Snapshot:
-    """A snapshot; one node and one environment if none are given."""
+    """A snapshot; one node and one environment if none are given. Without `occupied`, what is held is on the nodes."""
+    held = tuple(held)
     return Snapshot(
         nodes=tuple(nodes) or (node(),),
-        occupied=occupied or {},
+        occupied=occupied_by(held) if occupied is None else occupied,
         environments={each.name: each for each in (tuple(environments) or (environment(),))},
         queues=queues,
-        unbound=tuple(unbound),
+        held=held,
+        consumables=consumables or {},
+        now=now,
     )
+
+
+def occupied_by(held: Iterable[Held]) -> dict[str, Resources]:
+    """What this work takes from each node."""
+    found: dict[str, Resources] = {}
+    for each in held:
+        for name, count in each.nodes:
+            taken = {resource: amount * count for resource, amount in each.shape.resources}
+            found[name] = add(found.get(name, {}), taken)
+    return found

@@ -25,6 +25,18 @@ def job_queue(name: str = "normal", /, **spec: object) -> Manifest:
     }
 
 
+def scheduling_policy(name: str = "fair", /, **fairshare: object) -> Manifest:
+    """A SchedulingPolicy of this fairsharePolicy."""
+    spec = {"fairsharePolicy": fairshare}
+    return {"apiVersion": API_VERSION, "kind": "SchedulingPolicy", "metadata": {"name": name}, "spec": spec}
+
+
+def consumable_resource(name: str = "licences", /, **spec: object) -> Manifest:
+    """A ConsumableResource of ten, where nothing else is said."""
+    spec = {"totalQuantity": 10, **spec}
+    return {"apiVersion": API_VERSION, "kind": "ConsumableResource", "metadata": {"name": name}, "spec": spec}
+
+
 def container(**properties: object) -> dict[str, Any]:
     """The containerProperties of a small container."""
     asked = [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "128"}]

@@ -7,6 +7,8 @@ decides by matching text.
     ├── WorkloadError             a definition or job cannot be rendered: which field, and why
     │   └── QuantityError         not a Kubernetes quantity
     ├── ConnectionSetupError      no cluster, or an unreadable kubeconfig
+    ├── SimulationError           a simulation cannot go on: what it was given does not fit together
+    │   └── TraceError            a trace cannot be read: which line and column, and why
     ├── LocalError                the embedded cluster cannot be made, and what to do
     └── ApiError                  the API server refused
         ├── ApiUnavailable        out of reach, or 5xx: may pass
@@ -34,6 +36,14 @@ class WorkloadError(BatchwrightError):
 
 class QuantityError(WorkloadError):
     """A text is not a Kubernetes quantity."""
+
+
+class SimulationError(BatchwrightError):
+    """A simulation cannot be made, or its scheduler broke a rule."""
+
+
+class TraceError(SimulationError):
+    """A trace is not in the Standard Workload Format; the message names the line and the column."""
 
 
 class LocalError(BatchwrightError):

@@ -20,6 +20,9 @@ class Settings(BaseSettings):
     explain_interval_seconds: float = Field(
         default=10.0, gt=0, description="Shortest time between two new texts of why one job waits."
     )
+    checkpoint_seconds: float = Field(
+        default=60.0, gt=0, description="How often the usage of shares is noted in the status of queues."
+    )
     stale_watch_seconds: float = Field(
         default=400.0, gt=0, description="A watch silent for longer makes the liveness probe fail."
     )

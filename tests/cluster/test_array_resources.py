@@ -109,9 +109,9 @@ def test_a_queue_of_higher_priority_gets_room_as_elements_end(four: Stage, pods:
 
 
 def test_two_arrays_of_one_queue_run_in_the_order_they_came(four: Stage, pods: PodObserver) -> None:
-    four.simulated(simulate={"seconds": "0.5"})
+    four.simulated(simulate={"seconds": "1"})
     first = four.submit("first", arrayProperties={"size": 12})
-    four.wait("first", lambda status: count_of(status, "RUNNING") > 0)
+    four.wait("first", lambda status: count_of(status, "RUNNING") + count_of(status, "SUCCEEDED") > 0)
     second = four.submit("second", arrayProperties={"size": 12})
     assert four.wait_final("second", seconds=120)["state"] == "SUCCEEDED"
     assert max(pods.starts(first).values()) < min(pods.starts(second).values())

@@ -10,10 +10,19 @@ import yaml
 
 from apiserver import ApiServer
 from kubecluster import Cluster
-from manifests import Manifest, batch_job, compute_environment, job_definition, job_queue
+from manifests import (
+    Manifest,
+    batch_job,
+    compute_environment,
+    consumable_resource,
+    job_definition,
+    job_queue,
+    scheduling_policy,
+)
 
 COUNTS = ["SIZE", "RUNNABLE", "RUNNING", "SUCCEEDED", "FAILED"]
 WIDE = ["NAME", "QUEUE", "STATE", *COUNTS, "DEFINITION", "ENVIRONMENT", "AGE", "REASON"]
+READY = {"type": "Ready", "status": "True", "reason": "Used", "lastTransitionTime": "2026-01-02T03:04:05Z"}
 REASON = "waiting for 4 vCPU in queue normal; 3 jobs ahead"
 
 
@@ -30,12 +39,16 @@ def objects(api: ApiServer, namespace: str) -> Iterator[dict[str, Manifest]]:
         "JobDefinition": {"revision": 1, "status": "ACTIVE"},
         "JobQueue": {"status": "VALID"},
         "ComputeEnvironment": {"status": "VALID", "capacity": {"nodes": 4, "vcpus": "63.5"}},
+        "SchedulingPolicy": {"conditions": [READY]},
+        "ConsumableResource": {"inUseQuantity": 3, "availableQuantity": 7},
     }
     manifests = [
         compute_environment(namespace),
-        job_queue(namespace, priority=7),
+        job_queue(namespace, priority=7, schedulingPolicy="fair"),
+        scheduling_policy(namespace, shareDecaySeconds=3600, computeReservation=25),
+        consumable_resource(namespace),
         job_definition(namespace, namespace),
-        batch_job(namespace, namespace),
+        batch_job(namespace, namespace, shareIdentifier="UserA1"),
     ]
     made = {}
     try:
@@ -44,7 +57,7 @@ def objects(api: ApiServer, namespace: str) -> Iterator[dict[str, Manifest]]:
             made[manifest["kind"]] = api.write_status(created | {"status": status[manifest["kind"]]})
         yield made
     finally:
-        for kind in ("JobQueue", "ComputeEnvironment"):
+        for kind in ("JobQueue", "ComputeEnvironment", "SchedulingPolicy", "ConsumableResource"):
             api.delete(kind, namespace)
 
 
@@ -68,6 +81,20 @@ def objects(api: ApiServer, namespace: str) -> Iterator[dict[str, Manifest]]:
             ["NAME", "TYPE", "STATE", "STATUS", "NODES", "VCPUS", "AGE"],
             ["UNMANAGED", "ENABLED", "VALID", "4", "63.5"],
             id="ce",
+        ),
+        pytest.param(
+            "sp",
+            "SchedulingPolicy",
+            ["NAME", "DECAY", "RESERVATION", "READY", "AGE"],
+            ["3600", "25", "True"],
+            id="sp",
+        ),
+        pytest.param(
+            "cr",
+            "ConsumableResource",
+            ["NAME", "TYPE", "TOTAL", "IN-USE", "AVAILABLE", "AGE"],
+            ["REPLENISHABLE", "10", "3", "7"],
+            id="cr",
         ),
     ],
 )
@@ -107,8 +134,8 @@ def test_category_lists_every_kind(
     cluster: Cluster, namespace: str, objects: dict[str, Manifest], category: str
 ) -> None:
     listed = cluster.kubectl("get", category, "-n", namespace, "-o", "name").stdout.split()
-    plurals = ["batchjob", "jobdefinition", "jobqueue", "computeenvironment"]
-    assert {f"{plural}.batchwright.io/{namespace}" for plural in plurals} <= set(listed)
+    assert {f"{kind.lower()}.batchwright.io/{namespace}" for kind in objects} <= set(listed)
+    assert len(objects) == 6
 
 
 @pytest.mark.parametrize(
@@ -127,6 +154,11 @@ def test_category_lists_every_kind(
         pytest.param("bj.spec.retryStrategy.attempts", "1 to 10", id="short-name"),
         pytest.param("jd.spec.containerProperties.secrets.valueFrom", 'valueFrom is "secret/key"', id="deep"),
         pytest.param("jq.spec.state", "ENUM: ENABLED DISABLED", id="enum"),
+        pytest.param("jq.spec.quotaShares.capacityLimits.capacityUnit", "such as nvidia.com/gpu", id="quota-unit"),
+        pytest.param("jq.spec.jobStateTimeLimitActions.action", "ENUM: CANCEL TERMINATE", id="time-limit"),
+        pytest.param("sp.spec.fairsharePolicy.shareDistribution.weightFactor", "<number>", id="weight"),
+        pytest.param("cr.spec.resourceType", "ENUM: REPLENISHABLE NON_REPLENISHABLE", id="consumable"),
+        pytest.param("ce.spec.computeResources.maxvCpus", "maxvCpus that jobs may use", id="environment-limit"),
         pytest.param("ce.status.capacity", "capacity of the environment's nodes", id="status"),
         pytest.param("bj.metadata.name", "Name must be unique within a namespace", id="metadata"),
     ],
@@ -145,7 +177,7 @@ def test_explain_lists_all_of_an_array(cluster: Cluster) -> None:
 
 
 def test_explain_has_a_description_for_every_field(cluster: Cluster) -> None:
-    for kind in ("bj", "jd", "jq", "ce"):
+    for kind in ("bj", "jd", "jq", "ce", "sp", "cr"):
         shown = cluster.kubectl("explain", kind, "--recursive=false").stdout
         assert "<no description>" not in shown
         assert "<no description>" not in cluster.kubectl("explain", f"{kind}.spec").stdout
@@ -160,6 +192,11 @@ def test_explain_has_a_description_for_every_field(cluster: Cluster) -> None:
         pytest.param("BatchJob", "spec.jobQueue=normal", True, id="queue"),
         pytest.param("BatchJob", "spec.jobQueue=urgent", False, id="queue-other"),
         pytest.param("BatchJob", "spec.jobDefinition=hello", True, id="definition"),
+        pytest.param("BatchJob", "spec.shareIdentifier=UserA1", True, id="share"),
+        pytest.param("BatchJob", "spec.quotaShareName=team-a", False, id="quota-share-other"),
+        pytest.param("JobQueue", "spec.schedulingPolicy=fair", True, id="jq-policy"),
+        pytest.param("JobQueue", "spec.schedulingPolicy=other", False, id="jq-policy-other"),
+        pytest.param("ConsumableResource", "spec.resourceType=REPLENISHABLE", True, id="cr-type"),
         pytest.param("JobDefinition", "status.status=ACTIVE", True, id="jd-status"),
         pytest.param("JobQueue", "spec.state=ENABLED,status.status=VALID", True, id="jq-state"),
         pytest.param("ComputeEnvironment", "status.status=INVALID", False, id="ce-status"),
@@ -196,7 +233,7 @@ def test_generate_name_works(cluster: Cluster, namespace: str) -> None:
     assert made["metadata"]["name"].startswith("sweep-")
 
 
-@pytest.mark.parametrize("kind", ["bj", "jd", "jq", "ce"])
+@pytest.mark.parametrize("kind", ["bj", "jd", "jq", "ce", "sp", "cr"])
 def test_crd_has_no_complaint_of_the_api_server(cluster: Cluster, kind: str) -> None:
     """NonStructuralSchema, KubernetesAPIApprovalPolicyConformant, names not accepted: all would be conditions."""
     resources = cluster.kubectl("api-resources", "--api-group=batchwright.io", "--no-headers").stdout

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from apiserver import ApiServer, Refused
-from manifests import Manifest, batch_job, job_definition, job_queue
+from manifests import Manifest, batch_job, consumable_resource, job_definition, job_queue, scheduling_policy
 
 FULL: dict[str, Any] = {
     "arrayProperties": {"size": 4, "indexes": "0,2"},
@@ -23,7 +23,14 @@ FULL: dict[str, Any] = {
     "timeout": {"attemptDurationSeconds": 60},
     "tags": {"team": "a"},
     "propagateTags": True,
+    "shareIdentifier": "UserA1",
+    "schedulingPriorityOverride": 5,
+    "consumableResourcePropertiesOverride": {
+        "consumableResourceList": [{"consumableResource": "licences", "quantity": 1}]
+    },
+    "preemptionConfiguration": {"preemptionRetriesBeforeTermination": 1},
 }
+# Besides these, quotaShareName cannot change; it is not given together with shareIdentifier.
 OTHER: dict[str, Any] = {
     "jobQueue": "urgent",
     "jobDefinition": "hello:2",
@@ -35,6 +42,12 @@ OTHER: dict[str, Any] = {
     "timeout": {"attemptDurationSeconds": 61},
     "tags": {"team": "a", "more": ""},
     "propagateTags": False,
+    "shareIdentifier": "UserA2",
+    "schedulingPriorityOverride": 6,
+    "consumableResourcePropertiesOverride": {
+        "consumableResourceList": [{"consumableResource": "licences", "quantity": 2}]
+    },
+    "preemptionConfiguration": {},
 }
 CANNOT_CHANGE = "cannot change: submit a new BatchJob"
 ONCE = "can be set once and not taken back"
@@ -79,6 +92,23 @@ def test_absent_field_cannot_be_added(api: ApiServer, namespace: str, field: str
     before = api.create(batch_job("job", namespace))
     refused = _refused_update(api, before, before["spec"] | {field: FULL[field]})
     assert _says(refused, f"spec.{field}", CANNOT_CHANGE), refused.causes
+
+
+@pytest.mark.parametrize(
+    ("before_spec", "after_spec"),
+    [
+        pytest.param({"quotaShareName": "a"}, {"quotaShareName": "b"}, id="changes"),
+        pytest.param({"quotaShareName": "a"}, {}, id="goes"),
+        pytest.param({}, {"quotaShareName": "a"}, id="comes"),
+    ],
+)
+def test_quota_share_of_a_job_cannot_change(
+    api: ApiServer, namespace: str, before_spec: dict[str, Any], after_spec: dict[str, Any]
+) -> None:
+    before = api.create(batch_job("job", namespace, **before_spec))
+    refused = _refused_update(api, before, batch_job("job", namespace, **after_spec)["spec"])
+    assert _says(refused, "spec.quotaShareName", f"a BatchJob's quotaShareName {CANNOT_CHANGE}"), refused.causes
+    assert len(refused.causes) == 1
 
 
 @pytest.mark.parametrize("request_field", ["terminate", "cancel"])
@@ -275,5 +305,67 @@ def test_definitions_and_queues_are_edited_in_place(api: ApiServer, namespace: s
         changed = api.patch("JobQueue", namespace, None, {"spec": {"state": "DISABLED", "priority": 5}})
         assert (changed["spec"]["state"], changed["spec"]["priority"]) == ("DISABLED", 5)
         assert changed["metadata"]["generation"] == queue["metadata"]["generation"] + 1
+    finally:
+        api.delete("JobQueue", namespace)
+
+
+@pytest.mark.parametrize(("first", "second"), [("REPLENISHABLE", "NON_REPLENISHABLE"), ("NON_REPLENISHABLE", None)])
+def test_type_of_a_consumable_resource_cannot_change(
+    api: ApiServer, namespace: str, first: str, second: str | None
+) -> None:
+    """A type that is left out is the default one, and so a change too."""
+    before = api.create(consumable_resource(namespace, resourceType=first))
+    try:
+        refused = _refused_update(
+            api, before, consumable_resource("any", **({"resourceType": second} if second else {}))["spec"]
+        )
+        assert _says(refused, "spec.resourceType", "resourceType cannot change"), refused.causes
+        changed = api.patch("ConsumableResource", namespace, None, {"spec": {"totalQuantity": 0}})
+        assert changed["spec"] == {"totalQuantity": 0, "resourceType": first}
+    finally:
+        api.delete("ConsumableResource", namespace)
+
+
+def test_policies_are_edited_in_place(api: ApiServer, namespace: str) -> None:
+    api.create(scheduling_policy(namespace, shareDistribution=[{"shareIdentifier": "UserA*", "weightFactor": 0.125}]))
+    try:
+        longer = {"shareDecaySeconds": 3600, "shareDistribution": [{"shareIdentifier": "UserB"}]}
+        changed = api.patch("SchedulingPolicy", namespace, None, {"spec": {"fairsharePolicy": longer}})
+        assert changed["spec"] == {"fairsharePolicy": longer}
+    finally:
+        api.delete("SchedulingPolicy", namespace)
+
+
+def test_a_queue_may_change_how_it_is_shared(api: ApiServer, namespace: str) -> None:
+    """AWS Batch lets a policy be replaced only; here a queue may gain it, lose it, or take quota shares instead."""
+    api.create(job_queue(namespace))
+    shares = [{"name": "a", "capacityLimits": [{"capacityUnit": "vcpu", "maxCapacity": 1}]}]
+    try:
+        for change in (
+            {"schedulingPolicy": "fair"},
+            {"schedulingPolicy": "fairer"},
+            {"schedulingPolicy": None, "quotaShares": shares},
+            {"quotaShares": None},
+        ):
+            changed = api.patch("JobQueue", namespace, None, {"spec": change})
+            kept = {field: value for field, value in change.items() if value is not None}
+            assert {field: value for field, value in changed["spec"].items() if field in change} == kept
+    finally:
+        api.delete("JobQueue", namespace)
+
+
+def test_checkpoint_of_the_most_shares_fits_a_queue(api: ApiServer, namespace: str) -> None:
+    queue = api.create(job_queue(namespace, schedulingPolicy="fair"))
+    used = [
+        {"shareIdentifier": f"{n:03d}" * 85, "usage": f"{n}.000123", "updatedAt": "2026-01-02T03:04:05Z"}
+        for n in range(500)
+    ]
+    status = {"status": "VALID", "fairshare": used, "blocked": "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT"}
+    try:
+        written = api.write_status(queue | {"status": status})
+        assert written["status"] == status
+        with pytest.raises(Refused) as refusal:
+            api.write_status(written | {"status": {"fairshare": used[:1] * 2}})
+        assert _says(refusal.value, "status.fairshare[1]", "Duplicate value"), refusal.value.causes
     finally:
         api.delete("JobQueue", namespace)

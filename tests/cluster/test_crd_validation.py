@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from apiserver import ApiServer, Refused
-from crd_cases import accepted, arrayjob, batchjob, bj, clusterscoped, jobdefinition, named
+from crd_cases import accepted, arrayjob, batchjob, bj, clusterscoped, jobdefinition, named, scheduling
 from manifests import Manifest
 
 
@@ -26,7 +26,7 @@ def shared_namespace(api: ApiServer) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     ("manifest", "want_field", "want_text"),
-    batchjob.REFUSED + arrayjob.REFUSED + jobdefinition.REFUSED + clusterscoped.REFUSED,
+    batchjob.REFUSED + arrayjob.REFUSED + jobdefinition.REFUSED + clusterscoped.REFUSED + scheduling.REFUSED,
 )
 def test_bad_object_is_refused(
     api: ApiServer, shared_namespace: str, manifest: Manifest, want_field: str, want_text: str
@@ -46,7 +46,7 @@ def test_bad_object_is_refused(
     assert any(want_text in message for message in about), f"no {want_text!r} at {want_field} in {refused.causes}"
 
 
-@pytest.mark.parametrize(("manifest", "want_defaults"), accepted.ACCEPTED + arrayjob.ACCEPTED)
+@pytest.mark.parametrize(("manifest", "want_defaults"), accepted.ACCEPTED + arrayjob.ACCEPTED + scheduling.ACCEPTED)
 def test_good_object_reads_back_as_sent(
     api: ApiServer, shared_namespace: str, manifest: Manifest, want_defaults: dict[str, object]
 ) -> None:

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from manifests import Manifest, batch_job, compute_environment, container, job_definition, job_queue
+from manifests import (
+    Manifest,
+    batch_job,
+    compute_environment,
+    consumable_resource,
+    container,
+    job_definition,
+    job_queue,
+    scheduling_policy,
+)
 
 NAME = "case"
 
@@ -35,6 +44,16 @@ def jq(**spec: object) -> Manifest:
 def ce(**spec: object) -> Manifest:
     """A ComputeEnvironment with these fields of its spec."""
     return compute_environment(NAME, **spec)
+
+
+def sp(**fairshare: object) -> Manifest:
+    """A SchedulingPolicy with these fields of its fairsharePolicy."""
+    return scheduling_policy(NAME, **fairshare)
+
+
+def cr(**spec: object) -> Manifest:
+    """A ConsumableResource with these fields of its spec besides the required ones."""
+    return consumable_resource(NAME, **spec)
 
 
 def named(manifest: Manifest, name: str) -> Manifest:

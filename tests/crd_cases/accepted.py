@@ -71,6 +71,12 @@ ACCEPTED = [
                 ],
             },
             timeout={"attemptDurationSeconds": 1},
+            shareIdentifier="UserA1",
+            schedulingPriorityOverride=9999,
+            consumableResourcePropertiesOverride={
+                "consumableResourceList": [{"consumableResource": f"r{n}", "quantity": 10**15} for n in range(50)]
+            },
+            preemptionConfiguration={"preemptionRetriesBeforeTermination": 100},
             tags={f"Cost Centre {n}": "v" * 256 for n in range(50)},
             propagateTags=False,
             terminate={"reason": "r" * 1024},
@@ -90,6 +96,8 @@ ACCEPTED = [
             parameters={"greeting": "hello"},
             retryStrategy={"attempts": 1},
             timeout={"attemptDurationSeconds": 31536000},
+            schedulingPriority=9999,
+            consumableResourceProperties={"consumableResourceList": [{"consumableResource": "a.b", "quantity": 1}]},
             tags={"team": "a"},
             propagateTags=True,
         ),
@@ -125,6 +133,9 @@ ACCEPTED = [
             state="DISABLED",
             priority=1000000,
             computeEnvironmentOrder=[{"order": n, "computeEnvironment": f"a{n}"} for n in range(64)],
+            schedulingPolicy="fair",
+            maxConcurrency=1_000_000_000,
+            preemption={"lowerPriorityQueues": "ENABLED"},
             namespaceSelector={"example.com/team": "a", "empty": ""},
             retention={"podSeconds": 0, "jobSeconds": 0},
         ),
@@ -137,6 +148,7 @@ ACCEPTED = [
         ce(
             type="UNMANAGED",
             state="DISABLED",
+            computeResources={"maxvCpus": 256},
             nodeSelector={"node.kubernetes.io/instance-type": "m5.large", "k" * 63: "v" * 63},
             tolerations=[
                 {"operator": "Exists"},

@@ -12,95 +12,39 @@ import builders as b
 from batchwright.domain.quantities import add
 from batchwright.scheduling.cycle import plan
 from batchwright.scheduling.explain import explain
-from batchwright.scheduling.snapshot import Queue, Shape, Snapshot, Unbound, WaitKind
+from batchwright.scheduling.quota import QuotaShare
+from batchwright.scheduling.snapshot import Candidate, Held, Plan, Queue, Snapshot, WaitKind
+from batchwright.scheduling.state import State
 from property import reference
+from property.schedules import snapshots
 
-ZONES = st.sampled_from(["a", "b", "c"])
-TAINTS = st.sampled_from([(), (), (b.taint(),), (b.taint(effect="PreferNoSchedule"),)])
-TOLERATIONS = st.sampled_from([(), (), (b.toleration(),)])
-SELECTORS = st.sampled_from([(), (), (("zone", "a"),), (("zone", "b"),)])
-NAMES = ("e1", "e2", "e3")
+ANY = snapshots() | snapshots(arrays=True) | snapshots(arrays=True, policies=True)
 
 
-@st.composite
-def shapes(draw: st.DrawFn) -> Shape:
-    asked = b.resources(draw(st.integers(0, 6)) * 500, draw(st.integers(0, 6)) * b.GIB, 1)
-    if draw(st.integers(0, 5)) == 0:
-        asked["nvidia.com/gpu"] = draw(st.integers(0, 2))
-    return Shape(tuple(sorted(asked.items())), draw(SELECTORS), draw(TOLERATIONS))
+def by_uid(snapshot: Snapshot) -> dict[str, tuple[Queue, Candidate]]:
+    return {each.uid: (queue, each) for queue in snapshot.queues for each in queue.waiting}
 
 
-@st.composite
-def snapshots(draw: st.DrawFn, *, arrays: bool = False) -> Snapshot:
-    """With `arrays`, some candidates stand for several pods, and some of those are bound to one environment."""
-    counts = st.sampled_from([1, 1, 2, 3, 7]) if arrays else st.just(1)
-    fixed = st.none() | st.sampled_from(NAMES) if arrays else st.none()
-    nodes = [
-        b.node(
-            f"n{number}",
-            labels={"zone": draw(ZONES)},
-            taints=draw(TAINTS),
-            allocatable=b.resources(
-                draw(st.integers(0, 8)) * 500, draw(st.integers(0, 8)) * b.GIB, draw(st.integers(0, 5))
-            ),
-            ready=draw(st.integers(0, 6)) > 0,
-            schedulable=draw(st.integers(0, 6)) > 0,
-        )
-        for number in range(draw(st.integers(0, 5)))
-    ]
-    occupied = {
-        node.name: b.resources(draw(st.integers(0, 5)) * 500, draw(st.integers(0, 5)) * b.GIB, draw(st.integers(0, 3)))
-        for node in nodes
-        if draw(st.booleans())
-    }
-    environments = {
-        name: b.environment(
-            name,
-            is_open=draw(st.integers(0, 6)) > 0,
-            node_selector=draw(SELECTORS),
-            tolerations=draw(TOLERATIONS),
-        )
-        for name in NAMES
-        if draw(st.integers(0, 6)) > 0
-    }
-    few = draw(st.lists(shapes(), min_size=1, max_size=4))
-    queues: list[Queue] = []
-    for number in range(draw(st.integers(0, 3))):
-        count = draw(st.integers(0, 6))
-        waiting = [
-            b.candidate(
-                f"{number}-{each}",
-                after=draw(st.integers(0, 4)),
-                shape=draw(st.sampled_from(few)),
-                count=draw(counts),
-                environment=draw(fixed),
-            )
-            for each in range(count)
-        ]
-        order = draw(st.lists(st.sampled_from(NAMES), unique=True, min_size=1))
-        queues.append(b.queue(*waiting, name=f"q{number}", priority=draw(st.integers(0, 2)), environments=order))
-    unbound = draw(st.lists(st.builds(Unbound, st.sampled_from(NAMES), st.sampled_from(few), counts), max_size=3))
-    return Snapshot(tuple(nodes), occupied, environments, tuple(queues), tuple(unbound))
-
-
-@given(snapshots())
-def test_each_job_starts_or_waits_exactly_once(snapshot: Snapshot) -> None:
+@given(ANY)
+def test_each_job_starts_in_full_or_waits(snapshot: Snapshot) -> None:
     decided = plan(snapshot)
-    jobs = [candidate.uid for queue in snapshot.queues for candidate in queue.waiting]
-    told = [start.uid for start in decided.starts] + list(decided.waits)
-    assert Counter(told) == Counter(jobs)
+    started = Counter({start.uid: start.count for start in decided.starts})
+    assert len(started) == len(decided.starts)
+    want = {each.uid for _, each in by_uid(snapshot).values() if started[each.uid] < each.count}
+    assert set(decided.waits) == want
+    assert len(decided.waits) == len(want)
+    assert all(0 < started[start.uid] <= by_uid(snapshot)[start.uid][1].count for start in decided.starts)
 
 
-@given(snapshots())
+@given(snapshots() | snapshots(policies=True))
 def test_no_node_is_over_what_it_has_left(snapshot: Snapshot) -> None:
     nodes = {node.name: node for node in snapshot.nodes}
-    candidates = {each.uid: (queue, each) for queue in snapshot.queues for each in queue.waiting}
+    candidates = by_uid(snapshot)
     taken = {name: dict(resources) for name, resources in snapshot.occupied.items()}
     touched = set()
     for start in plan(snapshot).starts:
         queue, candidate = candidates[start.uid]
-        assert start.environment in queue.environments
-        assert snapshot.environments[start.environment].is_open
+        assert start.environment in reference.open_environments(snapshot, queue, candidate)
         assert reference.suits(snapshot, start.environment, nodes[start.node], candidate.shape)
         taken[start.node] = add(taken.get(start.node, {}), dict(candidate.shape.resources))
         touched |= {(start.node, name) for name, amount in candidate.shape.resources if amount > 0}
@@ -108,79 +52,120 @@ def test_no_node_is_over_what_it_has_left(snapshot: Snapshot) -> None:
         assert taken[node][name] <= nodes[node].allocatable.get(name, 0)
 
 
-@given(snapshots() | snapshots(arrays=True))
-def test_a_slow_and_obvious_scheduler_starts_the_same(snapshot: Snapshot) -> None:
-    found = [(each.uid, each.environment, each.node, each.count) for each in plan(snapshot).starts]
-    assert found == reference.starts(snapshot)
+@given(snapshots(arrays=True, policies=True))
+def test_nothing_is_over_its_limit(snapshot: Snapshot) -> None:
+    """maxvCpus, maxConcurrency and consumable resources."""
+    vcpus: Counter[str] = Counter()
+    running: Counter[str] = Counter()
+    counted: Counter[str] = Counter()
+    for held in snapshot.held:
+        vcpus[held.environment] += held.count * reference.cpu(held.shape)
+        running[held.queue] += held.count
+        for name, quantity in held.consumables:
+            counted[name] += quantity * held.count
+    for start in plan(snapshot).starts:
+        queue, candidate = by_uid(snapshot)[start.uid]
+        cpu = start.count * reference.cpu(candidate.shape)
+        vcpus[start.environment] += cpu
+        running[queue.name] += start.count
+        limit = snapshot.environments[start.environment].max_vcpus
+        assert limit is None or not cpu or vcpus[start.environment] <= limit
+        assert queue.max_running is None or running[queue.name] <= queue.max_running
+        for name, quantity in candidate.consumables:
+            counted[name] += quantity * start.count
+            assert counted[name] <= snapshot.consumables.get(name, 0)
 
 
-@given(snapshots(arrays=True))
-def test_of_an_array_as_many_start_as_have_room_and_the_rest_waits(snapshot: Snapshot) -> None:
-    decided = plan(snapshot)
-    candidates = {each.uid: (queue, each) for queue in snapshot.queues for each in queue.waiting}
-    started = {start.uid: start for start in decided.starts}
-    assert len(started) == len(decided.starts)
-    for uid, (queue, candidate) in candidates.items():
-        start = started.get(uid)
-        assert (uid in decided.waits) == (start is None or start.count < candidate.count)
-        if start is not None:
-            assert 1 <= start.count <= candidate.count
-            assert start.environment in reference.open_environments(snapshot, queue, candidate)
-            assert uid not in decided.waits or decided.waits[uid].kind in (WaitKind.NO_ROOM, WaitKind.BEHIND)
-
-
-@given(snapshots() | snapshots(arrays=True))
-def test_nothing_that_could_fit_is_overtaken_in_its_queue(snapshot: Snapshot) -> None:
+@given(snapshots(arrays=True, policies=True))
+def test_no_quota_share_starts_beyond_its_ceiling_or_what_the_others_lend(snapshot: Snapshot) -> None:
     decided = plan(snapshot)
     started = {start.uid: start.count for start in decided.starts}
     for queue in snapshot.queues:
-        blocked = False
+        held: Counter[str] = Counter()
+        new: Counter[str] = Counter()
+        for each in snapshot.held:
+            if each.queue == queue.name:
+                held[each.share] += each.count * reference.cpu(each.shape)
         for candidate in queue.waiting:
-            usable = reference.open_environments(snapshot, queue, candidate)
-            assert not (blocked and candidate.uid in started)
-            fits = any(reference.could_fit(snapshot, name, candidate.shape) for name in usable)
-            blocked = blocked or (fits and started.get(candidate.uid, 0) < candidate.count)
+            new[candidate.share] += started.get(candidate.uid, 0) * reference.cpu(candidate.shape)
+            assert not queue.quota_shares or candidate.share in ("x", "y") or candidate.uid not in started
+        pool = sum(lent(share) for share in queue.quota_shares)
+        pooled = sum(max(0, held[s.name] + new[s.name] - limit(s) + lent(s)) for s in queue.quota_shares)
+        for share in queue.quota_shares:
+            if not new[share.name]:
+                continue
+            used = held[share.name] + new[share.name]
+            borrows = share.strategy == "LEND_AND_BORROW"
+            if not borrows or share.borrow_percent >= 0:
+                assert used <= limit(share) + (limit(share) * share.borrow_percent // 100 if borrows else 0)
+            assert used <= limit(share) - lent(share) or pooled <= pool
 
 
-@given(snapshots())
+def limit(share: QuotaShare) -> int:
+    return dict(share.limits)["cpu"]
+
+
+def lent(share: QuotaShare) -> int:
+    return 0 if share.strategy == "RESERVE" else limit(share) * share.lend_percent // 100
+
+
+@given(snapshots() | snapshots(arrays=True) | snapshots(arrays=True, policies=True, preemption=False))
+def test_a_slow_and_obvious_scheduler_does_the_same(snapshot: Snapshot) -> None:
+    state = State.of(snapshot)
+    decided = plan(state, snapshot.now)
+    want = reference.scheduled(snapshot)
+    assert {each.uid: (each.environment, each.node, each.count) for each in decided.starts} == want.starts
+    assert decided.heads == want.heads
+    assert state.reservations == want.reserved
+
+
+@given(snapshots() | snapshots(arrays=True))
 def test_a_claim_keeps_queues_of_lower_or_equal_priority_away(snapshot: Snapshot) -> None:
+    """Where no end is known, what the first that waits could run on is for nobody behind it."""
     decided = plan(snapshot)
-    where = {start.uid: start.node for start in decided.starts}
+    where = {start.uid: start for start in decided.starts}
     claimed: set[str] = set()
     blocked: set[str] = set()
-    for queue, candidate in reference.in_order(snapshot.queues):
-        if candidate.uid in where:
-            assert where[candidate.uid] not in claimed
-        elif queue.name not in blocked:
-            usable = [n for n in queue.environments if n in snapshot.environments and snapshot.environments[n].is_open]
+    pairs = [(queue, candidate) for queue in snapshot.queues for candidate in queue.waiting]
+    for queue, candidate in sorted(pairs, key=lambda pair: (-pair[0].priority, pair[1].arrival)):
+        start = where.get(candidate.uid)
+        if start is not None:
+            assert start.node not in claimed
+        if (start is None or start.count < candidate.count) and queue.name not in blocked:
+            usable = reference.open_environments(snapshot, queue, candidate) if start is None else [start.environment]
             possible = reference.possible_nodes(snapshot, usable, candidate.shape)
             claimed |= possible
             blocked |= {queue.name} if possible else set()
 
 
-@given(snapshots(arrays=True), st.randoms(use_true_random=False))
+@given(snapshots(arrays=True, policies=True), st.randoms(use_true_random=False))
 def test_the_order_of_the_input_does_not_matter(snapshot: Snapshot, random: object) -> None:
     shuffled = replace(
         snapshot,
         nodes=_shuffled(snapshot.nodes, random),
-        queues=_shuffled(snapshot.queues, random),
-        unbound=_shuffled(snapshot.unbound, random),
+        queues=tuple(
+            replace(queue, waiting=_shuffled(queue.waiting, random)) for queue in _shuffled(snapshot.queues, random)
+        ),
+        held=_shuffled(snapshot.held, random),
         environments=dict(_shuffled(tuple(snapshot.environments.items()), random)),
     )
     assert plan(shuffled) == plan(snapshot)
+    assert plan(snapshot) == plan(snapshot)
 
 
 def _shuffled(things: tuple, random: object) -> tuple:  # type: ignore[type-arg]
     return tuple(random.sample(things, len(things)))  # type: ignore[attr-defined]
 
 
-@given(snapshots() | snapshots(arrays=True))
+@given(ANY)
 def test_every_wait_says_why_and_the_arithmetic_is_right(snapshot: Snapshot) -> None:
-    candidates = {each.uid: (queue, each) for queue in snapshot.queues for each in queue.waiting}
+    candidates = by_uid(snapshot)
     for uid, wait in plan(snapshot).waits.items():
         queue, candidate = candidates[uid]
-        assert queue.name in explain(wait, candidate.shape, queue.name) or wait.kind is WaitKind.NEVER_FITS
+        assert explain(wait, candidate.shape, queue.name)
         asked = dict(candidate.shape.resources)
+        if wait.kind in (WaitKind.QUEUE_FULL, WaitKind.CONSUMABLE, WaitKind.QUOTA, WaitKind.RESERVED):
+            assert wait.detail
         for shortfall in wait.shortfalls:
             best = shortfall.best or {}
             for name, amount in shortfall.missing.items():
@@ -190,17 +175,57 @@ def test_every_wait_says_why_and_the_arithmetic_is_right(snapshot: Snapshot) -> 
                 assert all(asked[name] <= 0 or best.get(name, 0) >= asked[name] for name in rest)
 
 
-@given(snapshots())
+@given(snapshots(arrays=True, policies=True))
+def test_nothing_is_preempted_twice_or_for_somebody_who_has_no_right_to_it(snapshot: Snapshot) -> None:
+    decided = plan(snapshot)
+    held = {each.uid: each for each in snapshot.held}
+    taken: Counter[str] = Counter()
+    for each in decided.preempts:
+        taken[each.uid] += each.count
+        victim, (queue, candidate) = held[each.uid], by_uid(snapshot)[each.by]
+        assert each.count > 0
+        assert each.by in decided.waits
+        priorities = {known.name: known.priority for known in snapshot.queues}
+        if queue.quota_shares and victim.queue == queue.name:
+            assert victim.share != candidate.share or victim.priority < candidate.priority
+        else:
+            assert queue.preempts
+            assert priorities.get(victim.queue, 0) < queue.priority
+    for uid, count in taken.items():
+        assert count <= held[uid].count
+
+
+@given(snapshots() | snapshots(policies=True))
 def test_starting_what_was_planned_leaves_nothing_to_start(snapshot: Snapshot) -> None:
     """A second pass, with the first one's starts bound, starts nobody that the first one made wait."""
+    if any(held.unbound for held in snapshot.held) or any(queue.quota_shares for queue in snapshot.queues):
+        return
     decided = plan(snapshot)
-    shape_of = {each.uid: each.shape for queue in snapshot.queues for each in queue.waiting}
+    assert plan(_carried_out(snapshot, decided)).starts == ()
+
+
+def _carried_out(snapshot: Snapshot, decided: Plan) -> Snapshot:
+    """The snapshot when what was planned is bound where the pass counted it, and nothing else has happened."""
     occupied = {name: dict(resources) for name, resources in snapshot.occupied.items()}
+    held = list(snapshot.held)
     for start in decided.starts:
-        occupied[start.node] = add(occupied.get(start.node, {}), dict(shape_of[start.uid].resources))
+        queue, candidate = by_uid(snapshot)[start.uid]
+        occupied[start.node] = add(occupied.get(start.node, {}), dict(candidate.shape.resources))
+        held.append(_held(start.uid, start.environment, start.node, queue, candidate))
     left = tuple(
         replace(queue, waiting=tuple(each for each in queue.waiting if each.uid in decided.waits))
         for queue in snapshot.queues
     )
-    if not snapshot.unbound:
-        assert plan(replace(snapshot, occupied=occupied, queues=left)).starts == ()
+    return replace(snapshot, occupied=occupied, queues=left, held=tuple(held))
+
+
+def _held(uid: str, environment: str, node: str, queue: Queue, candidate: Candidate) -> Held:
+    return b.running(
+        uid,
+        node,
+        candidate.shape,
+        environment=environment,
+        queue=queue.name,
+        share=candidate.share,
+        consumables=candidate.consumables,
+    )

@@ -22,7 +22,14 @@ from kube_custom_resource.registry import CustomResourceDefinition, CustomResour
 from kube_custom_resource.schema import remove_fields, resolve_refs, schema_apply
 
 from batchwright import names
-from batchwright.api.v1alpha1 import BatchJob, ComputeEnvironment, JobDefinition, JobQueue
+from batchwright.api.v1alpha1 import (
+    BatchJob,
+    ComputeEnvironment,
+    ConsumableResource,
+    JobDefinition,
+    JobQueue,
+    SchedulingPolicy,
+)
 from batchwright.api.v1alpha1.common import MAX_NAME, Model
 from batchwright.api.v1alpha1.validation import PRESERVE, VALIDATIONS, Rule
 
@@ -70,7 +77,9 @@ class Kind:
 AGE = Column("Age", ".metadata.creationTimestamp", "How long ago the object was created.", type="date")
 STATUS = Column("Status", ".status.status", "The status as AWS Batch has it.")
 STATE = Column("State", ".spec.state", "Whether new work is taken: ENABLED or DISABLED.")
+READY = Column("Ready", '.status.conditions[?(@.type=="Ready")].status', "Whether it can be used.")
 REASON = Column("Reason", ".status.statusReason", "Why the status is what it is.", priority=WIDE)
+FAIRSHARE = ".spec.fairsharePolicy"
 
 KINDS = (
     Kind(
@@ -101,11 +110,42 @@ KINDS = (
             Column("Priority", ".spec.priority", "Queues with a higher priority come first.", type="integer"),
             STATE,
             STATUS,
+            Column("Policy", ".spec.schedulingPolicy", "The SchedulingPolicy the queue is shared by.", priority=WIDE),
             AGE,
             REASON,
         ),
-        selectable=(".spec.state", ".status.status"),
+        selectable=(".spec.state", ".spec.schedulingPolicy", ".status.status"),
         defaults=("state", "priority"),
+    ),
+    Kind(
+        model=SchedulingPolicy,
+        plural="schedulingpolicies",
+        short_name="sp",
+        scope=Scope.CLUSTER,
+        columns=(
+            Column("Decay", f"{FAIRSHARE}.shareDecaySeconds", "Seconds over which past use counts.", type="integer"),
+            Column("Reservation", f"{FAIRSHARE}.computeReservation", "Percent for shares not active.", type="integer"),
+            READY,
+            AGE,
+        ),
+        selectable=(),
+    ),
+    Kind(
+        model=ConsumableResource,
+        plural="consumableresources",
+        short_name="cr",
+        scope=Scope.CLUSTER,
+        columns=(
+            Column("Type", ".spec.resourceType", "Whether jobs give back what they hold."),
+            Column("Total", ".spec.totalQuantity", "How much there is in all.", type="integer"),
+            Column("In-Use", ".status.inUseQuantity", "What running jobs hold.", type="integer"),
+            Column("Available", ".status.availableQuantity", "What the next job can have.", type="integer"),
+            Column("Used", ".status.usedQuantity", "What is gone for good.", type="integer", priority=WIDE),
+            Column(READY.name, READY.path, READY.description, priority=WIDE),
+            AGE,
+        ),
+        selectable=(".spec.resourceType",),
+        defaults=("resourceType",),
     ),
     Kind(
         model=JobDefinition,
@@ -146,7 +186,13 @@ KINDS = (
             AGE,
             Column("Reason", ".status.statusReason", "Why the job is in this state."),
         ),
-        selectable=(".spec.jobQueue", ".spec.jobDefinition", ".status.state"),
+        selectable=(
+            ".spec.jobQueue",
+            ".spec.jobDefinition",
+            ".spec.shareIdentifier",
+            ".spec.quotaShareName",
+            ".status.state",
+        ),
     ),
 )
 
@@ -182,7 +228,8 @@ def build_crd(kind: Kind) -> dict[str, Any]:
         versions={names.VERSION: version},
     ).kubernetes_resource()
     crd["spec"]["names"]["listKind"] = f"{kind.model.__name__}List"
-    crd["spec"]["versions"][0]["selectableFields"] = [{"jsonPath": path} for path in kind.selectable]
+    if kind.selectable:
+        crd["spec"]["versions"][0]["selectableFields"] = [{"jsonPath": path} for path in kind.selectable]
     return crd
 
 

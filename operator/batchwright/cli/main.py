@@ -8,7 +8,21 @@ from typing import Any
 
 import typer
 
-from batchwright.cli import catalogue, demo, describe, ending, exits, listing, local, logs, operate, retry, submit, wait
+from batchwright.cli import (
+    catalogue,
+    demo,
+    describe,
+    ending,
+    exits,
+    listing,
+    local,
+    logs,
+    operate,
+    retry,
+    simulate,
+    submit,
+    wait,
+)
 from batchwright.errors import BatchwrightError
 
 HELP = "AWS Batch's model on any Kubernetes: job queues, job definitions, compute environments, batch jobs."
@@ -50,6 +64,7 @@ app.command("delete")(ending.delete)
 app.command("queues")(catalogue.queues)
 app.command("definitions")(catalogue.definitions)
 app.command("environments")(catalogue.environments)
+app.command("simulate", epilog=exits.EPILOG)(simulate.simulate)
 app.add_typer(operate.app, name="operator")
 app.add_typer(local.app, name="local")
 app.command("demo")(demo.demo)

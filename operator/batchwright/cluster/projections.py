@@ -45,6 +45,7 @@ OUR_MARKS = frozenset(
         names.POD_CONDITION_NO_RETRY,
         names.POD_CONDITION_DEPENDENCY_FAILED,
         names.POD_CONDITION_TERMINATED,
+        names.POD_CONDITION_PREEMPTED,
     }
 )
 
@@ -107,6 +108,7 @@ def work(item: JSON) -> Work:
         parallelism=spec.get("parallelism", 1),
         gated=annotations.get(names.ANNOTATION_GATED) == "true",
         ending=spec.get("activeDeadlineSeconds") == ENDING_SECONDS,
+        suspended=spec.get("suspend", False),
         completed_indexes=status.get("completedIndexes", ""),
         failed_indexes=status.get("failedIndexes", ""),
     )

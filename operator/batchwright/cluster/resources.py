@@ -44,6 +44,8 @@ BATCH_JOBS: Final = _ours("batchjobs", "BatchJob", namespaced=True)
 JOB_DEFINITIONS: Final = _ours("jobdefinitions", "JobDefinition", namespaced=True)
 JOB_QUEUES: Final = _ours("jobqueues", "JobQueue", namespaced=False)
 COMPUTE_ENVIRONMENTS: Final = _ours("computeenvironments", "ComputeEnvironment", namespaced=False)
+SCHEDULING_POLICIES: Final = _ours("schedulingpolicies", "SchedulingPolicy", namespaced=False)
+CONSUMABLE_RESOURCES: Final = _ours("consumableresources", "ConsumableResource", namespaced=False)
 
 JOBS: Final = Resource("batch", "v1", "jobs", "Job")
 PODS: Final = Resource("", "v1", "pods", "Pod")

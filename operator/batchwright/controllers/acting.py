@@ -62,6 +62,11 @@ async def end_work(api: ApiClient, work: Work) -> None:
     await _patch_job(api, work, {"activeDeadlineSeconds": projections.ENDING_SECONDS})
 
 
+async def suspend_work(api: ApiClient, work: Work, *, suspend: bool) -> None:
+    """Stops the pods of a Job, or lets it go on. What the Job controller stops counts as no failure (KEP-2232)."""
+    await _patch_job(api, work, {"suspend": suspend})
+
+
 async def set_parallelism(api: ApiClient, work: Work, parallelism: int) -> None:
     """Sets how many pods the Job has at one time."""
     await _patch_job(api, work, {"parallelism": parallelism})
@@ -100,34 +105,43 @@ async def end_attempt(api: ApiClient, action: EndAttempt) -> None:
     """Marks the pod with our condition, then deletes it: the kubelet stops it with its grace period, and the Job
     controller reads the mark. A gated pod has no kubelet, so it is set to Failed instead (verified on v1.37)."""
     pod = action.pod
-    status: JSON = {
-        "conditions": [
-            {
-                "type": action.mark,
-                "status": "True",
-                "reason": action.reason,
-                "message": action.message,
-                "lastTransitionTime": timestamp(datetime.now(UTC)),
-            }
-        ]
-    }
-    if pod.gated:
-        status["phase"] = "Failed"
     try:
         if pod.mark is None:
-            await api.patch(
-                PODS,
-                pod.namespace,
-                pod.name,
-                {"status": status},
-                subresource="status",
-                content_type=STRATEGIC_PATCH,
-                answer=False,
-            )
+            await _mark(api, pod, action)
         if not pod.gated:
             await api.delete(PODS, pod.namespace, pod.name, uid=pod.uid)
     except (NotFound, Conflict):
         return  # It ended by itself meanwhile.
+
+
+async def mark_preempted(api: ApiClient, pod: Pod, message: str) -> None:
+    """Marks the pod of a single job that is to make room. It says so even if its Job was not suspended in time."""
+    try:
+        await _mark(api, pod, EndAttempt(pod, names.POD_CONDITION_PREEMPTED, "Preempted", message))
+    except (NotFound, Conflict):
+        return
+
+
+async def _mark(api: ApiClient, pod: Pod, action: EndAttempt) -> None:
+    condition = {
+        "type": action.mark,
+        "status": "True",
+        "reason": action.reason,
+        "message": action.message,
+        "lastTransitionTime": timestamp(datetime.now(UTC)),
+    }
+    status: JSON = {"conditions": [condition]}
+    if pod.gated:
+        status["phase"] = "Failed"
+    await api.patch(
+        PODS,
+        pod.namespace,
+        pod.name,
+        {"status": status},
+        subresource="status",
+        content_type=STRATEGIC_PATCH,
+        answer=False,
+    )
 
 
 async def release_pod(api: ApiClient, action: ReleasePod) -> None:

@@ -19,7 +19,7 @@ from batchwright.domain.items import item_table
 from batchwright.domain.observations import Work
 from batchwright.errors import ApiError, NotFound, WorkloadError
 from batchwright.scheduling.contention import is_shared, meet
-from batchwright.scheduling.snapshot import Snapshot
+from batchwright.scheduling.state import State
 
 logger = structlog.get_logger(__name__)
 # One write of a Job's parallelism tells the scheduler's decisions of a second.
@@ -112,7 +112,7 @@ class Arrays:
         return ""
 
 
-def competitors(store: Store, entry: Entry, environment: str, snapshot: Snapshot) -> bool:
+def competitors(store: Store, entry: Entry, environment: str, state: State) -> bool:
     """Whether somebody else may get a better claim to the array's room: another queue; an older job of its own; or
     the elements that follow on its own."""
     job, known = entry.job, entry.array
@@ -122,20 +122,19 @@ def competitors(store: Store, entry: Entry, environment: str, snapshot: Snapshot
         if other.job.spec.job_queue != job.spec.job_queue or other.is_final or uid == job.uid:
             continue
         if uid in followers:
-            if _follows_here(entry, other, environment, snapshot):
+            if _follows_here(store, entry, other, environment, state):
                 return True
         elif other.work is None and other.job.created_at < arrival:  # of the same second is not older
             return True
-    return is_shared(job.spec.job_queue, environment, snapshot.queues, snapshot.environments, snapshot.nodes)
+    return is_shared(job.spec.job_queue, environment, state.queues.values(), state.environments, store.nodes.values())
 
 
-def _follows_here(entry: Entry, follower: Entry, environment: str, snapshot: Snapshot) -> bool:
+def _follows_here(store: Store, entry: Entry, follower: Entry, environment: str, state: State) -> bool:
     """Whether elements of the follower, each after one of the array's, may want the same nodes."""
     if not any(needed.type == "N_TO_N" for needed in follower.job.spec.depends_on):
         return False
     if entry.pinned is None or entry.pinned.shape is None or follower.pinned is None or follower.pinned.shape is None:
         return True
-    queue = next(queue for queue in snapshot.queues if queue.name == entry.job.spec.job_queue)
-    known = snapshot.environments
+    queue, known = state.queues[entry.job.spec.job_queue], state.environments
     theirs = [known[name] for name in queue.environments if name in known]
-    return meet(snapshot.nodes, (entry.pinned.shape, [known[environment]]), (follower.pinned.shape, theirs))
+    return meet(store.nodes.values(), (entry.pinned.shape, [known[environment]]), (follower.pinned.shape, theirs))

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
-from batchwright.api.v1alpha1 import ComputeEnvironmentSpec, JobQueueSpec
+from batchwright.api.v1alpha1.jobqueue import ShareUsage
 from batchwright.cluster.client import JSON, ApiClient
-from batchwright.cluster.resources import COMPUTE_ENVIRONMENTS, JOB_QUEUES, Resource
+from batchwright.cluster.resources import (
+    COMPUTE_ENVIRONMENTS,
+    CONSUMABLE_RESOURCES,
+    JOB_QUEUES,
+    SCHEDULING_POLICIES,
+    Resource,
+)
 from batchwright.cluster.writes import merge_patch
 from batchwright.controllers.declared import Declared
-from batchwright.controllers.gather import environment_of
 from batchwright.controllers.reconciler import Key
+from batchwright.controllers.scheduling import Scheduling, environment_of, total_of
 from batchwright.controllers.store import Store
-from batchwright.domain.declarations import environment_status, queue_status
+from batchwright.domain.declarations import consumable_status, environment_status, policy_status, queue_status
+from batchwright.domain.texts import timestamp
 from batchwright.errors import NotFound
 from batchwright.scheduling.fit import belongs
 
 
 class Declarations:
-    """Reconciles queues and environments."""
+    """Reconciles queues, environments, scheduling policies and consumable resources."""
 
-    def __init__(self, api: ApiClient, store: Store) -> None:
+    def __init__(self, api: ApiClient, store: Store, scheduling: Scheduling) -> None:
         self._api = api
         self._store = store
+        self._scheduling = scheduling
 
     async def reconcile_environment(self, key: Key) -> None:
         """Counts the environment's nodes and says whether it can take jobs."""
@@ -44,12 +53,41 @@ class Declarations:
         if known is None:
             return
         states = {each.name: str(each.status.get("status", "VALID")) for each in self._store.environments.values()}
-        status = queue_status(known.spec, known.generation, states, known.status, datetime.now(UTC))
-        await self._write(JOB_QUEUES, known, status.to_wire())
+        has_policy = known.spec.scheduling_policy is None or self._store.policy_of(known.spec) is not None
+        now = datetime.now(UTC)
+        status = queue_status(known.spec, known.generation, states, known.status, now, has_policy=has_policy)
+        await self._write(JOB_QUEUES, known, status.model_copy(update={"fairshare": self._usage(known, now)}).to_wire())
 
-    async def _write(
-        self, resource: Resource, known: Declared[JobQueueSpec] | Declared[ComputeEnvironmentSpec], wanted: JSON
-    ) -> None:
+    def _usage(self, known: Declared[Any], now: datetime) -> tuple[ShareUsage, ...]:
+        """What each share has used; as it was noted, as long as nothing is known that is newer."""
+        usage = self._scheduling.state.usage.get(known.name)
+        if usage is None:
+            # Nothing has been planned yet: what was noted before stays.
+            return tuple(ShareUsage.model_validate(each) for each in known.status.get("fairshare") or ())
+        return tuple(
+            ShareUsage(share_identifier=share, usage=f"{value:.3f}", updated_at=timestamp(now))
+            for share, value in usage.checkpoint(now.timestamp())
+            if share
+        )
+
+    async def reconcile_policy(self, key: Key) -> None:
+        """Says whether the policy's entries contradict each other."""
+        known = self._store.policies.get(key)
+        if known is not None:
+            status = policy_status(known.spec, known.generation, known.status, datetime.now(UTC))
+            await self._write(SCHEDULING_POLICIES, known, status.to_wire())
+
+    async def reconcile_consumable(self, key: Key) -> None:
+        """Says how much of the resource is left."""
+        known = self._store.consumables.get(key)
+        if known is not None:
+            total, taken = total_of(known, self._store.spent), self._scheduling.state.taken[known.name]
+            spent = self._store.spent.get(known.name, 0)
+            now = datetime.now(UTC)
+            status = consumable_status(known.spec, known.generation, total, taken, spent, known.status, now)
+            await self._write(CONSUMABLE_RESOURCES, known, status.to_wire())
+
+    async def _write(self, resource: Resource, known: Declared[Any], wanted: JSON) -> None:
         patch = merge_patch(wanted, known.status)
         if not patch:
             return

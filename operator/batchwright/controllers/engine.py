@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,9 +24,12 @@ from batchwright.cluster.writes import StatusWrite, StatusWriter
 from batchwright.controllers import acting
 from batchwright.controllers.arrays import Arrays, competitors
 from batchwright.controllers.cycles import break_cycles
-from batchwright.controllers.gather import refusal, snapshot_of, unbound_of, view_of
+from batchwright.controllers.explaining import Explaining
+from batchwright.controllers.gather import refusal, view_of
 from batchwright.controllers.obstacles import Obstacles
+from batchwright.controllers.preempting import Preempting
 from batchwright.controllers.retention import Retention
+from batchwright.controllers.scheduling import Scheduling
 from batchwright.controllers.statuses import compose, finished
 from batchwright.controllers.store import Entry, Pinned, Store
 from batchwright.controllers.urgency import WAITING, urgency
@@ -39,6 +42,7 @@ from batchwright.domain.actions import (
     ReadObstacle,
     ReadPods,
     ReleasePod,
+    SuspendWork,
 )
 from batchwright.domain.arraylife import decide_array
 from batchwright.domain.granting import grant, revoke
@@ -47,15 +51,12 @@ from batchwright.domain.observations import FINAL_STATES, FinishedJob, Job, Work
 from batchwright.domain.texts import bounded
 from batchwright.errors import ApiError, Invalid, WorkloadError
 from batchwright.scheduling.cycle import plan
-from batchwright.scheduling.explain import explain
-from batchwright.scheduling.snapshot import Snapshot, Start, Wait, WaitKind
+from batchwright.scheduling.snapshot import Start
 from batchwright.settings import Settings
 from batchwright.workloads.job import Placement
 
 logger = structlog.get_logger(__name__)
 HINDRANCE_SECONDS = 10.0
-# Waits that somebody must end.
-LASTING = (WaitKind.NEVER_FITS, WaitKind.UNSUITABLE)
 ACTION_RETRY_SECONDS = 2.0
 # An array that does not fit at once waits so long for arrays that follow on its elements, which are mostly submitted
 # along with it: once it has begun without gates, it can yield nothing to them. (creationTimestamp is whole seconds.)
@@ -65,20 +66,37 @@ FOLLOWERS_SECONDS = 2.0
 class Engine:
     """Decides about every BatchJob, one pass after the other."""
 
-    def __init__(self, api: ApiClient, store: Store, settings: Settings, events: EventRecorder) -> None:
+    def __init__(
+        self,
+        api: ApiClient,
+        store: Store,
+        settings: Settings,
+        events: EventRecorder,
+        hear_consumables: Callable[[], None] = lambda: None,
+    ) -> None:
         self._api = api
         self._store = store
         self._settings = settings
         self._events = events
         self._changed = asyncio.Event()
-        self._runnable: dict[str, Entry] = {}
-        self._started: dict[str, Entry] = {}
+        self.scheduling = Scheduling(store, hear_consumables)
+        self._planned = -1
         self._wakes: list[tuple[datetime, str]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._create_slots = asyncio.Semaphore(settings.writes_in_flight)
         self.writer = StatusWriter(api, self._compose, self._written, workers=settings.status_writers)
         self.obstacles = Obstacles(api, self._hear_obstacle)
         self._arrays = Arrays(api, store, self._spawn, self._wake, self._touch)
+        self._preempting = Preempting(api, self._act, self._notify)
+        self._explaining = Explaining(
+            store,
+            self.scheduling,
+            settings.explain_interval_seconds,
+            said=lambda uid: self.writer.offer(uid, "RUNNABLE", WAITING),
+            notify=self._notify,
+            touch=self._touch,
+            wake=self._wake,
+        )
         self.retention = Retention(api, store)
         self.passed_at = time.monotonic()
 
@@ -91,8 +109,7 @@ class Engine:
         known = uid in self._store.finished
         self._store.put_job(uid, record)
         if not isinstance(record, Job):
-            self._runnable.pop(uid, None)
-            self._started.pop(uid, None)
+            self.scheduling.forget(uid, datetime.now(UTC))
             self.writer.forget(uid)
         if isinstance(record, FinishedJob) and not known:
             self.retention.schedule(uid)
@@ -148,23 +165,31 @@ class Engine:
             if entry is not None and not entry.creating and not entry.job.deleting:
                 self._decide(uid, entry, instances, now)
             elif entry is None or entry.job.deleting:
-                self._runnable.pop(uid, None)
-                self._started.pop(uid, None)
+                self.scheduling.forget(uid, now)
         # 3. What is RUNNABLE is placed, or told why not.
-        ready = {
-            uid: entry for uid, entry in self._runnable.items() if entry.not_before is None or entry.not_before <= now
-        }
-        if ready:
-            snapshot = snapshot_of(store, ready, self._started)
-            placed = plan(snapshot)
-            for start in placed.starts:
-                self._start(start, snapshot, now)
-            for uid, wait in placed.waits.items():
-                self._explain(uid, wait, now)
-        metrics.RUNNABLE.set(len(self._runnable))
+        self._plan(now)
         # 4. What has been kept long enough goes.
         if self.retention.next_due is not None and self.retention.next_due <= now:
             self._spawn(self._retire(now))
+
+    def _plan(self, now: datetime) -> None:
+        self.scheduling.sync(now.timestamp())
+        state = self.scheduling.state
+        metrics.RUNNABLE.set(len(state.waiting_uids))
+        if state.changes == self._planned or not state.waiting_uids:
+            return
+        self._planned = state.changes
+        placed = plan(state, now.timestamp())
+        self._explaining.tell(placed, now)
+        if self._explaining.limit(placed, now):
+            self._planned = -1
+        for start in placed.starts:
+            self._start(start, now)
+        for preempt in placed.preempts:
+            victim = self._store.entries.get(preempt.uid)
+            if victim is not None:
+                self._preempting.begin(victim, preempt)
+                self._touch(preempt.uid)
 
     def _decide(self, uid: str, entry: Entry, instances: dict[str, str], now: datetime) -> None:
         try:
@@ -177,7 +202,7 @@ class Engine:
             metrics.DECISION_ERRORS.inc()
             logger.exception("decision failed", namespace=entry.job.namespace, job=entry.job.name, job_id=uid)
             return
-        self._settle(uid, entry, decision)
+        self._settle(uid, entry, decision, now)
         if entry.is_array:
             self._arrays.keep_up(uid, entry, now)
 
@@ -185,19 +210,15 @@ class Engine:
         await self.retention.due(now)
         self.changed()
 
-    def _settle(self, uid: str, entry: Entry, decision: Decision) -> None:
+    def _settle(self, uid: str, entry: Entry, decision: Decision, now: datetime) -> None:
         last = entry.status
         before, after = last.state, decision.status.state
         entry.status = decision.status
-        if decision.runnable:
-            self._runnable[uid] = entry
-        else:
-            self._runnable.pop(uid, None)
-        # Once its pod has a node, the ledger counts it: passes need not look at it any more.
-        if not decision.is_final and (entry.work or entry.creating) and unbound_of(entry) is not None:
-            self._started[uid] = entry
-        elif not entry.creating:
-            self._started.pop(uid, None)
+        if entry.work is not None and not entry.work.suspended:
+            entry.resuming = False
+        self.scheduling.tell(uid, entry, is_runnable=decision.runnable, now=now)
+        if decision.runnable and entry.waits_kind is None:
+            self._explaining.fresh.add(uid)
         if decision.wake_at is not None:
             self._wake(uid, entry, decision.wake_at)
         for action in decision.actions:
@@ -226,10 +247,13 @@ class Engine:
             instances = {node.name: node.instance for node in self._store.nodes.values()}
             self._decide(uid, entry, instances, now)
 
-    def _start(self, start: Start, snapshot: Snapshot, now: datetime) -> None:
+    def _start(self, start: Start, now: datetime) -> None:
         entry = self._store.entries[start.uid]
-        if entry.array is not None and entry.work is not None:
-            self._grant(start.uid, entry, start.count, now)
+        if entry.work is not None:
+            if entry.array is not None:
+                self._grant(start.uid, entry, start.count, now)
+            else:
+                self._resume(start.uid, entry, entry.work, now)
             return
         environment = self._store.environments[("", start.environment)].spec
         placement = Placement(
@@ -246,16 +270,38 @@ class Engine:
             elements.gated = (
                 bool(entry.array.edges or elements.condemned)
                 or entry.pinned.needs_gate
-                or (is_part and competitors(self._store, entry, start.environment, snapshot))
+                or self.scheduling.may_be_preempted(entry.job.spec.job_queue)
+                or (is_part and self._has_competitors(entry, start.environment))
             )
             if is_part and not elements.gated and now < known:
+                entry.not_before = known
+                self.scheduling.tell(start.uid, entry, is_runnable=False, now=now)
                 self._wake(start.uid, entry, known)
                 return
             grant(elements, start.count)
         entry.creating, entry.start = True, start
-        self._runnable.pop(start.uid, None)
-        self._started[start.uid] = entry
+        self.scheduling.tell(start.uid, entry, is_runnable=False, now=now)
         self._spawn(self._create(start.uid, entry, entry.pinned, placement))
+
+    def _has_competitors(self, entry: Entry, environment: str) -> bool:
+        queue = entry.job.spec.job_queue
+        return self.scheduling.has_policy(queue) or competitors(self._store, entry, environment, self.scheduling.state)
+
+    def _resume(self, uid: str, entry: Entry, work: Work, now: datetime) -> None:
+        """A job that was preempted goes on, with the attempts it had."""
+        entry.resuming, entry.preempting, entry.waits, entry.waits_kind = True, "", "", None
+        self.scheduling.tell(uid, entry, is_runnable=False, now=now)
+        self._spawn(self._go_on(uid, entry, work))
+
+    async def _go_on(self, uid: str, entry: Entry, work: Work) -> None:
+        try:
+            await acting.suspend_work(self._api, work, suspend=False)
+        except ApiError as error:
+            logger.warning("job not resumed", job=entry.job.name, error=str(error))
+            entry.resuming = False
+            entry.not_before = datetime.now(UTC) + timedelta(seconds=ACTION_RETRY_SECONDS)
+            self._wake(uid, entry, entry.not_before)
+            self._touch(uid)
 
     async def _create(self, uid: str, entry: Entry, pinned: Pinned, placement: Placement) -> None:
         hindrance = "The operator failed to make the job, by a defect of its own; its log says more"
@@ -277,7 +323,6 @@ class Engine:
             entry.not_before = datetime.now(UTC) + timedelta(seconds=HINDRANCE_SECONDS) if hindrance else None
             if entry.work is None:
                 entry.start = None
-                self._started.pop(uid, None)
                 if entry.array is not None:
                     revoke(entry.array.elements)
             if hindrance:
@@ -287,29 +332,6 @@ class Engine:
             self._touch(uid)
         if entry.work is not None:
             self._notify(entry, Notice("Started", f"Sent to ComputeEnvironment {placement.environment}"))
-
-    def _explain(self, uid: str, wait: Wait, now: datetime) -> None:
-        entry = self._store.entries[uid]
-        changed = entry.waits_kind is not wait.kind
-        fresh = entry.waits_at is not None and (now - entry.waits_at).total_seconds() < (
-            self._settings.explain_interval_seconds
-        )
-        if not changed and (fresh or wait.kind is WaitKind.BEHIND):
-            return
-        if entry.pinned is None or entry.pinned.shape is None:
-            return
-        text = bounded(explain(wait, entry.pinned.shape, entry.job.spec.job_queue))
-        entry.waits_kind, entry.waits_at = wait.kind, now
-        if text == entry.waits:
-            return
-        entry.waits = text
-        if entry.array is not None and entry.work is not None:
-            self._touch(uid)
-            return  # Some of it runs: that the rest waits is the way of arrays.
-        entry.status = entry.status.model_copy(update={"status_reason": text})
-        if wait.kind is not WaitKind.BEHIND:
-            self._notify(entry, Notice("Unschedulable", text, warning=wait.kind in LASTING))
-        self.writer.offer(uid, "RUNNABLE", WAITING)
 
     def _wake(self, uid: str, entry: Entry, when: datetime) -> None:
         """The job looks again at `when`, or earlier if it was to already."""
@@ -343,6 +365,8 @@ class Engine:
                     await acting.delete_work(self._api, action.work, propagation="Foreground")
                 case EndWork():
                     await acting.end_work(self._api, action.work)
+                case SuspendWork():
+                    await self._preempting.suspend(entry, action)
                 case ReadPods():
                     for pod in await acting.read_pods(self._api, action.work):
                         self._store.put_pod(pod.uid, pod)
@@ -391,7 +415,6 @@ class Engine:
         entry.held = wire
         if wire.get("state") in FINAL_STATES:
             self._store.finish(finished(entry.job, wire))
-            self._runnable.pop(uid, None)
-            self._started.pop(uid, None)
+            self.scheduling.forget(uid, datetime.now(UTC))
             self.retention.schedule(uid)
             self.changed()

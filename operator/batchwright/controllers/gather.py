@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from operator import attrgetter
+from typing import Any
 
-from batchwright.api.v1alpha1 import BatchJobSpec, JobDefinitionSpec, JobQueueSpec
-from batchwright.api.v1alpha1.computeenvironment import ComputeEnvironmentSpec
-from batchwright.controllers.declared import Declared
+from batchwright.api.v1alpha1 import BatchJobSpec, JobDefinitionSpec
+from batchwright.controllers.scheduling import toleration
 from batchwright.controllers.store import Array, Entry, Pinned, Store, see_work
 from batchwright.domain.dependencies import Link, resolve
 from batchwright.domain.elements import Elements
 from batchwright.domain.elementwise import Edge, join, ratio
-from batchwright.domain.granting import held, wanted
 from batchwright.domain.indexes import parse_indexes
 from batchwright.domain.items import ItemTable, array_size, item_table
 from batchwright.domain.lifecycle import Rules, View
 from batchwright.domain.observations import Job
 from batchwright.errors import WorkloadError
-from batchwright.scheduling.snapshot import Candidate, Environment, Queue, Shape, Snapshot, Toleration, Unbound
+from batchwright.scheduling.snapshot import Expression, Shape, Term
 from batchwright.workloads.array import ArrayWork, check_policy
 from batchwright.workloads.job import effective_retry, effective_timeout, job_request, needs_admission
 
@@ -34,6 +32,9 @@ def view_of(store: Store, entry: Entry, instances: dict[str, str], start_grace_s
     unready = _pin(store, entry)
     if unready is None:
         unready = _queue_problem(store, job, entry.status.state)
+    if unready is None and entry.status.state in (None, "SUBMITTED") and entry.refused is None:
+        problem = _share_problem(store, job)
+        entry.refused = refusal(problem) if problem is not None else None
     refused = entry.refused or (refusal(entry.pinned.problem) if entry.pinned and entry.pinned.problem else None)
     if entry.is_array and entry.array is None and entry.refused is None:
         # Its elements are counted from the first, whatever else it waits for.
@@ -78,6 +79,7 @@ def view_of(store: Store, entry: Entry, instances: dict[str, str], start_grace_s
         refused=refused,
         cycle=entry.cycle,
         waits=entry.waits,
+        expired=entry.expired,
         obstacle=entry.obstacle,
     )
 
@@ -181,17 +183,28 @@ def pin(name: str, definition: JobDefinitionSpec, spec: BatchJobSpec) -> Pinned:
     shape = Shape(
         resources=tuple(sorted((key, amount) for key, amount in request.resources.items() if amount)),
         node_selector=tuple(sorted(request.node_selector.items())),
-        tolerations=tuple(_toleration(each) for each in request.tolerations),
+        tolerations=tuple(toleration(each) for each in request.tolerations),
+        affinity=tuple(_term(each) for each in request.node_affinity),
     )
-    return Pinned(name, definition, rules, shape, needs_gate=needs_admission(definition, spec))
+    priority = spec.scheduling_priority_override
+    consumed = spec.consumable_resource_properties_override or definition.consumable_resource_properties
+    listed = consumed.consumable_resource_list if consumed is not None else ()
+    return Pinned(
+        name,
+        definition,
+        rules,
+        shape,
+        needs_gate=needs_admission(definition, spec),
+        priority=(definition.scheduling_priority or 0) if priority is None else priority,
+        consumables=tuple(sorted((each.consumable_resource, each.quantity) for each in listed)),
+    )
 
 
-def _toleration(wire: Mapping[str, object]) -> Toleration:
-    return Toleration(
-        key=str(wire.get("key") or ""),
-        operator=str(wire.get("operator") or "Equal"),
-        value=str(wire.get("value") or ""),
-        effect=str(wire.get("effect") or ""),
+def _term(wire: Mapping[str, Any]) -> Term:
+    return tuple(
+        Expression(str(each.get("key", "")), str(each.get("operator", "")), tuple(each.get("values") or ()), is_field)
+        for field, is_field in (("matchExpressions", False), ("matchFields", True))
+        for each in wire.get(field) or ()
     )
 
 
@@ -207,81 +220,29 @@ def _queue_problem(store: Store, job: Job, state: str | None) -> str | None:
             return f"JobQueue {queue.name} takes jobs only from namespaces with the labels {needs}"
     if queue.spec.state == "DISABLED" and state in (None, "SUBMITTED"):
         return f"JobQueue {queue.name} is DISABLED and takes no new jobs"
+    if queue.spec.scheduling_policy is not None and store.policy_of(queue.spec) is None:
+        return (
+            f"SchedulingPolicy {queue.spec.scheduling_policy} of JobQueue {queue.name} not found; the job waits for it"
+        )
     return None
 
 
-def snapshot_of(store: Store, runnable: dict[str, Entry], started: dict[str, Entry]) -> Snapshot:
-    """What a pass of the scheduler looks at."""
-    waiting: dict[str, list[Candidate]] = {name: [] for _, name in store.queues}
-    for uid, entry in runnable.items():
-        pinned = entry.pinned
-        if pinned is not None and pinned.shape is not None and entry.job.spec.job_queue in waiting:
-            waiting[entry.job.spec.job_queue].append(_candidate(uid, entry, pinned.shape))
-    return Snapshot(
-        nodes=tuple(store.nodes.values()),
-        occupied=store.ledger.occupied,
-        environments={known.name: environment_of(known) for known in store.environments.values()},
-        queues=tuple(queue_of(known, waiting[known.name]) for known in store.queues.values()),
-        unbound=tuple(sent for entry in started.values() if (sent := unbound_of(entry)) is not None),
-    )
-
-
-def _candidate(uid: str, entry: Entry, shape: Shape) -> Candidate:
-    job, known = entry.job, entry.array
-    if known is None:
-        return Candidate(uid, job.name, job.created_at, shape)
-    limit = job.spec.array_properties.max_concurrency if job.spec.array_properties else None
-    sent = entry.work.environment if entry.work is not None else None
-    more = wanted(known.elements, limit, is_sent=sent is not None)
-    return Candidate(uid, job.name, known.arrival or job.created_at, shape, more, sent, known.depth)
-
-
-def unbound_of(entry: Entry) -> Unbound | None:
-    """What was sent to an environment and is on no node yet: it holds room that no node's ledger shows."""
-    if entry.array is not None:
-        return _unbound_elements(entry, entry.array.elements)
-    if entry.pods and any(pod.node and not pod.is_finished for pod in entry.pods.values()):
+def _share_problem(store: Store, job: Job) -> str | None:
+    """Why the queue refuses a new job, by how it is shared. AWS Batch refuses SubmitJob with the same words."""
+    queue, spec = store.queues.get(("", job.spec.job_queue)), job.spec
+    if queue is None:
         return None
-    if entry.work is not None and entry.work.is_finished:
-        return None
-    environment = entry.start.environment if entry.start else entry.work.environment if entry.work else None
-    if environment is None:
-        return None
-    if entry.pinned is not None and entry.pinned.shape is not None:
-        return Unbound(environment, entry.pinned.shape)
-    if entry.work is not None:
-        return Unbound(environment, Shape(tuple(sorted(entry.work.request.items()))))
+    names = [share.name for share in queue.spec.quota_shares if share.state == "ENABLED"]
+    if queue.spec.scheduling_policy is not None:
+        if spec.share_identifier is None:
+            return f"shareIdentifier must be specified. JobQueue {queue.name} has a scheduling policy"
+    elif spec.share_identifier is not None:
+        return f"shareIdentifier is for queues with a schedulingPolicy, and JobQueue {queue.name} has none"
+    if queue.spec.quota_shares:
+        if spec.quota_share_name not in names:
+            return (
+                f"quotaShareName must be one of {', '.join(names) or 'none that is ENABLED'} in JobQueue {queue.name}"
+            )
+    elif spec.quota_share_name is not None:
+        return f"quotaShareName is for queues with quotaShares, and JobQueue {queue.name} has none"
     return None
-
-
-def _unbound_elements(entry: Entry, elements: Elements) -> Unbound | None:
-    environment = entry.work.environment if entry.work else entry.start.environment if entry.start else None
-    waiting = held(elements)
-    if environment is None or not waiting or (entry.work is not None and entry.work.is_finished):
-        return None
-    if entry.pinned is not None and entry.pinned.shape is not None:
-        return Unbound(environment, entry.pinned.shape, waiting)
-    if entry.work is not None:
-        return Unbound(environment, Shape(tuple(sorted(entry.work.request.items()))), waiting)
-    return None
-
-
-def environment_of(known: Declared[ComputeEnvironmentSpec]) -> Environment:
-    """A ComputeEnvironment as the scheduler sees it."""
-    return Environment(
-        name=known.name,
-        is_open=known.spec.state == "ENABLED",
-        node_selector=tuple(sorted(known.spec.node_selector.items())),
-        tolerations=tuple(_toleration(each.to_wire()) for each in known.spec.tolerations),
-    )
-
-
-def queue_of(known: Declared[JobQueueSpec], waiting: list[Candidate]) -> Queue:
-    """A JobQueue as the scheduler sees it."""
-    order = sorted(known.spec.compute_environment_order, key=lambda each: each.order)
-    return Queue(
-        name=known.name,
-        priority=known.spec.priority,
-        environments=tuple(each.compute_environment for each in order),
-        waiting=tuple(sorted(waiting, key=attrgetter("turn"))),
-    )

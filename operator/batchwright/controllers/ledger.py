@@ -13,6 +13,12 @@ class Ledger:
     def __init__(self) -> None:
         self._pods: dict[str, tuple[str, Resources]] = {}
         self._nodes: dict[str, Resources] = {}
+        self._touched: set[str] = set()
+
+    def drain(self) -> set[str]:
+        """The nodes of which other amounts are taken than when this was last asked."""
+        touched, self._touched = self._touched, set()
+        return touched
 
     @property
     def occupied(self) -> Mapping[str, Resources]:
@@ -36,6 +42,7 @@ class Ledger:
             self._add(known[0], known[1], -1)
 
     def _add(self, node: str, request: Resources, sign: int) -> None:
+        self._touched.add(node)
         sums = self._nodes.setdefault(node, {})
         for name, amount in request.items():
             sums[name] = sums.get(name, 0) + sign * amount

@@ -15,7 +15,13 @@ import structlog
 from pydantic import ValidationError
 
 from batchwright import names
-from batchwright.api.v1alpha1 import ComputeEnvironmentSpec, JobDefinitionSpec, JobQueueSpec
+from batchwright.api.v1alpha1 import (
+    ComputeEnvironmentSpec,
+    ConsumableResourceSpec,
+    JobDefinitionSpec,
+    JobQueueSpec,
+    SchedulingPolicySpec,
+)
 from batchwright.cluster import projections
 from batchwright.cluster.admissionpolicies import install_admission_policies
 from batchwright.cluster.client import JSON, ApiClient
@@ -24,6 +30,7 @@ from batchwright.cluster.informer import Informer
 from batchwright.cluster.resources import (
     BATCH_JOBS,
     COMPUTE_ENVIRONMENTS,
+    CONSUMABLE_RESOURCES,
     CONTROLLER_REVISIONS,
     JOB_DEFINITIONS,
     JOB_QUEUES,
@@ -31,6 +38,7 @@ from batchwright.cluster.resources import (
     NAMESPACES,
     NODES,
     PODS,
+    SCHEDULING_POLICIES,
     Resource,
 )
 from batchwright.controllers.declarations import Declarations
@@ -60,15 +68,18 @@ class Operator:
         self._settings = settings
         self.store = Store()
         events = EventRecorder(api)
-        self.engine = Engine(api, self.store, settings, events)
-        declarations = Declarations(api, self.store)
+        self.engine = Engine(api, self.store, settings, events, self._count_consumables_soon)
+        declarations = Declarations(api, self.store, self.engine.scheduling)
         self._definitions = Reconciler(
             "JobDefinition", Definitions(api, self.store, events, self._definition_settled).reconcile
         )
         self._queues = Reconciler("JobQueue", declarations.reconcile_queue)
         self._environments = Reconciler("ComputeEnvironment", declarations.reconcile_environment)
+        self._policies = Reconciler("SchedulingPolicy", declarations.reconcile_policy)
+        self._consumables = Reconciler("ConsumableResource", declarations.reconcile_consumable)
         self._informers = self._make_informers()
         self._nodes_due = False
+        self._consumables_due = False
         self._sweep: asyncio.Task[None] | None = None
         self.started = asyncio.Event()
 
@@ -104,7 +115,7 @@ class Operator:
 
     async def run(self) -> None:
         """Works until cancelled."""
-        for resource in (COMPUTE_ENVIRONMENTS, JOB_QUEUES, JOB_DEFINITIONS):
+        for resource in declared_resources():
             for item in await self._api.list_all(resource):
                 self.see_declared(resource.kind, "ADDED", item)
         async with asyncio.TaskGroup() as group:
@@ -114,18 +125,31 @@ class Operator:
             self.engine.retention.rebuild()
             self._touch_all(self._environments, self.store.environments)
             self._touch_all(self._queues, self.store.queues)
+            self._touch_all(self._policies, self.store.policies)
+            self._touch_all(self._consumables, self.store.consumables)
             self._touch_all(self._definitions, self.store.definitions)
             self.store.fills_in_elements = (await install_admission_policies(self._api)).elements
             logger.info(
                 "ready", jobs=len(self.store.entries), finished=len(self.store.finished), nodes=len(self.store.nodes)
             )
-            for worker in (self._definitions, self._queues, self._environments):
+            for worker in (self._definitions, self._queues, self._environments, self._policies, self._consumables):
                 group.create_task(worker.run())
+            group.create_task(self._note_usage(), name="usage of shares")
             group.create_task(self.engine.writer.run(), name="status writer")
             group.create_task(self.engine.obstacles.run(), name="obstacles")
             group.create_task(self.engine.run(), name="engine")
             self.engine.changed()
             self.started.set()
+
+    async def _note_usage(self) -> None:
+        """Has the usage of shares, and what is left of consumable resources, written now and then: a restart goes on
+        from the last note, and adds what has been held since."""
+        while True:
+            await asyncio.sleep(self._settings.checkpoint_seconds)
+            for key, known in self.store.queues.items():
+                if known.spec.scheduling_policy is not None:
+                    self._queues.touch(key)
+            self._touch_all(self._consumables, self.store.consumables)
 
     def staleness_seconds(self) -> float:
         """How long the most silent watch has been silent."""
@@ -153,6 +177,10 @@ class Operator:
                 self._see_queue(key, None if gone else declared(JobQueueSpec, body))
             elif kind == COMPUTE_ENVIRONMENTS.kind:
                 self._see_environment(key, None if gone else declared(ComputeEnvironmentSpec, body))
+            elif kind == SCHEDULING_POLICIES.kind:
+                self._see_policy(key, None if gone else declared(SchedulingPolicySpec, body))
+            elif kind == CONSUMABLE_RESOURCES.kind:
+                self._see_consumable(key, None if gone else declared(ConsumableResourceSpec, body))
             else:
                 self._see_definition(key, None if gone else declared(JobDefinitionSpec, body))
         except ValidationError as error:
@@ -168,6 +196,8 @@ class Operator:
             (COMPUTE_ENVIRONMENTS, self.store.environments),
             (JOB_QUEUES, self.store.queues),
             (JOB_DEFINITIONS, self.store.definitions),
+            (SCHEDULING_POLICIES, self.store.policies),
+            (CONSUMABLE_RESOURCES, self.store.consumables),
         )
         for resource, known in kinds:
             try:
@@ -196,6 +226,23 @@ class Operator:
         self._environments.touch(key)
         if not _same_spec(before, record):
             self._touch_all(self._queues, self.store.queues)
+            self.engine.changed()
+
+    def _see_policy(self, key: Key, record: Declared[SchedulingPolicySpec] | None) -> None:
+        before = self.store.policies.get(key)
+        _put(self.store.policies, key, record)
+        self._policies.touch(key)
+        if not _same_spec(before, record):
+            queues = {known.name for known in self.store.queues.values() if known.spec.scheduling_policy == key[1]}
+            self._touch_jobs(lambda queue, _: queue in queues)
+
+    def _see_consumable(self, key: Key, record: Declared[ConsumableResourceSpec] | None) -> None:
+        before = self.store.consumables.get(key)
+        if record is not None and before is None:
+            self.store.spent[key[1]] = int(record.status.get("usedQuantity") or 0)
+        _put(self.store.consumables, key, record)
+        self._consumables.touch(key)
+        if not _same_spec(before, record):
             self.engine.changed()
 
     def _see_definition(self, key: Key, record: Declared[JobDefinitionSpec] | None) -> None:
@@ -257,6 +304,15 @@ class Operator:
             self._nodes_due = True
             asyncio.get_running_loop().call_later(NODE_SETTLE_SECONDS, self._count_nodes)
 
+    def _count_consumables_soon(self) -> None:
+        if not self._consumables_due:
+            self._consumables_due = True
+            asyncio.get_running_loop().call_later(NODE_SETTLE_SECONDS, self._count_consumables)
+
+    def _count_consumables(self) -> None:
+        self._consumables_due = False
+        self._touch_all(self._consumables, self.store.consumables)
+
     def _count_nodes(self) -> None:
         self._nodes_due = False
         self._touch_all(self._environments, self.store.environments)
@@ -298,4 +354,4 @@ def _same_spec(before: Declared[Any] | None, after: Declared[Any] | None) -> boo
 
 def declared_resources() -> tuple[Resource, ...]:
     """The kinds that kopf watches."""
-    return (JOB_QUEUES, COMPUTE_ENVIRONMENTS, JOB_DEFINITIONS)
+    return (COMPUTE_ENVIRONMENTS, SCHEDULING_POLICIES, CONSUMABLE_RESOURCES, JOB_QUEUES, JOB_DEFINITIONS)

@@ -11,7 +11,14 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from batchwright.api.v1alpha1 import BatchJobStatus, ComputeEnvironmentSpec, JobDefinitionSpec, JobQueueSpec
+from batchwright.api.v1alpha1 import (
+    BatchJobStatus,
+    ComputeEnvironmentSpec,
+    ConsumableResourceSpec,
+    JobDefinitionSpec,
+    JobQueueSpec,
+    SchedulingPolicySpec,
+)
 from batchwright.api.v1alpha1.array import ArrayPropertiesDetail
 from batchwright.api.v1alpha1.batchjob import JobState
 from batchwright.cluster.client import JSON
@@ -24,6 +31,7 @@ from batchwright.domain.indexes import parse_indexes, runs_of_parts
 from batchwright.domain.items import ItemTable
 from batchwright.domain.lifecycle import Rules
 from batchwright.domain.observations import FINAL_STATES, FinishedJob, Job, Node, Occupant, Pod, Revision, Work
+from batchwright.scheduling.limits import Blocked
 from batchwright.scheduling.snapshot import Shape, Start, WaitKind
 
 
@@ -37,6 +45,8 @@ class Pinned:
     shape: Shape | None
     problem: str | None = None
     needs_gate: bool = False
+    priority: int = 0
+    consumables: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(slots=True)
@@ -44,8 +54,9 @@ class Array:
     """What an entry has more if it is an array: its elements, what they wait for, and their parameters.
 
     `told` is how many results its dependents have heard of, `offered` the version of the elements that a status write
-    was offered for, `adjusted_at` when the parallelism of the Kubernetes Job was last written. `arrival` and `depth`
-    are its place in a chain of arrays (scheduling.snapshot.Candidate).
+    was offered for, `adjusted_at` when the parallelism of the Kubernetes Job was last written, `leaving` the uids of
+    pods that were preempted and have not gone. `arrival` and `depth` are its place in a chain of arrays
+    (scheduling.snapshot.Candidate).
     """
 
     elements: Elements
@@ -56,6 +67,7 @@ class Array:
     arrival: datetime | None = None
     depth: int = 0
     adjusted_at: datetime | None = None
+    leaving: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -85,6 +97,10 @@ class Entry:
     array: Array | None = None
     items_problem: str = ""
     items_due: datetime | None = None
+    preempting: str = ""
+    resuming: bool = False
+    blocked: Blocked | None = None
+    expired: str | None = None
 
     @property
     def is_array(self) -> bool:
@@ -111,10 +127,15 @@ class Store:
     nodes: dict[str, Node] = field(default_factory=dict)
     answering: set[str] = field(default_factory=set)
     node_names: dict[str, str] = field(default_factory=dict)
+    _touched_nodes: set[str] = field(default_factory=set)
     namespaces: dict[str, dict[str, str]] = field(default_factory=dict)
     queues: dict[tuple[str, str], Declared[JobQueueSpec]] = field(default_factory=dict)
     environments: dict[tuple[str, str], Declared[ComputeEnvironmentSpec]] = field(default_factory=dict)
     definitions: dict[tuple[str, str], Declared[JobDefinitionSpec]] = field(default_factory=dict)
+    policies: dict[tuple[str, str], Declared[SchedulingPolicySpec]] = field(default_factory=dict)
+    consumables: dict[tuple[str, str], Declared[ConsumableResourceSpec]] = field(default_factory=dict)
+    # What is gone for good of consumable resources that are not replenishable.
+    spent: dict[str, int] = field(default_factory=dict)
     revisions: dict[tuple[str, str, int], Revision] = field(default_factory=dict)
     # Whether the cluster gives elements their parameters (workloads.elementpolicy).
     fills_in_elements: bool = True
@@ -320,12 +341,22 @@ class Store:
         else:
             self.ledger.account(uid, record.node, record.request)
 
+    def policy_of(self, queue: JobQueueSpec) -> Declared[SchedulingPolicySpec] | None:
+        """The SchedulingPolicy of a queue; None if it has none, or it is not there."""
+        return None if queue.scheduling_policy is None else self.policies.get(("", queue.scheduling_policy))
+
+    def drain_nodes(self) -> set[str]:
+        """The names of the nodes that were seen, changed or went since this was last asked."""
+        touched, self._touched_nodes = self._touched_nodes, set()
+        return touched
+
     def put_node(self, uid: str, record: Node | None) -> None:
         """A node was seen, changed, or is gone."""
         if record is not None:
             self.node_names[uid] = record.name
             self.nodes[record.name] = record
         name = record.name if record is not None else self.node_names.pop(uid, "")
+        self._touched_nodes.add(name)
         # A node that registered again has a new uid, and may be seen before the old one is missed.
         if record is None and name not in self.node_names.values():
             self.nodes.pop(name, None)

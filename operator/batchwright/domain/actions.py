@@ -39,6 +39,13 @@ class EndWork:
 
 
 @dataclass(frozen=True, slots=True)
+class SuspendWork:
+    """Stop the pods of the Kubernetes Job of a single job, which waits again; its attempts stay as they are."""
+
+    work: Work
+
+
+@dataclass(frozen=True, slots=True)
 class ReadPods:
     """Ask the API server for the pods of this Job: it is finished, and the watch has not shown how."""
 
@@ -52,7 +59,7 @@ class ReadObstacle:
     work: Work
 
 
-Action = EndAttempt | ReleasePod | DeleteWork | EndWork | ReadPods | ReadObstacle
+Action = EndAttempt | ReleasePod | DeleteWork | EndWork | SuspendWork | ReadPods | ReadObstacle
 
 
 @dataclass(frozen=True, slots=True)

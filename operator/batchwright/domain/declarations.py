@@ -1,4 +1,4 @@
-"""The status of queues and environments, decided from what is seen."""
+"""The status of what people declare, decided from what is seen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from batchwright.api.v1alpha1.computeenvironment import (
     ComputeEnvironmentSpec,
     ComputeEnvironmentStatus,
 )
+from batchwright.api.v1alpha1.consumableresource import ConsumableResourceSpec, ConsumableResourceStatus
 from batchwright.api.v1alpha1.jobqueue import JobQueueSpec, JobQueueStatus
+from batchwright.api.v1alpha1.schedulingpolicy import SchedulingPolicySpec, SchedulingPolicyStatus, find_overlap
 from batchwright.domain.conditions import ready
 from batchwright.domain.observations import Node
 from batchwright.domain.quantities import format_cpu
@@ -49,10 +51,17 @@ def environment_status(
 
 
 def queue_status(
-    spec: JobQueueSpec, generation: int, environments: Mapping[str, str], held: Mapping[str, Any], now: datetime
+    spec: JobQueueSpec,
+    generation: int,
+    environments: Mapping[str, str],
+    held: Mapping[str, Any],
+    now: datetime,
+    *,
+    has_policy: bool = True,
 ) -> JobQueueStatus:
-    """A queue is valid when its environments exist and are valid. `environments`: their status by name."""
-    problems = []
+    """A queue is valid when its environments exist and are valid, and so does its SchedulingPolicy. `environments`:
+    their status by name."""
+    problems = [] if has_policy else [f"SchedulingPolicy {spec.scheduling_policy} not found"]
     for each in sorted(spec.compute_environment_order, key=lambda entry: entry.order):
         found = environments.get(each.compute_environment)
         if found is None:
@@ -60,10 +69,51 @@ def queue_status(
         elif found == "INVALID":
             problems.append(f"ComputeEnvironment {each.compute_environment} is INVALID")
     message = "; ".join(problems) or ("JobQueue takes jobs" if spec.state == "ENABLED" else "JobQueue is DISABLED")
-    reason = "EnvironmentProblem" if problems else "Disabled" if spec.state == "DISABLED" else "Ready"
+    reason = (
+        "PolicyProblem"
+        if not has_policy
+        else "EnvironmentProblem"
+        if problems
+        else "Disabled"
+        if spec.state == "DISABLED"
+        else "Ready"
+    )
     return JobQueueStatus(
         observed_generation=generation,
         status="INVALID" if problems else "VALID",
         status_reason=bounded(message),
         conditions=(ready(held, generation, now, is_ready=not problems, reason=reason, message=message),),
+    )
+
+
+def policy_status(
+    spec: SchedulingPolicySpec, generation: int, held: Mapping[str, Any], now: datetime
+) -> SchedulingPolicyStatus:
+    """A policy is ready unless two of its entries mean the same share, which CEL finds in short lists only."""
+    overlap = find_overlap(each.share_identifier for each in spec.fairshare_policy.share_distribution)
+    message = f"{overlap[0]} and {overlap[1]} overlap: take one of them out" if overlap else "The policy is in force"
+    condition = ready(
+        held, generation, now, is_ready=overlap is None, reason="Overlap" if overlap else "Ready", message=message
+    )
+    return SchedulingPolicyStatus(observed_generation=generation, conditions=(condition,))
+
+
+def consumable_status(
+    spec: ConsumableResourceSpec,
+    generation: int,
+    total: int,
+    taken: int,
+    spent: int,
+    held: Mapping[str, Any],
+    now: datetime,
+) -> ConsumableResourceStatus:
+    """How much is left of `total`, of which running jobs have `taken`; `spent` is gone for good."""
+    left = max(0, total - taken)
+    message = f"{left} of {spec.total_quantity} available"
+    return ConsumableResourceStatus(
+        observed_generation=generation,
+        available_quantity=left,
+        in_use_quantity=taken,
+        used_quantity=spent if spec.resource_type == "NON_REPLENISHABLE" else None,
+        conditions=(ready(held, generation, now, is_ready=True, reason="Counted", message=message),),
     )

@@ -186,6 +186,12 @@ class Elements:
             heapq.heappush(self._ready, index)
         self.granted.clear()
 
+    def latest(self, number: int) -> list[Pod]:
+        """Up to `number` pods that hold room, those that started last first."""
+        holding = [pod for pod in self.live.values() if not pod.gated and not pod.deleting and pod.mark is None]
+        holding.sort(key=lambda pod: (pod.started_at or pod.created_at, pod.index), reverse=True)
+        return holding[:number]
+
     # What ends.
 
     def fail(self, index: int, ended: Outcome) -> bool:
@@ -333,6 +339,10 @@ class Elements:
                 self.failures.correct(index, self.verdicts[index][1], ended)
                 self.verdicts[index] = (pod.failures, ended)
                 self.version += 1
+            return
+        if pod.is_preempted and pod.phase == "Failed":
+            # The Job controller ignores its failure, and makes the next pod.
+            self._wait(index)
             return
         ended = outcome(pod, {pod.node: instance})
         if pod.phase == "Succeeded":

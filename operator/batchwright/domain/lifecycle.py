@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from batchwright.api.v1alpha1.batchjob import Attempt, BatchJobStatus, JobState
 from batchwright.api.v1alpha1.common import Condition, EvaluateOnExit
 from batchwright.domain import reasons
-from batchwright.domain.actions import Action, DeleteWork, Notice, ReadObstacle, ReadPods
+from batchwright.domain.actions import Action, DeleteWork, Notice, ReadObstacle, ReadPods, SuspendWork
 from batchwright.domain.attempts import attempt, merge
 from batchwright.domain.dependencies import Resolution
 from batchwright.domain.observations import FINAL_STATES, Job, Pod, Work
@@ -47,7 +47,8 @@ class View:
 
     `definition` is the pinned "name:revision", `unready` why the job cannot be considered yet, `refused` why it never
     can be made, `started` whether its Kubernetes Job is known to have been made (it may be gone since), `waits` the
-    scheduler's words, `obstacle` why Kubernetes makes no pod for it, `cycle` a dependency cycle this job closes.
+    scheduler's words, `expired` why its time in the queue is over, `obstacle` why Kubernetes makes no pod for it,
+    `cycle` a dependency cycle this job closes.
     """
 
     job: Job
@@ -64,6 +65,7 @@ class View:
     refused: str | None = None
     cycle: str | None = None
     waits: str = ""
+    expired: str | None = None
     obstacle: str = ""
     answering: Container[str] | None = None
 
@@ -114,6 +116,9 @@ def _before_start(view: View, now: datetime) -> Decision:
         [condition] = decision.status.conditions
         said = condition.model_copy(update={"message": bounded(f"{condition.message}: {view.dependencies.failed}")})
         return replace(decision, status=decision.status.model_copy(update={"conditions": (said,)}))
+    if view.expired is not None:
+        notice = Notice("TimeLimit", view.expired, warning=True)
+        return _fail(view, now, view.expired, notice, cancelled=True)
     if view.refused is not None:
         text = bounded(view.refused)
         return _fail(view, now, text, Notice("JobRefused", text, warning=True))
@@ -142,10 +147,17 @@ def _with_work(view: View, work: Work, now: datetime) -> Decision:
         return Decision(status, actions=() if work.deleting else (DeleteWork(work),))
     if work.deleting:
         return Decision(present_status(view, _current(view), f"The Kubernetes Job {work.name} is being deleted"))
+    live = tuple(pod for pod in view.pods if not pod.is_finished)
+    if work.suspended:
+        return _suspended(view, work, live)
     notices: tuple[Notice, ...] = ()
     if view.job.spec.cancel is not None:
         text = "cancel came after the job had started, so it goes on; set terminate to end it"
         notices = (Notice("CancelIgnored", text),)
+    if any(pod.is_preempted for pod in live):
+        # Marked, and not yet suspended. The Job first: it would make another pod at once.
+        status = present_status(view, _current(view), view.job.status.status_reason)
+        return Decision(status, actions=(SuspendWork(work),))
     rules = view.rules
     running = RunningView(rules.attempts, rules.evaluate_on_exit, rules.timeout_seconds, recorded, view.answering)
     if not view.pods and not recorded:
@@ -153,6 +165,17 @@ def _with_work(view: View, work: Work, now: datetime) -> Decision:
     step = watch_pod(running, view.pods, view.start_grace_seconds, now)
     status = present_status(view, step.state, step.reason, started_at=step.started_at)
     return Decision(status, actions=step.actions, notices=notices + step.notices, wake_at=step.wake_at)
+
+
+def _suspended(view: View, work: Work, live: tuple[Pod, ...]) -> Decision:
+    """It was preempted: RUNNABLE, and a candidate again once its pods have gone."""
+    if view.expired is not None and not live:
+        return Decision(present_status(view, "RUNNABLE", view.expired), actions=(DeleteWork(work),))
+    if view.job.spec.cancel is not None and not live:
+        status = present_status(view, "RUNNABLE", f"Cancelling: {view.job.spec.cancel.reason}")
+        return Decision(status, actions=(DeleteWork(work),))
+    told = next((pod.mark.message for pod in live if pod.mark is not None), "") or view.job.status.status_reason
+    return Decision(present_status(view, "RUNNABLE", view.waits or told), runnable=not live)
 
 
 def _without_pod(view: View, work: Work, notices: tuple[Notice, ...], now: datetime) -> Decision:
@@ -190,6 +213,11 @@ def _work_gone(view: View, now: datetime) -> Decision:
     terminate = view.job.spec.terminate
     if terminate is not None:
         return _fail(view, now, terminate.reason, Notice("Terminated", terminate.reason), terminated=True)
+    if view.expired is not None:
+        return _fail(view, now, view.expired, Notice("TimeLimit", view.expired, warning=True), terminated=True)
+    cancel = view.job.spec.cancel
+    if cancel is not None and view.job.status.state == "RUNNABLE":
+        return _fail(view, now, cancel.reason, Notice("Cancelled", cancel.reason), cancelled=True)
     # Making it again could run a finished job a second time: nobody can tell how far it had come.
     name = f"The Kubernetes Job {view.job.status.job_name}" if view.job.status.job_name else "The Kubernetes Job"
     text = f"{name} was deleted by somebody else before it finished"
@@ -207,8 +235,10 @@ def _fail(
 
 def _attempts(view: View) -> tuple[Attempt, ...]:
     finished = sorted((pod for pod in view.pods if pod.is_finished), key=lambda pod: (pod.failures, pod.created_at))
-    # A gated pod that we failed to refuse a retry never ran: it is no attempt.
-    return merge(view.job.status.attempts, tuple(attempt(pod, view.instances) for pod in finished if not pod.gated))
+    # A gated pod that we failed to refuse a retry never ran, and one that was preempted is not charged.
+    charged = (pod for pod in finished if not pod.gated and not pod.is_preempted)
+    ended = tuple(attempt(pod, view.instances) for pod in charged)
+    return merge(view.job.status.attempts, ended)
 
 
 def _current(view: View) -> JobState:

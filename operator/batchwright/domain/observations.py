@@ -13,6 +13,7 @@ from typing import Any
 
 from batchwright.api.v1alpha1 import BatchJobSpec, BatchJobStatus, JobDefinitionSpec
 from batchwright.domain.quantities import Resources
+from batchwright.names import POD_CONDITION_PREEMPTED
 
 FINAL_STATES = ("SUCCEEDED", "FAILED")
 
@@ -63,7 +64,8 @@ class FinishedJob:
 @dataclass(frozen=True, slots=True)
 class Work:
     """The Kubernetes Job of a BatchJob. `failure` is its Failed condition's message; `gated` whether its pods come with
-    our gate; `ending` whether it was told to end; the last two are positions, as "0-41,57"."""
+    our gate; `ending` whether it was told to end, `suspended` whether it was preempted and waits again; the last two
+    are positions, as "0-41,57"."""
 
     uid: str
     namespace: str
@@ -80,6 +82,7 @@ class Work:
     parallelism: int = 1
     gated: bool = False
     ending: bool = False
+    suspended: bool = False
     completed_indexes: str = ""
     failed_indexes: str = ""
 
@@ -134,6 +137,11 @@ class Pod:
     def is_finished(self) -> bool:
         """Whether the pod is in a final phase."""
         return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def is_preempted(self) -> bool:
+        """Whether it was taken back to make room: it is no attempt."""
+        return self.mark is not None and self.mark.type == POD_CONDITION_PREEMPTED
 
 
 @dataclass(frozen=True, slots=True)

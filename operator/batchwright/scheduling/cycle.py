@@ -1,102 +1,381 @@
-"""One pass of the scheduler, from a snapshot to a plan.
+"""One pass of the scheduler, from what is known to a plan.
 
-Invariants, property-tested: no node over its room; a job is started once or waits with a reason; a job that could
-fit is never passed by a later one of its queue, nor, on a node that could take it, by one of a queue of lower or equal
-priority; the same snapshot gives the same plan.
+Invariants, property-tested: no node over its room, no environment, queue, quota share or consumable over its limit; a
+job is started once or waits with a reason; a job that waits first keeps its claim, and what passes it cannot delay it;
+the same state gives the same plan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import groupby
-from operator import attrgetter
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import inf
 
-from batchwright.scheduling.fit import Room
-from batchwright.scheduling.snapshot import Candidate, Plan, Queue, Shape, Snapshot, Start, Wait, WaitKind
+import numpy as np
+
+from batchwright.scheduling import preemption, quota
+from batchwright.scheduling.fairshare import HORIZON_SECONDS, FairShare, reserved_milli
+from batchwright.scheduling.nodes import Columns
+from batchwright.scheduling.reservation import earliest
+from batchwright.scheduling.room import Kept, Room, cpu_of
+from batchwright.scheduling.snapshot import Candidate, Plan, Preempt, Queue, Snapshot, Start, WaitKind
+from batchwright.scheduling.state import State
+from batchwright.scheduling.turns import Cursor, Turns
+from batchwright.scheduling.waiting import Group
+from batchwright.scheduling.waits import Judgements, Waits
+
+# Kinds of waiting that hold a place: what gets free is kept for them.
+_CLAIMING = (WaitKind.NO_ROOM, WaitKind.BEHIND, WaitKind.AT_MAXIMUM)
 
 
-def plan(snapshot: Snapshot) -> Plan:
-    """What to start now, and why the rest waits."""
-    # 1. What is free: allocatable, less what is bound, less what was sent and has no node yet.
-    room = Room(snapshot)
-    for sent in sorted(snapshot.unbound, key=attrgetter("environment", "shape")):
-        room.take(sent.environment, sent.shape, sent.count)
+def plan(known: State | Snapshot, now: float | None = None) -> Plan:
+    """What to start now, whom to preempt, and why the rest waits."""
+    state = known if isinstance(known, State) else State.of(known)
+    moment = now if now is not None else known.now if isinstance(known, Snapshot) else 0.0
+    return _Pass(state, moment).run()
 
-    # 2. In order of queue priority, then of arrival.
-    starts: list[Start] = []
-    waits: dict[str, Wait] = {}
-    blocked: set[str] = set()
-    aside: dict[tuple[Shape, tuple[str, ...]], Wait] = {}  # by shape and environments
-    for queue, candidate in ordered(snapshot.queues):
-        # 3. Behind a blocked head of the same queue nothing starts: first in, first out.
-        if queue.name in blocked:
-            waits[candidate.uid] = Wait(WaitKind.BEHIND)
-            continue
-        # What cannot start at all in these environments is said once for all that ask the same.
-        environments = queue.environments if candidate.environment is None else (candidate.environment,)
-        known = aside.get((candidate.shape, environments))
-        if known is not None:
-            waits[candidate.uid] = known
-            continue
-        usable = [name for name in environments if is_open(snapshot, name)]
-        # 4. The first environment, in the queue's order, that has room on a node that nobody has a claim on. The
-        #    elements of an array stay together: where the first of them are, the others wait.
-        start = next(
-            (
-                Start(candidate.uid, name, node, count)
-                for name in usable
-                for count, node in (room.take(name, candidate.shape, candidate.count),)
-                if count
-            ),
-            None,
+
+@dataclass(slots=True)
+class _Limits:
+    """What a queue's policies let start: how many, and the kind of limit that stops the next one."""
+
+    count: int
+    kind: WaitKind | None = None
+
+
+@dataclass
+class _Pass:
+    state: State
+    now: float
+    # By uid: all that starts of an array in one pass goes to one environment.
+    starts: dict[str, Start] = field(default_factory=dict)
+    open: dict[str, list[str]] = field(default_factory=dict)
+    preempts: list[Preempt] = field(default_factory=list)
+    heads: dict[str, str] = field(default_factory=dict)
+    firsts: dict[str, str] = field(default_factory=dict)
+    judged: Judgements = field(default_factory=dict)
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    started_vcpus: Counter[tuple[str, str]] = field(default_factory=Counter)
+    capacity: dict[str, int] = field(default_factory=dict)
+    # What is kept for jobs that wait first: of a queue's maxConcurrency, by name; of a consumable resource, by name.
+    kept_running: defaultdict[str, Kept] = field(default_factory=lambda: defaultdict(Kept))
+    kept_consumables: defaultdict[str, Kept] = field(default_factory=lambda: defaultdict(Kept))
+    # The books as they will be: without what this pass preempts, with one pod of each that waits first.
+    later: dict[str, quota.QuotaBook] = field(default_factory=dict)
+
+    def run(self) -> Plan:
+        """The pass, from top to bottom."""
+        state = self.state
+        # 1. What is free: allocatable, less what is bound, less what was sent and has no node yet.
+        state.nodes.settle()
+        self.room = Room(state.nodes, state.environments, state.vcpus)
+        for uid in sorted(state.unbound):
+            held = state.held[uid]
+            if held.environment in state.environments:
+                self.room.hold(held.environment, held.shape, held.unbound)
+        self.running = Counter(state.running)
+        self.books = {name: book.copy() for name, book in state.books.items()}
+        self.left = state.consumables_left()
+        # 2. In order: queues by priority, shares by usage or quota, jobs by priority and arrival.
+        self.turns = Turns(
+            [
+                Cursor(queue, state.waiting[name], self._scored_by(queue), self._lent_by(queue))
+                for name, queue in state.queues.items()
+            ]
         )
-        if start is not None:
-            starts.append(start)
-            if start.count == candidate.count:
-                continue
-            usable = [start.environment]
-        # 5. What no present node could take waits aside; what could start later holds its place, and those nodes.
-        wait = why_not(room, usable, candidate)
-        waits[candidate.uid] = wait
-        if wait.kind in (WaitKind.NO_ROOM, WaitKind.BEHIND):
-            blocked.add(queue.name)
-            for name in usable:
-                room.claim(name, candidate.shape)
+        while (turn := self.turns.next()) is not None:
+            self._try(*turn)
+        self._forget_reservations()
+        waits = Waits(state, self.room, self.judged, self.heads, self.starts, self.books)
+        return Plan(tuple(self.starts.values()), tuple(self.preempts), self.heads, self.firsts, waits)
+
+    def _try(self, cursor: Cursor, candidate: Candidate, group: Group) -> None:
+        queue, left = cursor.queue, cursor.left(candidate)
+        # 3. What the queue's own limits allow.
+        ends = inf if group.seconds is None else self.now + group.seconds
+        limits = self._limits(queue, candidate, left, ends)
+        if limits.count == 0:
+            self.firsts.setdefault(queue.name, candidate.uid)
+            self._stop(cursor, candidate, group, limits.kind or WaitKind.QUEUE_FULL)
+            return
+        wanted = self._portion(cursor, candidate, limits.count)
+        # 4. The first environment, in the queue's order, with room that nobody has a claim on. The elements of an
+        #    array stay together: where the first of them are, the others wait.
+        environments = self._environments(queue, candidate)
+        for name in environments:
+            count, node = self.room.take(name, candidate.shape, wanted, ends)
+            if count:
+                self._start(cursor, candidate, group, Start(candidate.uid, name, node, count))
+                return
+        # 5. What no present node could take waits aside; what could start later holds its place.
+        kind = self._why_not(environments, candidate, ends)
+        self.firsts.setdefault(queue.name, candidate.uid)
+        self.judged[queue.name, "", group] = kind
+        cursor.shut(group)
+        if kind in _CLAIMING and queue.name not in self.heads:
+            self.heads[queue.name] = candidate.uid
+            self._keep_place(queue, candidate, environments)
+
+    def _portion(self, cursor: Cursor, candidate: Candidate, count: int) -> int:
+        """How many of those that may start do so at this turn: shares take turns, element by element, so that one
+        array does not take all there is."""
+        queue = cursor.queue
+        if count == 1 or not cursor.is_shared:
+            return count
+        book = self.books.get(queue.name)
+        if queue.fair_share is None and (
+            book is None or book.is_nominal(candidate.share, candidate.shape.resources, count)
+        ):
+            return count
+        return max(1, min(count, cursor.left(candidate) // 100))
+
+    def _environments(self, queue: Queue, candidate: Candidate) -> list[str]:
+        """The open ones it may go to."""
+        before = self.starts.get(candidate.uid)
+        bound = before.environment if before is not None else candidate.environment
+        if bound is not None:
+            return [bound] if self._is_open(bound) else []
+        found = self.open.get(queue.name)
+        if found is None:
+            found = self.open[queue.name] = [name for name in queue.environments if self._is_open(name)]
+        return found
+
+    def _is_open(self, name: str) -> bool:
+        found = self.state.environments.get(name)
+        return found is not None and found.is_open
+
+    def _start(self, cursor: Cursor, candidate: Candidate, group: Group, start: Start) -> None:
+        before = self.starts.get(start.uid)
+        if before is None:
+            self.starts[start.uid] = start
         else:
-            aside[candidate.shape, environments] = wait
-    return Plan(tuple(starts), waits)
+            self.starts[start.uid] = Start(start.uid, start.environment, before.node, before.count + start.count)
+        queue = cursor.queue
+        self.running[queue.name] += start.count
+        for book in (self.books.get(queue.name), self.later.get(queue.name)):
+            if book is not None and candidate.share in book:
+                book.add(candidate.share, candidate.shape.resources, start.count)
+        for name, quantity in candidate.consumables:
+            self.left[name] -= quantity * start.count
+        if queue.fair_share is not None:
+            cpu = cpu_of(candidate.shape) * start.count
+            self.started_vcpus[queue.name, candidate.share] += cpu
+            weight = queue.fair_share.weight(candidate.share)
+            self.scores[queue.name][candidate.share] += cpu * HORIZON_SECONDS / 1000 * weight
+        cursor.started(candidate, group, start.count)
 
+    # Order.
 
-def ordered(queues: tuple[Queue, ...]) -> Iterator[tuple[Queue, Candidate]]:
-    """Queues of higher priority first; queues of the same priority share by arrival."""
-    by_priority = sorted(queues, key=lambda queue: (-queue.priority, queue.name))
-    for _, group in groupby(by_priority, key=attrgetter("priority")):
-        members = list(group)
-        if len(members) == 1:
-            yield from ((members[0], candidate) for candidate in members[0].waiting)
+    def _scored_by(self, queue: Queue) -> Callable[[str], float] | None:
+        """Of a queue of fair share the scores of its shares, to which what starts in this pass is added."""
+        policy = queue.fair_share
+        if policy is None:
+            return None
+        usage, shares = self.state.usage[queue.name], self.state.waiting[queue.name].lines
+        scores = self.scores[queue.name] = {share: usage.score(policy, share, self.now) for share in shares}
+        return scores.__getitem__
+
+    def _lent_by(self, queue: Queue) -> Callable[[Candidate], bool] | None:
+        """Of a queue with quota shares whether the candidate's would borrow for it."""
+        book = self.books.get(queue.name)
+        if book is None:
+            return None
+        return lambda one: one.share in book and not book.is_nominal(one.share, one.shape.resources)
+
+    # Limits.
+
+    def _limits(self, queue: Queue, candidate: Candidate, count: int, ends: float) -> _Limits:
+        limits = _Limits(count)
+        if queue.max_running is not None:
+            taken = self.running[queue.name] + self.kept_running[queue.name].beside(ends)
+            self._lower(limits, max(0, queue.max_running - taken), WaitKind.QUEUE_FULL)
+        for name, quantity in candidate.consumables:
+            self._lower(limits, max(0, self._left_of(name, ends)) // quantity, WaitKind.CONSUMABLE)
+        if queue.quota_shares and limits.count:
+            book = self.books[queue.name]
+            known = candidate.share in book
+            room = book.room(candidate.share, candidate.shape.resources, limits.count) if known else 0
+            if room and queue.name in self.later:
+                room = self.later[queue.name].room(candidate.share, candidate.shape.resources, room)
+            self._lower(limits, room, WaitKind.QUOTA)
+        if queue.fair_share is not None and queue.fair_share.reservation and limits.count:
+            self._lower(limits, self._unreserved(queue, candidate), WaitKind.RESERVED)
+        return limits
+
+    @staticmethod
+    def _lower(limits: _Limits, count: int, kind: WaitKind) -> None:
+        if count < limits.count:
+            limits.count, limits.kind = count, kind
+
+    def _left_of(self, name: str, ends: float) -> int:
+        return self.left.get(name, 0) - self.kept_consumables[name].beside(ends)
+
+    def _unreserved(self, queue: Queue, candidate: Candidate) -> int:
+        """How many such pods the share may start beside what is kept for shares that use nothing yet."""
+        cpu = cpu_of(candidate.shape)
+        if not cpu:
+            return candidate.count
+        usage, share = self.state.usage[queue.name], candidate.share
+        if not usage.held(share) and not self.started_vcpus[queue.name, share]:
+            return 1
+        used = sum(self.room.vcpus_of(name) for name in queue.environments if self._is_open(name))
+        return max(0, self._most(queue, queue.fair_share) - used) // cpu
+
+    def _most(self, queue: Queue, policy: FairShare | None) -> int:
+        """The milli-CPU of the queue's environments in all, less what is kept for shares that use nothing yet. A start
+        makes no share active that was not: it had a job that waited."""
+        found = self.capacity.get(queue.name)
+        if found is None:
+            known = [self.state.environments[name] for name in queue.environments if self._is_open(name)]
+            found = sum(self.state.nodes.most_cpu(environment) for environment in known)
+            if policy is not None:
+                waiting = self.state.waiting[queue.name].lines
+                active = len(self.state.usage[queue.name].active(waiting, self.now))
+                found -= reserved_milli(policy, found, active)
+            self.capacity[queue.name] = found
+        return found
+
+    def _stop(self, cursor: Cursor, candidate: Candidate, group: Group, kind: WaitKind) -> None:
+        """A limit of the queue stops the candidate, and with it all that come up against the same limit."""
+        queue = cursor.queue
+        if kind is WaitKind.QUEUE_FULL and self.running[queue.name] >= (queue.max_running or 0):
+            self.judged[queue.name, "", None] = kind
+            cursor.end()
+        elif kind is WaitKind.QUEUE_FULL:
+            # What is left is kept for the job that waits first; one that ends in time may still have it.
+            self.judged[queue.name, "", group] = WaitKind.BEHIND
+            cursor.shut(group)
+        elif kind is WaitKind.CONSUMABLE:
+            # It waits at the head for what is lacking: nobody behind it takes that first.
+            for name, quantity in candidate.consumables:
+                if self._left_of(name, inf) < quantity:
+                    self.left[name] = 0
+            self.judged[queue.name, "", group] = kind
+            cursor.shut(group)
         else:
-            pairs = [(queue, candidate) for queue in members for candidate in queue.waiting]
-            yield from sorted(pairs, key=lambda pair: pair[1].turn)
+            self.judged[queue.name, candidate.share, group] = kind
+            cursor.shut_in(candidate.share, group)
+            if kind is WaitKind.QUOTA and candidate.share in self.books[queue.name]:
+                self._reclaim(queue, candidate)
 
+    # What waits first.
 
-def is_open(snapshot: Snapshot, environment: str) -> bool:
-    """Whether the environment exists and takes jobs."""
-    found = snapshot.environments.get(environment)
-    return found is not None and found.is_open
+    def _why_not(self, environments: list[str], candidate: Candidate, ends: float) -> WaitKind:
+        state, shape = self.state, candidate.shape
+        known = [state.environments[name] for name in environments]
+        if not any(len(state.nodes.members(environment)) for environment in known):
+            return WaitKind.NO_NODES
+        possible = [environment for environment in known if len(state.nodes.possible(environment, shape))]
+        if not possible:
+            # A node that is rebooting is no misconfiguration: clients end a job on that word (Nextflow issue 7479).
+            if any(state.nodes.absent_could(environment, shape) for environment in known):
+                return WaitKind.NODES_AWAY
+            suits = any(len(state.nodes.eligible(environment, shape)) for environment in known)
+            return WaitKind.NEVER_FITS if suits else WaitKind.UNSUITABLE
+        cpu = cpu_of(shape)
+        if all(each.max_vcpus is not None and cpu > each.max_vcpus for each in possible):
+            return WaitKind.OVER_MAXIMUM
+        if all(self._is_at_maximum(each.name, cpu, ends) for each in possible):
+            return WaitKind.AT_MAXIMUM
+        if all(self.room.is_claimed(state.nodes.possible(each, shape), ends) for each in possible):
+            return WaitKind.BEHIND
+        return WaitKind.NO_ROOM
 
+    def _is_at_maximum(self, name: str, cpu: int, ends: float = inf) -> bool:
+        left = self.room.vcpus_left(name, ends)
+        return left is not None and cpu > left
 
-def why_not(room: Room, environments: list[str], candidate: Candidate) -> Wait:
-    """The reason a candidate cannot start, with the arithmetic of every environment."""
-    if not any(room.has_nodes(name) for name in environments):
-        return Wait(WaitKind.NO_NODES, tuple(room.shortfall(name, candidate.shape) for name in environments))
-    possible = [name for name in environments if room.could_fit(name, candidate.shape)]
-    if not possible:
-        # A node that is rebooting is no misconfiguration: clients end a job on that word (Nextflow issue 7479).
-        later = any(room.could_fit_later(name, candidate.shape) for name in environments)
-        shortfalls = tuple(room.shortfall(name, candidate.shape, empty=True) for name in environments)
-        suits_none = all(shortfall.best is None for shortfall in shortfalls)
-        kind = WaitKind.NODES_AWAY if later else WaitKind.UNSUITABLE if suits_none else WaitKind.NEVER_FITS
-        return Wait(kind, shortfalls)
-    if all(room.is_claimed(name, candidate.shape) for name in possible):
-        return Wait(WaitKind.BEHIND)
-    return Wait(WaitKind.NO_ROOM, tuple(room.shortfall(name, candidate.shape) for name in environments))
+    def _keep_place(self, queue: Queue, candidate: Candidate, environments: list[str]) -> None:
+        """Keeps for the candidate what it needs to start, whatever else of that gets free."""
+        cpu, known = cpu_of(candidate.shape), self.state.environments
+        possible = [name for name in environments if len(self.state.nodes.possible(known[name], candidate.shape))]
+        # What an environment at its maximum may still run is kept for it; others of theirs wait too.
+        full = [name for name in possible if self._is_at_maximum(name, cpu)]
+        for name in full:
+            self.room.close(name)
+        rest = [name for name in possible if name not in full]
+        if rest:
+            self._keep_nodes(queue, candidate, self._possible(rest, candidate))
+        for name in rest:
+            self.room.keep(name, cpu, -inf)
+        # Of what is counted nobody may have its part, even for a time: it would wait for that next, and lose its node.
+        self.kept_running[queue.name].put(1, -inf)
+        for name, quantity in candidate.consumables:
+            self.kept_consumables[name].put(quantity, -inf)
+        if queue.quota_shares:
+            self._later(queue).add(candidate.share, candidate.shape.resources)
+
+    def _keep_nodes(self, queue: Queue, candidate: Candidate, columns: Columns) -> None:
+        """Claims the node where the candidate is to start, or all of them."""
+        state = self.state
+        if queue.preempts:
+            found, column = preemption.by_priority(state, self.room, queue, candidate, columns, self.preempts)
+            self.preempts += found
+            if column is not None:
+                # What the preempted leave is for nobody else, however long it takes.
+                self.room.claim(np.array([column], dtype=np.intp), -inf, candidate.uid)
+        kept = state.reservations.get(queue.name)
+        column = state.nodes.column(kept[1]) if kept and kept[0] == candidate.uid and kept[2] > self.now else None
+        if kept is not None and column is not None and column in columns:
+            self.room.claim(np.array([column], dtype=np.intp), kept[2], candidate.uid)
+            return
+        first = earliest(state, self.room, columns, candidate.shape)
+        if first is None or first[1] <= self.now:
+            state.reservations.pop(queue.name, None)
+            self.room.claim(columns, -inf, candidate.uid)
+            return
+        state.reservations[queue.name] = candidate.uid, state.nodes.names[first[0]], first[1]
+        self.room.claim(np.array([first[0]], dtype=np.intp), first[1], candidate.uid)
+
+    def _possible(self, environments: list[str], candidate: Candidate) -> Columns:
+        nodes, known = self.state.nodes, self.state.environments
+        every = [nodes.possible(known[name], candidate.shape) for name in environments]
+        if len(every) == 1:
+            return every[0]
+        return np.unique(np.concatenate(every)) if every else np.empty(0, dtype=np.intp)
+
+    def _forget_reservations(self) -> None:
+        for name, (uid, _, _) in list(self.state.reservations.items()):
+            if self.heads.get(name) != uid:
+                del self.state.reservations[name]
+
+    def _reclaim(self, queue: Queue, candidate: Candidate) -> None:
+        """Takes back what other shares borrow of this one's quota, or, within it, what has less priority."""
+        book, request = self._later(queue), candidate.shape.resources
+        if not book.room(candidate.share, request):
+            victims, why = self._victims(queue, candidate, book)
+            if not victims:
+                return
+            for uid, count in victims:
+                victim = self.state.held[uid]
+                book.remove(victim.share, victim.shape.resources, count)
+                self.preempts.append(Preempt(uid, count, candidate.uid, why))
+        # What is taken back for it is its own, though it cannot start before the others have gone.
+        book.add(candidate.share, request)
+
+    def _victims(self, queue: Queue, candidate: Candidate, book: quota.QuotaBook) -> tuple[quota.Victims, str]:
+        request, gone = candidate.shape.resources, preemption.counted(self.preempts)
+        held = [
+            quota.Held(each.uid, each.share, each.shape.resources, count, each.priority, each.started)
+            for each in self.state.held.values()
+            if each.queue == queue.name and not each.is_fixed and (count := each.count - gone[each.uid])
+        ]
+        victims = quota.reclaim(book, candidate.share, request, 1, held)
+        why = f"Preempted: quota share {candidate.share} of JobQueue {queue.name} takes back what it had lent"
+        if victims:
+            return victims, why
+        victims = quota.in_share(book, candidate.share, request, 1, candidate.priority, held)
+        why = f"Preempted for job {candidate.name} of the same quota share, which has priority {candidate.priority}"
+        return victims, why
+
+    def _later(self, queue: Queue) -> quota.QuotaBook:
+        """The queue's book as it will be when what was preempted has gone."""
+        book = self.later.get(queue.name)
+        if book is None:
+            book = self.later[queue.name] = self.books[queue.name].copy()
+            for uid, count in preemption.counted(self.preempts).items():
+                held = self.state.held[uid]
+                if held.queue == queue.name and held.share in book:
+                    book.remove(held.share, held.shape.resources, count)
+        return book

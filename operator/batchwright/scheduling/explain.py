@@ -13,6 +13,16 @@ RESOURCE_REQUIREMENT = (
     "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is higher than "
     "that can be met by the CE(s) attached to the job queue."
 )
+ENVIRONMENT_MAXIMUM = (
+    "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s) associated with the job queue cannot meet the CPU "
+    "requirement of the job."
+)
+_LIMITS = {
+    WaitKind.QUEUE_FULL: "Waiting in JobQueue {queue} for others of it to end",
+    WaitKind.QUOTA: "Waiting in JobQueue {queue} for quota",
+    WaitKind.RESERVED: "Waiting in JobQueue {queue}",
+    WaitKind.CONSUMABLE: "Next in JobQueue {queue}, waiting for consumable resources",
+}
 _ORDER = ("cpu", "memory", GPU_RESOURCE)
 
 
@@ -37,6 +47,14 @@ def explain(wait: Wait, shape: Shape, queue: str) -> str:
     asked = f"It asks {describe(shape.resources)}"
     if wait.kind is WaitKind.BEHIND:
         return f"Waiting in JobQueue {queue} behind earlier jobs or a queue of higher priority"
+    if wait.kind in _LIMITS:
+        return f"{_LIMITS[wait.kind].format(queue=queue)}: {wait.detail}. {asked}"
+    if wait.kind is WaitKind.OVER_MAXIMUM:
+        detail = "; ".join(_maximum(shortfall) for shortfall in wait.shortfalls)
+        return f"{ENVIRONMENT_MAXIMUM} {asked}. {detail}. Ask for less, or raise maxvCpus"
+    if wait.kind is WaitKind.AT_MAXIMUM:
+        detail = "; ".join(_maximum(shortfall) for shortfall in wait.shortfalls)
+        return f"Next in JobQueue {queue}, waiting for vCPUs. {asked}. {detail}"
     if wait.kind is WaitKind.NO_NODES:
         listed = ", ".join(shortfall.environment for shortfall in wait.shortfalls) or "none that is ENABLED"
         return f"No environment of JobQueue {queue} has a ready node ({listed}). {asked}"
@@ -51,6 +69,16 @@ def explain(wait: Wait, shape: Shape, queue: str) -> str:
         return f"{RESOURCE_REQUIREMENT} {asked}. {detail}. Ask for less, or add bigger nodes"
     detail = "; ".join(_now(shortfall, shape) for shortfall in wait.shortfalls)
     return f"Next in JobQueue {queue}, waiting for room. {asked}. {detail}"
+
+
+def _maximum(shortfall: Shortfall) -> str:
+    if shortfall.limit is None:
+        return f"{shortfall.environment} has no maxvCpus"
+    left = max(0, shortfall.limit - shortfall.used)
+    return (
+        f"{shortfall.environment} runs {format_cpu(shortfall.used)} of at most {format_cpu(shortfall.limit)} vCPU: "
+        f"{format_cpu(left)} left"
+    )
 
 
 def _never(shortfall: Shortfall, shape: Shape) -> str:

@@ -5,6 +5,7 @@ Resources are milli-CPU, bytes and counts (`domain.quantities`).
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +13,8 @@ from enum import Enum
 
 from batchwright.domain.observations import Node
 from batchwright.domain.quantities import Resources
+from batchwright.scheduling.fairshare import FairShare
+from batchwright.scheduling.quota import QuotaShare
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -25,21 +28,41 @@ class Toleration:
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class Expression:
+    """One requirement of a node affinity (core/v1 NodeSelectorRequirement); `is_field`: of matchFields."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+    is_field: bool = False
+
+
+Term = tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class Shape:
-    """What a pod asks of a node. Equal shapes are evaluated once a pass."""
+    """What a pod asks of a node. Equal shapes are judged once a pass. Of `affinity` one term must match."""
 
     resources: tuple[tuple[str, int], ...]
     node_selector: tuple[tuple[str, str], ...] = ()
     tolerations: tuple[Toleration, ...] = ()
+    affinity: tuple[Term, ...] = ()
+
+
+Turn = tuple[bool, int, datetime, int, str]
+Arrival = tuple[bool, datetime, int, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A RUNNABLE job, or `count` elements of an array. Order in a queue is `turn`.
+    """A RUNNABLE job, or `count` elements of an array. Order in a share of a queue is `turn`.
 
     `environment` is the one it has been sent to already, where its other elements are. `depth` is how many arrays come
     before it in a chain of element-wise dependencies: such a chain has one arrival, and what is further along goes
-    first, so that elements flow through to the end instead of piling up behind each stage.
+    first, so that elements flow through to the end instead of piling up behind each stage. `share` is its
+    shareIdentifier or its quota share; `priority` its schedulingPriority, which counts within the share alone.
+    `returning` work was preempted, and goes to the front. `seconds` is how long it runs at most, if that is known.
     """
 
     uid: str
@@ -49,51 +72,86 @@ class Candidate:
     count: int = 1
     environment: str | None = None
     depth: int = 0
+    share: str = ""
+    priority: int = 0
+    returning: bool = False
+    seconds: float | None = None
+    consumables: tuple[tuple[str, int], ...] = ()
 
     @property
-    def turn(self) -> tuple[datetime, int, str]:
+    def turn(self) -> Turn:
         """Sorts candidates in the order they are tried."""
-        return self.created_at, -self.depth, self.uid
+        return not self.returning, -self.priority, self.created_at, -self.depth, self.uid
+
+    @property
+    def arrival(self) -> Arrival:
+        """Sorts candidates of several queues; schedulingPriority counts for nothing there."""
+        return not self.returning, self.created_at, -self.depth, self.uid
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A queue with what waits in it, in order; `environments` in the order they are tried."""
+    """A queue with what waits in it; `environments` in the order they are tried. `max_running` jobs and elements of it
+    may have started at one time; with `preempts`, its jobs may take the place of those of queues of lower priority."""
 
     name: str
     priority: int
     environments: tuple[str, ...]
-    waiting: tuple[Candidate, ...]
+    waiting: tuple[Candidate, ...] = ()
+    fair_share: FairShare | None = None
+    quota_shares: tuple[QuotaShare, ...] = ()
+    max_running: int | None = None
+    preempts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Nodes by labels; `tolerations` are given to its pods."""
+    """Nodes by labels; `tolerations` are given to its pods; `max_vcpus` in milli-CPU, None for what the nodes have."""
 
     name: str
     is_open: bool = True
     node_selector: tuple[tuple[str, str], ...] = ()
     tolerations: tuple[Toleration, ...] = ()
+    max_vcpus: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Unbound:
-    """Pods that were sent to an environment and have no node yet: they hold room somewhere in it."""
+class Held:
+    """What was sent to an environment and has not ended: `count` pods, of which `unbound` have no node yet.
 
+    `nodes` says how many are on which; `ends_at` (seconds since the epoch) when the last of them ends at the latest,
+    None if nobody knows; `started` when the work was sent; `leaving` how many were preempted and have not gone yet,
+    which `count` has no more; what `is_fixed` cannot be preempted.
+    """
+
+    uid: str
+    queue: str
     environment: str
     shape: Shape
     count: int = 1
+    unbound: int = 0
+    share: str = ""
+    priority: int = 0
+    nodes: tuple[tuple[str, int], ...] = ()
+    started: float = 0.0
+    ends_at: float | None = None
+    leaving: int = 0
+    consumables: tuple[tuple[str, int], ...] = ()
+    is_fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The cluster at one moment. `occupied` is what bound pods, ours and others', take from each node."""
+    """The cluster at one moment. `occupied` is what bound pods, ours and others', take from each node; `consumables`
+    the total of each resource that is counted; `now` in seconds since the epoch."""
 
     nodes: tuple[Node, ...]
     occupied: Mapping[str, Resources]
     environments: Mapping[str, Environment]
     queues: tuple[Queue, ...]
-    unbound: tuple[Unbound, ...] = ()
+    held: tuple[Held, ...] = ()
+    consumables: Mapping[str, int] = field(default_factory=dict)
+    now: float = 0.0
 
 
 class WaitKind(Enum):
@@ -102,28 +160,38 @@ class WaitKind(Enum):
     NO_ROOM = "no room"  # it is the first that cannot start: it has a claim on what gets free
     BEHIND = "behind"  # an earlier job, or one of a queue of higher priority, has the claim
     NEVER_FITS = "never fits"  # no node is big enough even when empty
+    OVER_MAXIMUM = "over maximum"  # it asks for more than the maxvCpus of its environments
     UNSUITABLE = "unsuitable"  # no node has the labels, or lets the pod on with its taints
     NODES_AWAY = "nodes away"  # only nodes that are not ready, or cordoned, are big enough
     NO_NODES = "no nodes"  # its environments have no nodes, or are disabled
+    AT_MAXIMUM = "at maximum"  # its environments run as many vCPUs as they may
+    QUEUE_FULL = "queue full"  # its queue runs as many jobs and elements as it may
+    QUOTA = "quota"  # its quota share has no room left, nor anything to borrow
+    RESERVED = "reserved"  # what is left is kept for shares that use nothing yet
+    CONSUMABLE = "consumable"  # not enough is left of a consumable resource
 
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
     """Why one environment cannot take the job now. `best` is the node that comes closest: free or, if `largest`, all
-    it has; `missing` is what that node is short of; None when no node of the environment may take the pod at all."""
+    it has; `missing` is what that node is short of; None when no node of the environment may take the pod at all.
+    `used` and `limit` are the environment's milli-vCPUs where its maxvCpus stands in the way."""
 
     environment: str
     nodes: int
     best: Resources | None = None
     missing: Resources = field(default_factory=dict)
+    used: int = 0
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The answer for a job that was not started. `shortfalls` only for those that were looked at."""
+    """The answer for a job that was not started. `detail` says which limit stands in the way, with its numbers."""
 
     kind: WaitKind
     shortfalls: tuple[Shortfall, ...] = ()
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +206,30 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Preempt:
+    """Take so many pods of this work back, to make room for the job `by`; `why` in words."""
+
+    uid: str
+    count: int
+    by: str
+    why: str
+
+
+class Answers(Mapping[str, Wait]):
+    """The wait of every job that was not started, by uid."""
+
+    @abstractmethod
+    def kind_of(self, uid: str) -> WaitKind | None:
+        """What stands in the job's way, without the arithmetic; None if it does not wait."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """What a pass decided: plain data, printable as a dry run."""
+    """What a pass decided: plain data, printable as a dry run. `heads` are the first of each queue that wait for room,
+    and so have a claim; `firsts` those that were tried first, and could not start for whatever reason."""
 
     starts: tuple[Start, ...]
-    waits: Mapping[str, Wait]
+    preempts: tuple[Preempt, ...]
+    heads: Mapping[str, str]
+    firsts: Mapping[str, str]
+    waits: Answers

@@ -20,7 +20,9 @@ def build_failure_policy(plan: RetryPlan, attempts: int, main_container: str, *,
 
     An element of an array can end alone: its dependency failed, or it was terminated.
     """
-    rules = [
+    rules: list[Wire] = [
+        # AWS Batch User Guide, quota shares: what was preempted goes back to the queue, and is charged no attempt.
+        {"action": "Ignore", "onPodConditions": [{"type": names.POD_CONDITION_PREEMPTED, "status": "True"}]},
         *([_condition(condition, retried=False) for condition in _ELEMENT_ENDS] if is_array else []),
         _condition(names.POD_CONDITION_TIMEOUT, retried=False),
         _condition(names.POD_CONDITION_NO_RETRY, retried=False),

@@ -72,6 +72,7 @@ class PodRequest:
     resources: Resources
     node_selector: dict[str, str]
     tolerations: tuple[Mapping[str, Any], ...]
+    node_affinity: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,11 @@ def job_request(definition: JobDefinitionSpec, job: BatchJobSpec) -> PodRequest:
         raise WorkloadError(f"{ROOT}.{error}") from error
     selector = child_object(spec, "nodeSelector", f"{ROOT}.spec")
     wanted = {label: child_text(selector, label, f"{ROOT}.spec.nodeSelector") or "" for label in selector}
-    return PodRequest(resources, wanted, tuple(child_objects(spec, "tolerations", f"{ROOT}.spec")))
+    where = f"{ROOT}.spec.affinity"
+    affinity = child_object(child_object(spec, "affinity", f"{ROOT}.spec"), "nodeAffinity", where)
+    required = child_object(affinity, "requiredDuringSchedulingIgnoredDuringExecution", f"{where}.nodeAffinity")
+    terms = tuple(child_objects(required, "nodeSelectorTerms", f"{where}.nodeAffinity"))
+    return PodRequest(resources, wanted, tuple(child_objects(spec, "tolerations", f"{ROOT}.spec")), terms)
 
 
 def needs_admission(definition: JobDefinitionSpec, job: BatchJobSpec) -> bool:

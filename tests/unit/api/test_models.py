@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -11,16 +12,25 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from batchwright.api import crds
-from batchwright.api.v1alpha1 import BatchJob, ComputeEnvironment, JobDefinition, JobQueue
+from batchwright.api.v1alpha1 import (
+    BatchJob,
+    ComputeEnvironment,
+    ConsumableResource,
+    JobDefinition,
+    JobQueue,
+    SchedulingPolicy,
+)
 from batchwright.api.v1alpha1 import array as a
 from batchwright.api.v1alpha1 import common as c
 from batchwright.api.v1alpha1 import container as k
+from batchwright.api.v1alpha1 import quotashare as q
+from batchwright.api.v1alpha1 import schedulingpolicy as s
 from batchwright.api.v1alpha1.common import Model
 
-MODELS = (BatchJob, ComputeEnvironment, JobDefinition, JobQueue)
+MODELS = (BatchJob, ComputeEnvironment, ConsumableResource, JobDefinition, JobQueue, SchedulingPolicy)
 KINDS = {kind.model: kind for kind in crds.KINDS}
 PATTERN = re.compile(r"self\.matches\(r'(.*)'\)")
-BETWEEN = re.compile(r"self >= ([0-9]+) && self <= ([0-9]+)")
+BETWEEN = re.compile(r"self >= (-?[0-9.]+) && self <= ([0-9.]+)")
 AT_LEAST = re.compile(r"self\.size\(\) >= ([0-9]+)")
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
@@ -38,6 +48,9 @@ def objects_of(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
             return _texts(schema)
         case "integer":
             return _numbers(schema)
+        case "number":
+            (found,) = said(schema, BETWEEN)
+            return st.floats(float(found[1]), float(found[2]))
         case "boolean":
             return st.booleans()
         case "array":
@@ -131,6 +144,14 @@ FORMS = [
     (a.IndexRanges, ["0", "3,7-9", "0-99999", "5,5", "9-3"], ["", "x", "3-", "-3", "3,,4", "3, 4", "100000", "3\n"]),
     (a.FewIndexRanges, ["17", "0,2,4-5"], ["", "17x", "1:2", "0," * 600 + "0"]),
     (a.ItemName, ["lr", "_x1", "LEARNING_RATE"], ["", "1x", "a-b", "a.b", "a b", "é", "x" * 129]),
+    (s.ShareIdentifier, ["A", "UserA1", "7", "x" * 255], ["", "A*", "a-b", "a_b", "a b", "é", "A\n", "x" * 256]),
+    (s.SharePattern, ["A", "A*", "7*", "x" * 255 + "*"], ["", "*", "A**", "*A", "A*1", "a-*", "x" * 256]),
+    (q.QuotaShareName, ["A", "team_a-1", "0", "x" * 128], ["", "_a", "-a", "a.b", "a b", "x" * 129]),
+    (
+        q.CapacityUnit,
+        ["vcpu", "memoryMiB", "nvidia.com/gpu", "example.com/Foo_1.a", "amd/gpu"],
+        ["", "cpu", "memory", "VCPU", "gpu", "nvidia.com/", "/gpu", "a/b/c", "Nvidia.com/gpu", "nvidia.com/gpu-"],
+    ),
     (k.UserId, ["0", "1000", "1000:1000"], ["", "root", "1:", "-1", "1:2:3", "12345678901"]),
 ]
 
@@ -188,7 +209,80 @@ def test_list_of_items_is_called_list_on_the_wire() -> None:
 
 
 def test_models_are_frozen_and_ignore_what_a_newer_version_adds() -> None:
-    job = BatchJob.model_validate({"spec": {"jobQueue": "q", "jobDefinition": "d", "shareIdentifier": "newer"}})
+    job = BatchJob.model_validate({"spec": {"jobQueue": "q", "jobDefinition": "d", "fromNextYear": "newer"}})
     with pytest.raises(ValidationError, match="frozen"):
         job.spec.job_queue = "other"  # type: ignore[misc]
-    assert "shareIdentifier" not in job.to_wire()["spec"]
+    assert "fromNextYear" not in job.to_wire()["spec"]
+
+
+@pytest.mark.parametrize(
+    ("identifiers", "want"),
+    [
+        pytest.param([], None, id="none"),
+        pytest.param(["UserA1", "UserA2", "UserB*"], None, id="apart"),
+        pytest.param(["UserA1", "UserA*"], ("UserA*", "UserA1"), id="user-guide"),
+        pytest.param(["UserA", "UserA*"], ("UserA*", "UserA"), id="prefix-itself"),
+        pytest.param(["User*", "UserAB*"], ("User*", "UserAB*"), id="prefix-of-prefix"),
+        pytest.param(["User", "UserA*"], None, id="identifier-is-no-prefix"),
+        pytest.param(["A", "A"], ("A", "A"), id="twice"),
+        pytest.param(["a*", "A1"], None, id="case-matters"),
+        pytest.param(["ab*", "a", "abc", "b"], ("ab*", "abc"), id="among-others"),
+    ],
+)
+def test_overlap_of_share_identifiers(identifiers: list[str], want: tuple[str, str] | None) -> None:
+    assert s.find_overlap(identifiers) == want
+    assert s.find_overlap(reversed(identifiers)) == want
+
+
+@given(st.lists(st.from_regex(r"[ab]{1,4}[*]?", fullmatch=True), max_size=6, unique=True))
+def test_overlap_is_found_wherever_there_is_one(identifiers: list[str]) -> None:
+    def means_the_same(one: str, other: str) -> bool:
+        return one.endswith("*") and other.startswith(one[:-1])
+
+    there_is = any(means_the_same(one, other) for one, other in permutations(identifiers, 2))
+    found = s.find_overlap(identifiers)
+    assert (found is not None) is there_is
+    assert found is None or means_the_same(*found)
+
+
+@pytest.mark.parametrize(
+    ("sharing", "want_borrow", "want_lend"),
+    [
+        pytest.param({}, 0, 0, id="absent-reserves"),
+        pytest.param({"strategy": "RESERVE"}, 0, 0, id="reserve"),
+        pytest.param({"strategy": "LEND"}, 0, 100, id="lend"),
+        pytest.param({"strategy": "LEND", "lendLimit": 25}, 0, 25, id="lend-some"),
+        pytest.param({"strategy": "LEND", "lendLimit": 0}, 0, 0, id="lend-none"),
+        pytest.param({"strategy": "LEND_AND_BORROW"}, q.UNLIMITED, 100, id="borrow-whatever-is-lent"),
+        pytest.param({"strategy": "LEND_AND_BORROW", "borrowLimit": -1}, q.UNLIMITED, 100, id="borrow-unlimited"),
+        pytest.param({"strategy": "LEND_AND_BORROW", "borrowLimit": 0, "lendLimit": 5}, 0, 5, id="borrow-nothing"),
+        pytest.param({"strategy": "LEND_AND_BORROW", "borrowLimit": 200}, 200, 100, id="borrow-double"),
+    ],
+)
+def test_what_a_quota_share_may_borrow_and_lend(sharing: dict[str, Any], want_borrow: int, want_lend: int) -> None:
+    read = q.ResourceSharingConfiguration.model_validate(sharing)
+    assert (read.borrow_percent, read.lend_percent) == (want_borrow, want_lend)
+
+
+@pytest.mark.parametrize(
+    ("model", "spec"),
+    [
+        pytest.param(SchedulingPolicy, {}, id="sp"),
+        pytest.param(ConsumableResource, {"totalQuantity": 0}, id="cr"),
+        pytest.param(ComputeEnvironment, {"computeResources": {"maxvCpus": 0}}, id="ce-max-vcpus"),
+        pytest.param(
+            BatchJob,
+            {
+                "jobQueue": "q",
+                "jobDefinition": "d",
+                "consumableResourcePropertiesOverride": {
+                    "consumableResourceList": [{"consumableResource": "licences", "quantity": 2}]
+                },
+            },
+            id="bj-consumables",
+        ),
+    ],
+)
+def test_what_the_scheduler_reads_is_written_as_aws_spells_it(model: type[Model], spec: dict[str, Any]) -> None:
+    read = model.model_validate({"spec": spec})
+    assert is_contained(spec, read.to_wire()["spec"])

@@ -11,11 +11,13 @@ import builders as b
 import manifests
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec, JobDefinitionSpec, JobQueueSpec
 from batchwright.controllers.declared import declared
-from batchwright.controllers.gather import pin, snapshot_of, view_of
+from batchwright.controllers.gather import pin, view_of
+from batchwright.controllers.scheduling import Scheduling
 from batchwright.controllers.store import Entry, Store
 from batchwright.domain.lifecycle import View, decide
 from batchwright.domain.observations import Revision
 from batchwright.scheduling.snapshot import Start, Toleration
+from batchwright.scheduling.state import State
 
 DEFINITION = JobDefinitionSpec.model_validate(manifests.job_definition()["spec"])
 ACTIVE = {"observedGeneration": 1, "status": "ACTIVE", "revision": 2}
@@ -177,15 +179,25 @@ def test_what_a_job_asks() -> None:
     assert (pinned.rules.attempts, pinned.rules.timeout_seconds) == (3, 70)
 
 
-def test_the_snapshot(world: World) -> None:
+def told(world: World, entry: Entry | None = None, *, is_runnable: bool = False) -> State:
+    """What the scheduler knows once it has been told of the store, and of this job."""
+    scheduling = Scheduling(world.store)
+    scheduling.sync(b.NOW.timestamp())
+    if entry is not None:
+        scheduling.tell(b.UID, entry, is_runnable=is_runnable, now=b.NOW)
+    return scheduling.state
+
+
+def test_what_the_scheduler_is_told(world: World) -> None:
     entry = world.submit()
     world.view()
-    found = snapshot_of(world.store, {b.UID: entry}, {})
-    assert [queue.name for queue in found.queues] == ["normal"]
-    assert [candidate.uid for candidate in found.queues[0].waiting] == [b.UID]
-    assert found.queues[0].environments == ("nodes",)
-    assert [node.name for node in found.nodes] == ["n1"]
-    assert found.unbound == ()
+    found = told(world, entry, is_runnable=True)
+    assert list(found.queues) == ["normal"]
+    assert found.queues["normal"].environments == ("nodes",)
+    assert list(found.waiting_uids) == [b.UID]
+    found.nodes.settle()
+    assert found.nodes.names == ["n1"]
+    assert found.held == {}
 
 
 @pytest.mark.parametrize(
@@ -205,14 +217,15 @@ def test_what_was_sent_holds_room_until_it_is_bound(world: World, pods: tuple[An
     world.store.put_work("work-1", b.work())
     for pod in pods:
         world.store.put_pod(pod.uid, pod)
-    assert len(snapshot_of(world.store, {}, {b.UID: entry}).unbound) == want
+    held = told(world, entry).held[b.UID]
+    assert (held.count, held.unbound) == (1, want)
 
 
 def test_what_is_finished_holds_no_room(world: World) -> None:
     entry = world.submit()
     world.view()
     world.store.put_work("work-1", b.work(complete=True, succeeded=1))
-    assert snapshot_of(world.store, {}, {b.UID: entry}).unbound == ()
+    assert told(world, entry).held == {}
 
 
 def test_environments_with_their_tolerations(world: World) -> None:
@@ -221,6 +234,6 @@ def test_environments_with_their_tolerations(world: World) -> None:
     )
     known = declared(ComputeEnvironmentSpec, body(manifest))
     world.store.environments[known.key] = known
-    found = snapshot_of(world.store, {}, {}).environments["tainted"]
+    found = told(world).environments["tainted"]
     assert found.node_selector == (("a", "1"), ("b", "2"))
     assert found.tolerations == (Toleration("k", "Exists"),)

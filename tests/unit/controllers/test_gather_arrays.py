@@ -13,14 +13,15 @@ import manifests
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec, JobDefinitionSpec, JobQueueSpec
 from batchwright.controllers.arrays import competitors
 from batchwright.controllers.declared import declared
-from batchwright.controllers.gather import set_up, snapshot_of, view_of
+from batchwright.controllers.gather import set_up, view_of
+from batchwright.controllers.scheduling import Scheduling
 from batchwright.controllers.store import Entry, Store
 from batchwright.domain.elements import PENDING, RUNNING, SUCCEEDED
 from batchwright.domain.granting import grant
 from batchwright.domain.items import ItemTable, item_table
 from batchwright.domain.lifecycle import View
 from batchwright.domain.observations import FinishedArray, FinishedJob, Revision
-from batchwright.scheduling.snapshot import Unbound
+from batchwright.scheduling.state import State
 
 DEFINITION = JobDefinitionSpec.model_validate(manifests.job_definition()["spec"])
 CONFIG_MAP = {"items": {"configMap": {"name": "rows"}}}
@@ -189,6 +190,15 @@ def test_pods_that_are_not_of_the_array_s_own_job(world: World) -> None:
     assert 3 not in entry.array.elements.live
 
 
+def told(world: World, entry: Entry | None = None, *, is_runnable: bool = False) -> State:
+    """What the scheduler knows once it has been told of the store, and of this job."""
+    scheduling = Scheduling(world.store)
+    scheduling.sync(b.NOW.timestamp())
+    if entry is not None:
+        scheduling.tell(b.UID, entry, is_runnable=is_runnable, now=b.NOW)
+    return scheduling.state
+
+
 @pytest.mark.parametrize(
     ("properties", "is_sent", "want"),
     [
@@ -206,7 +216,7 @@ def test_an_array_as_a_candidate(
     entry.array.elements.open()
     if is_sent:
         world.store.put_work("work-1", b.work(parallelism=3))
-    [candidate] = snapshot_of(world.store, {b.UID: entry}, {}).queues[0].waiting
+    [(candidate, _)] = told(world, entry, is_runnable=True).waiting["normal"].candidates()
     assert (candidate.count, candidate.environment) == want
 
 
@@ -215,13 +225,13 @@ def test_what_elements_hold(world: World) -> None:
     world.view()
     assert entry.array is not None
     entry.array.elements.settle()
-    [held] = snapshot_of(world.store, {}, {b.UID: entry}).unbound
+    held = told(world, entry).held[b.UID]
     assert entry.pinned is not None
     assert entry.pinned.shape is not None
     # Two are left, and one of them is on a node.
-    assert held == Unbound("nodes", entry.pinned.shape, 1)
+    assert (held.environment, held.shape, held.count, held.unbound) == ("nodes", entry.pinned.shape, 2, 1)
     world.store.put_work("work-1", b.work(parallelism=3, failure="no"))
-    assert snapshot_of(world.store, {}, {b.UID: entry}).unbound == ()
+    assert told(world, entry).held == {}
 
 
 def test_elements_wait_for_those_of_a_finished_array(world: World) -> None:
@@ -260,8 +270,7 @@ def test_competitors(world: World, other: dict[str, Any] | None, want: bool) -> 
     entry = world.submit({"size": 4})
     if other is not None:
         world.store.put_job("uid-2", b.job(uid="uid-2", name="second", **other))
-    snapshot = snapshot_of(world.store, {}, {})
-    assert competitors(world.store, entry, "nodes", snapshot) == want
+    assert competitors(world.store, entry, "nodes", told(world)) == want
 
 
 def test_a_strangers_pod_says_nothing_before_the_job_is_known(world: World) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import builders as b
 from batchwright.scheduling.cycle import plan
-from batchwright.scheduling.snapshot import Plan, Snapshot, Unbound, WaitKind
+from batchwright.scheduling.snapshot import Plan, Snapshot, WaitKind
 
 NO_ROOM, BEHIND, NEVER, NO_NODES = WaitKind.NO_ROOM, WaitKind.BEHIND, WaitKind.NEVER_FITS, WaitKind.NO_NODES
 BIG = b.shape(cpu=3000)
@@ -241,7 +241,7 @@ CASES = [
     ),
     pytest.param(
         Case(
-            b.snapshot(b.queue(b.candidate("a")), nodes=(b.node(cpu=1000),), unbound=(Unbound("e1", b.shape()),)),
+            b.snapshot(b.queue(b.candidate("a")), nodes=(b.node(cpu=1000),), held=(b.held(),)),
             {},
             {"a": NO_ROOM},
         ),
@@ -252,7 +252,7 @@ CASES = [
             b.snapshot(
                 b.queue(b.candidate("a")),
                 nodes=(b.node(cpu=1000),),
-                unbound=(Unbound("elsewhere", b.shape()), Unbound("e1", HUGE)),
+                held=(b.held("x", "elsewhere"), b.held("y", of=HUGE)),
             ),
             {"a": "e1"},
             {},
@@ -398,7 +398,7 @@ class Several:
             Several(
                 b.snapshot(
                     b.queue(b.candidate("a", count=9)),
-                    unbound=(Unbound("e1", b.shape(), 3),),
+                    held=(b.held(count=3),),
                     nodes=(b.node(cpu=5000),),
                 ),
                 [("a", "e1", 2)],

@@ -24,6 +24,9 @@ from batchwright.api.v1alpha1.common import (
     Timestamp,
     Word,
 )
+from batchwright.api.v1alpha1.consumableresource import ConsumableResourceProperties
+from batchwright.api.v1alpha1.quotashare import QuotaShareName
+from batchwright.api.v1alpha1.schedulingpolicy import ShareIdentifier
 from batchwright.api.v1alpha1.validation import Rule, rules
 
 JobState = Literal["SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED"]
@@ -39,6 +42,11 @@ IMMUTABLE_OPTIONAL = (
     "timeout",
     "tags",
     "propagateTags",
+    "shareIdentifier",
+    "schedulingPriorityOverride",
+    "quotaShareName",
+    "consumableResourcePropertiesOverride",
+    "preemptionConfiguration",
 )
 SET_ONCE = ("terminate", "cancel")
 # Requests about elements may be added, and not changed or taken back.
@@ -87,7 +95,14 @@ def _unchanging() -> list[Rule]:
             "self.dependsOn.all(needed, has(needed.name) || has(needed.jobId))",
             "SEQUENTIAL without a name or jobId orders the elements of an array: give arrayProperties",
             field_path=".dependsOn",
-        )
+        ),
+        Rule(
+            "!has(self.quotaShareName) || !has(self.shareIdentifier)",
+            "give shareIdentifier (for a queue with a schedulingPolicy) or quotaShareName (for one with quotaShares), "
+            "not both",
+            field_path=".quotaShareName",
+            reason="FieldValueForbidden",
+        ),
     ]
     return listed
 
@@ -154,6 +169,18 @@ class Request(Model):
     reason: Reason = Field(description="reason, which becomes the job's statusReason.")
 
 
+class PreemptionConfiguration(Model):
+    """What becomes of the job when it is preempted (AWS: ServiceJobPreemptionConfiguration)."""
+
+    preemption_retries_before_termination: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="preemptionRetriesBeforeTermination: how often the job goes back to RUNNABLE when it is preempted, "
+        "before it fails. Absent: every time.",
+    )
+
+
 class BatchJobSpec(Model):
     """What is submitted; immutable but for the requests to end the job or elements of it."""
 
@@ -179,6 +206,29 @@ class BatchJobSpec(Model):
         default=None, description="retryStrategy in place of the definition's."
     )
     timeout: Timeout | None = Field(default=None, description="timeout in place of the definition's.")
+    share_identifier: ShareIdentifier | None = Field(
+        default=None,
+        description="shareIdentifier: whose share of the queue the job uses; for a queue with a schedulingPolicy, "
+        "where it must be given.",
+    )
+    scheduling_priority_override: int | None = Field(
+        default=None,
+        ge=0,
+        le=9999,
+        description="schedulingPriorityOverride in place of the definition's schedulingPriority.",
+    )
+    quota_share_name: QuotaShareName | None = Field(
+        default=None,
+        description="quotaShareName: the quota share the job runs in; for a queue with quotaShares, where it must be "
+        "given.",
+    )
+    consumable_resource_properties_override: ConsumableResourceProperties | None = Field(
+        default=None,
+        description="consumableResourcePropertiesOverride in place of the definition's consumableResourceProperties.",
+    )
+    preemption_configuration: PreemptionConfiguration | None = Field(
+        default=None, description="preemptionConfiguration: what becomes of the job when it is preempted."
+    )
     tags: Tags = Field(default_factory=dict, description="tags, kept with the job.")
     propagate_tags: bool | None = Field(
         default=None,
@@ -253,6 +303,9 @@ class BatchJobStatus(Model):
     )
     array_properties: ArrayPropertiesDetail | None = Field(
         default=None, description="arrayProperties: the elements of an array job."
+    )
+    preemptions: int | None = Field(
+        default=None, ge=0, description="preemptions: how often the job, or an element of it, was preempted."
     )
     is_cancelled: bool | None = Field(default=None, description="isCancelled: ended by a cancel request.")
     is_terminated: bool | None = Field(default=None, description="isTerminated: ended by a terminate request.")

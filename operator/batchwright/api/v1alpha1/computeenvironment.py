@@ -48,6 +48,18 @@ class Toleration(Model):
     )
 
 
+class ComputeResources(Model):
+    """Bounds of an environment (AWS: ComputeResource)."""
+
+    max_vcpus: int | None = Field(
+        default=None,
+        ge=0,
+        le=1_000_000_000,
+        alias="maxvCpus",
+        description="maxvCpus that jobs may use in the environment at one time. Absent: whatever the nodes have.",
+    )
+
+
 class ComputeEnvironmentSpec(Model):
     """Desired state of a ComputeEnvironment."""
 
@@ -56,6 +68,9 @@ class ComputeEnvironmentSpec(Model):
     )
     state: State = Field(
         default="ENABLED", description="state ENABLED takes new jobs; DISABLED lets running ones finish."
+    )
+    compute_resources: ComputeResources = Field(
+        default=ComputeResources(), description="computeResources: bounds of the environment."
     )
     node_selector: Labels = Field(
         default_factory=dict,

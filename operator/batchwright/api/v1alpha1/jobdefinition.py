@@ -16,6 +16,7 @@ from batchwright.api.v1alpha1.common import (
     Text,
     Timeout,
 )
+from batchwright.api.v1alpha1.consumableresource import ConsumableResourceProperties
 from batchwright.api.v1alpha1.container import ContainerProperties
 from batchwright.api.v1alpha1.validation import PRESERVE, exactly_one, rules
 
@@ -39,6 +40,15 @@ class JobDefinitionSpec(Model):
     )
     retry_strategy: RetryStrategy | None = Field(default=None, description="retryStrategy of jobs that set none.")
     timeout: Timeout | None = Field(default=None, description="timeout of jobs that set none.")
+    scheduling_priority: int | None = Field(
+        default=None,
+        ge=0,
+        le=9999,
+        description="schedulingPriority of its jobs among those of the same share: the higher first. Absent: 0.",
+    )
+    consumable_resource_properties: ConsumableResourceProperties | None = Field(
+        default=None, description="consumableResourceProperties: the consumable resources its jobs hold."
+    )
     tags: Tags = Field(default_factory=dict, description="tags, kept with the definition.")
     propagate_tags: bool = Field(
         default=False, description="propagateTags copies tags of job and definition to the pods as annotations."

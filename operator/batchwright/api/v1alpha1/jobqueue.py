@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, StringConstraints
 
-from batchwright.api.v1alpha1.common import Conditions, Labels, Model, ObjectName, State, Text
-from batchwright.api.v1alpha1.validation import Rule, list_map
+from batchwright.api.v1alpha1.common import Conditions, Labels, Model, ObjectName, State, Text, Timestamp
+from batchwright.api.v1alpha1.quotashare import QuotaShares
+from batchwright.api.v1alpha1.schedulingpolicy import MAX_SHARES, ShareIdentifier
+from batchwright.api.v1alpha1.validation import Between, Rule, list_map, rules
+
+BlockReason = Literal[
+    "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
+    "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
+    "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
+]
 
 
 class ComputeEnvironmentOrder(Model):
@@ -35,8 +43,42 @@ class Retention(Model):
     )
 
 
+class QueuePreemption(Model):
+    """What the queue's jobs may do to jobs of other queues (beyond AWS)."""
+
+    lower_priority_queues: State = Field(
+        default="DISABLED",
+        description="lowerPriorityQueues ENABLED: jobs of this queue may take the place of running jobs of queues of "
+        "lower priority, in environments they share. Default DISABLED.",
+    )
+
+
+class JobStateTimeLimitAction(Model):
+    """What becomes of a job that waits too long for one reason (AWS: JobStateTimeLimitAction)."""
+
+    reason: BlockReason = Field(description="reason for which the job waits.")
+    state: Literal["RUNNABLE"] = Field(description="state the job waits in: RUNNABLE.")
+    max_time_seconds: Annotated[
+        int, Between(1, 86400, "must be 1 to 86400 seconds: leave the action out to let jobs wait as long as it takes")
+    ] = Field(description="maxTimeSeconds the job may wait for this reason, 1 to 86400. (AWS asks for 600 or more.)")
+    action: Literal["CANCEL", "TERMINATE"] = Field(
+        description="action: CANCEL or TERMINATE, which for a job that has not started are the same."
+    )
+
+
 class JobQueueSpec(Model):
     """Desired state of a JobQueue."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            Rule(
+                "!has(self.schedulingPolicy) || !has(self.quotaShares) || self.quotaShares.size() == 0",
+                "a queue is shared by its schedulingPolicy or by its quotaShares: give one of them, not both",
+                field_path=".quotaShares",
+                reason="FieldValueForbidden",
+            )
+        )
+    )
 
     state: State = Field(
         default="ENABLED",
@@ -57,12 +99,43 @@ class JobQueueSpec(Model):
             "each order may be used once: the environments are tried one after the other",
         ),
     ] = Field(description="computeEnvironmentOrder: the environments of this queue, tried in ascending order.")
+    scheduling_policy: ObjectName | None = Field(
+        default=None,
+        description="schedulingPolicy is the name of a SchedulingPolicy, by which jobs share the queue. Absent, and "
+        "without quotaShares: first in, first out.",
+    )
+    quota_shares: QuotaShares = Field(
+        default=(), description="quotaShares: parts of the capacity, each for the jobs that name it."
+    )
+    max_concurrency: (
+        Annotated[int, Between(1, 1_000_000_000, "must be 1 or more: leave it out for no limit")] | None
+    ) = Field(
+        default=None,
+        description="maxConcurrency: at most so many jobs and elements of arrays are STARTING or RUNNING at one time; "
+        "without it, as many as there is room for. Beyond AWS.",
+    )
+    preemption: QueuePreemption = Field(
+        default=QueuePreemption(), description="preemption of jobs of other queues. Beyond AWS."
+    )
+    job_state_time_limit_actions: Annotated[tuple[JobStateTimeLimitAction, ...], Field(max_length=10)] = Field(
+        default=(), description="jobStateTimeLimitActions: what becomes of jobs that wait too long at the head."
+    )
     namespace_selector: Labels | None = Field(
         default=None,
         description="namespaceSelector: labels a namespace must have for its jobs to be taken. Absent: "
         "every namespace.",
     )
     retention: Retention = Field(default=Retention(), description="retention of finished jobs and their pods.")
+
+
+class ShareUsage(Model):
+    """What a share has used, as of a time."""
+
+    share_identifier: ShareIdentifier = Field(description="shareIdentifier of the share.")
+    usage: Annotated[str, StringConstraints(min_length=1, max_length=32)] = Field(
+        description="usage in vCPU-seconds, decayed to the time of updatedAt, as a decimal."
+    )
+    updated_at: Timestamp = Field(description="updatedAt: the time that usage speaks of.")
 
 
 class JobQueueStatus(Model):
@@ -75,6 +148,14 @@ class JobQueueStatus(Model):
         default=None, description="status as AWS has it: VALID when every environment exists and is valid."
     )
     status_reason: Text | None = Field(default=None, description="statusReason says why the status is what it is.")
+    fairshare: Annotated[
+        tuple[ShareUsage, ...], Field(max_length=MAX_SHARES, json_schema_extra=list_map("shareIdentifier"))
+    ] = Field(
+        default=(), description="fairshare: what each share has used, noted now and then so that a restart keeps it."
+    )
+    blocked: Text | None = Field(
+        default=None, description="blocked: why the job at the head cannot start. Absent: it can."
+    )
     conditions: Conditions = Field(default=(), description="conditions: Ready.")
 
 

@@ -2,7 +2,8 @@
 
 `Rule`, `rules()` and `list_map()` become `x-kubernetes-*` extensions of the CRD. `Matching`, `Between` and `AtLeast`
 are checked twice, by pydantic here and by a CEL rule in the API server, because a JSON schema's own `pattern`,
-`minimum` or `minItems` would answer with the bare bound instead of a sentence that says the way out.
+`minimum` or `minItems` would answer with the bare bound instead of a sentence that says the way out. (And a `minimum`
+or `maximum` that is not whole is cut to a whole number by the API server where the value is whole: seen in 1.37.)
 """
 
 from __future__ import annotations
@@ -75,14 +76,17 @@ class Matching:
 
 @dataclass(frozen=True)
 class Between:
-    """Annotates a whole number from `low` to `high`; `message` is what both refusals say."""
+    """Annotates a number from `low` to `high`; `message` is what both refusals say.
 
-    low: int
-    high: int
+    Both bounds are of the field's type: CEL compares no whole number with one that is not.
+    """
+
+    low: float
+    high: float
     message: str
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        def check(value: int) -> int:
+        def check(value: float) -> float:
             if not self.low <= value <= self.high:
                 raise ValueError(self.message)
             return value

@@ -1,0 +1,71 @@
+"""Takes work back to make room, as a plan says: a single job as a whole, an array element by element.
+
+A single job's pod is marked, and then its Kubernetes Job suspended: the mark is on the API server, so an operator that
+is started in between goes on from there. An element's pod is marked and deleted; the Job controller makes another one,
+which waits at its gate. Neither is charged an attempt (the first rule of the podFailurePolicy).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from batchwright import names
+from batchwright.cluster.client import ApiClient
+from batchwright.controllers import acting
+from batchwright.controllers.store import Array, Entry
+from batchwright.domain.actions import Action, EndAttempt, Notice, SuspendWork
+from batchwright.domain.texts import bounded
+from batchwright.scheduling.snapshot import Preempt
+
+
+class Preempting:
+    """Carries out preemptions; `act` has an action carried out, `notify` makes an event."""
+
+    def __init__(
+        self,
+        api: ApiClient,
+        act: Callable[[str, Entry, Action], None],
+        notify: Callable[[Entry, Notice], None],
+    ) -> None:
+        self._api = api
+        self._act = act
+        self._notify = notify
+
+    def begin(self, entry: Entry, preempt: Preempt) -> None:
+        """Takes back what the plan says; nothing if it has ended meanwhile."""
+        if entry.work is None or entry.work.is_finished:
+            return
+        known = entry.array
+        taken = self._elements(entry, known, preempt) if known is not None else self._single(entry, preempt)
+        if taken:
+            count = (entry.status.preemptions or 0) + taken
+            entry.status = entry.status.model_copy(update={"preemptions": count})
+            self._notify(entry, Notice("Preempted", bounded(preempt.why), warning=True))
+            configured = entry.job.spec.preemption_configuration
+            limit = configured.preemption_retries_before_termination if configured is not None else None
+            if limit is not None and count > limit and entry.array is None:
+                entry.expired = f"Preempted {count} times, and preemptionRetriesBeforeTermination is {limit}"
+
+    def _elements(self, entry: Entry, known: Array, preempt: Preempt) -> int:
+        chosen = [
+            pod for pod in known.elements.latest(preempt.count + len(known.leaving)) if pod.uid not in known.leaving
+        ]
+        for pod in chosen[: preempt.count]:
+            known.leaving.add(pod.uid)
+            ending = EndAttempt(pod, names.POD_CONDITION_PREEMPTED, "Preempted", bounded(preempt.why))
+            self._act(entry.job.uid, entry, ending)
+        return len(chosen[: preempt.count])
+
+    def _single(self, entry: Entry, preempt: Preempt) -> int:
+        if entry.preempting or entry.work is None:
+            return 0
+        entry.preempting = bounded(preempt.why)
+        self._act(entry.job.uid, entry, SuspendWork(entry.work))
+        return 1
+
+    async def suspend(self, entry: Entry, action: SuspendWork) -> None:
+        """Marks the pods of a single job, and suspends its Kubernetes Job."""
+        for pod in list(entry.pods.values()):
+            if not pod.is_finished and pod.mark is None:
+                await acting.mark_preempted(self._api, pod, entry.preempting or "Preempted")
+        await acting.suspend_work(self._api, action.work, suspend=True)
