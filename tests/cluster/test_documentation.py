@@ -30,7 +30,7 @@ README = Page(ROOT / "README.md")
 INSTALL = Page(ROOT / "docs/install.md")
 WITH_YAML = [page for page in pages() if page.manifests()]
 # Pages whose jobs run on simulated nodes; the objects of others must be right, and are not run.
-STORIES = ("README.md", "docs/arrays.md", "docs/concepts.md", "docs/local.md")
+STORIES = ("README.md", "docs/arrays.md", "docs/concepts.md", "docs/local.md", "docs/scheduling.md")
 OURS = "batchwright.io/v1alpha1"
 
 
@@ -71,7 +71,7 @@ def place(documented: Cluster) -> Iterator[str]:
     documented.kubectl("config", "set-context", "--current", f"--namespace={name}")
     yield name
     documented.kubectl("delete", "namespace", name, "--wait=false")
-    documented.kubectl("delete", "jobqueues,computeenvironments", "--all")
+    documented.kubectl("delete", "jobqueues,computeenvironments,schedulingpolicies,consumableresources", "--all")
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in WITH_YAML])

@@ -133,12 +133,13 @@ def held(draw: st.DrawFn, uid: str, few: list[Shape], on: list[str]) -> Held:
         (name, draw(st.integers(1, 2))) for name in draw(st.lists(st.sampled_from(on), unique=True, max_size=2))
     )
     unbound, bound = 0 if where else draw(st.integers(1, 2)), sum(number for _, number in where)
-    leaving = draw(often(0, st.integers(0, bound)))
+    gone = ((name, draw(often(0, st.integers(0, number)))) for name, number in where)
+    leaving = tuple((name, number) for name, number in gone if number)
     return b.held(
         uid,
         draw(st.sampled_from(NAMES)),
         draw(st.sampled_from(few)),
-        unbound + bound - leaving,
+        unbound + bound - sum(number for _, number in leaving),
         queue=draw(st.sampled_from(QUEUES)),
         unbound=unbound,
         nodes=where,
@@ -177,7 +178,7 @@ def snapshots(draw: st.DrawFn, *, arrays: bool = False, policies: bool = False, 
         quotas = {queue.name for queue in all_queues if queue.quota_shares}
         work = [each for each in work if each.queue not in quotas]
     if not policies:
-        work = [replace(each, leaving=0, ends_at=None) for each in work]
+        work = [replace(each, leaving=(), ends_at=None) for each in work]
     for name, taken in b.occupied_by(work).items():
         occupied[name] = add(occupied.get(name, {}), taken)
     known = {name: draw(environments(name)) for name in NAMES if draw(st.integers(0, 6)) > 0}

@@ -14,6 +14,7 @@ from batchwright.cli.formats import now
 from batchwright.cli.jobs import find_elements
 from batchwright.cli.output import complete, gathered, is_table, print_value, qualified
 from batchwright.cli.session import Session, open_session, run
+from batchwright.cli.standings import Standings
 from batchwright.cluster.resources import BATCH_JOBS
 from batchwright.domain.indexes import Runs, count, expand
 from batchwright.errors import BatchwrightError
@@ -46,12 +47,13 @@ def describe(
 
 async def _pages(session: Session, references: list[str]) -> None:
     first = True
+    standings = Standings(session)
 
     async def one(reference: str) -> None:
         nonlocal first
         job, wanted = await find_elements(session, reference)
         if wanted.runs is None:
-            pages = [text_of(await gather_facts(session, job), now())]
+            pages = [text_of(await standings.add(await gather_facts(session, job)), now())]
         else:
             pages = [element_page(element, now()) for element in await read_elements(session, job, wanted.runs)]
         for page in pages:

@@ -33,7 +33,7 @@ def describe(facts: Facts, at: datetime) -> str:
     sections += [_attempts(facts), _conditions(facts, at)]
     sections += [_events(facts, at)]
     if facts.unreadable:
-        sections.append([f"(not shown, for you may not read them: {', '.join(facts.unreadable)})"])
+        sections.append([f"(not shown, for they cannot be read: {', '.join(facts.unreadable)})"])
     return "\n".join(line for section in sections for line in section)
 
 
@@ -50,6 +50,7 @@ def _head(facts: Facts, at: datetime) -> list[str]:
     environment = status.get("computeEnvironment")
     lines += [
         labelled("Queue", job["spec"]["jobQueue"]),
+        *facts.standing,
         labelled("Definition", definition_of(job)),
         labelled("Environment", environment or "(none yet)"),
         labelled("Kubernetes Job", status.get("jobName") or "(none)"),

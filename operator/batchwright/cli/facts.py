@@ -50,7 +50,8 @@ class Position:
 
 @dataclass(frozen=True)
 class Facts:
-    """A job and what stands around it. None: it does not exist, or may not be read."""
+    """A job and what stands around it. None: it does not exist, or may not be read. `standing` is lines about its place
+    in the queue."""
 
     job: JSON
     queue: JSON | None = None
@@ -60,6 +61,7 @@ class Facts:
     pods: Sequence[JSON] = ()
     events: Sequence[JSON] = ()
     unreadable: Sequence[str] = field(default=())
+    standing: Sequence[str] = ()
 
 
 async def gather_facts(session: Session, job: JSON) -> Facts:

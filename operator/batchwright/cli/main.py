@@ -18,6 +18,7 @@ from batchwright.cli import (
     local,
     logs,
     operate,
+    plan,
     retry,
     simulate,
     submit,
@@ -64,6 +65,8 @@ app.command("delete")(ending.delete)
 app.command("queues")(catalogue.queues)
 app.command("definitions")(catalogue.definitions)
 app.command("environments")(catalogue.environments)
+app.command("plan", epilog=exits.EPILOG)(plan.plan)
+app.add_typer(plan.app, name="queue")
 app.command("simulate", epilog=exits.EPILOG)(simulate.simulate)
 app.add_typer(operate.app, name="operator")
 app.add_typer(local.app, name="local")

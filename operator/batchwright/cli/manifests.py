@@ -1,7 +1,7 @@
 """Manifests for `submit -f`: YAML or JSON documents of Batchwright's kinds.
 
-Queues, definitions and environments are applied (server-side apply, as often as one likes); BatchJobs are created,
-since a job runs once. Unknown fields are refused by the API server, not dropped.
+All but BatchJobs are applied (server-side apply, as often as one likes); BatchJobs are created, since a job runs once.
+Unknown fields are refused by the API server, not dropped.
 """
 
 from __future__ import annotations
@@ -18,13 +18,25 @@ from batchwright.cli.session import JSON, Session
 from batchwright.cluster.resources import (
     BATCH_JOBS,
     COMPUTE_ENVIRONMENTS,
+    CONSUMABLE_RESOURCES,
     JOB_DEFINITIONS,
     JOB_QUEUES,
+    SCHEDULING_POLICIES,
     Resource,
 )
 from batchwright.errors import AlreadyExists, BatchwrightError, NotFound
 
-KINDS: Final = {r.kind: r for r in (COMPUTE_ENVIRONMENTS, JOB_QUEUES, JOB_DEFINITIONS, BATCH_JOBS)}
+KINDS: Final = {
+    resource.kind: resource
+    for resource in (
+        COMPUTE_ENVIRONMENTS,
+        SCHEDULING_POLICIES,
+        CONSUMABLE_RESOURCES,
+        JOB_QUEUES,
+        JOB_DEFINITIONS,
+        BATCH_JOBS,
+    )
+}
 
 # k8s.io/apiserver/pkg/storage/names: 63 less five, and an alphabet that spells no words.
 GENERATED_PREFIX: Final = 58

@@ -17,7 +17,7 @@ from batchwright.cluster.resources import (
 from batchwright.cluster.writes import merge_patch
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.reconciler import Key
-from batchwright.controllers.scheduling import Scheduling, environment_of, total_of
+from batchwright.controllers.scheduling import Scheduling, environment_of
 from batchwright.controllers.store import Store
 from batchwright.domain.declarations import consumable_status, environment_status, policy_status, queue_status
 from batchwright.domain.texts import timestamp
@@ -64,10 +64,12 @@ class Declarations:
         if usage is None:
             # Nothing has been planned yet: what was noted before stays.
             return tuple(ShareUsage.model_validate(each) for each in known.status.get("fairshare") or ())
+        usage.forget(now.timestamp())
         return tuple(
             ShareUsage(share_identifier=share, usage=f"{value:.3f}", updated_at=timestamp(now))
             for share, value in usage.checkpoint(now.timestamp())
-            if share
+            # Usage from a time when the queue had quota shares has names that are none here.
+            if share.isascii() and share.isalnum()
         )
 
     async def reconcile_policy(self, key: Key) -> None:
@@ -81,7 +83,7 @@ class Declarations:
         """Says how much of the resource is left."""
         known = self._store.consumables.get(key)
         if known is not None:
-            total, taken = total_of(known, self._store.spent), self._scheduling.state.taken[known.name]
+            total, taken = self._scheduling.total_of(known), self._scheduling.state.taken[known.name]
             spent = self._store.spent.get(known.name, 0)
             now = datetime.now(UTC)
             status = consumable_status(known.spec, known.generation, total, taken, spent, known.status, now)

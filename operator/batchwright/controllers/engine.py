@@ -164,8 +164,11 @@ class Engine:
             entry = store.entries.get(uid)
             if entry is not None and not entry.creating and not entry.job.deleting:
                 self._decide(uid, entry, instances, now)
-            elif entry is None or entry.job.deleting:
+            elif entry is None:
                 self.scheduling.forget(uid, now)
+            elif entry.job.deleting:
+                # What it holds it holds until it is gone.
+                self.scheduling.tell(uid, entry, is_runnable=False, now=now)
         # 3. What is RUNNABLE is placed, or told why not.
         self._plan(now)
         # 4. What has been kept long enough goes.
@@ -174,6 +177,8 @@ class Engine:
 
     def _plan(self, now: datetime) -> None:
         self.scheduling.sync(now.timestamp())
+        if self._store.dirty:
+            self.changed()
         state = self.scheduling.state
         metrics.RUNNABLE.set(len(state.waiting_uids))
         if state.changes == self._planned or not state.waiting_uids:
@@ -221,6 +226,8 @@ class Engine:
             self._explaining.fresh.add(uid)
         if decision.wake_at is not None:
             self._wake(uid, entry, decision.wake_at)
+        if entry.not_before is not None and now < entry.not_before:
+            self._wake(uid, entry, entry.not_before)
         for action in decision.actions:
             self._act(uid, entry, action)
         for notice in decision.notices:
@@ -271,6 +278,7 @@ class Engine:
                 bool(entry.array.edges or elements.condemned)
                 or entry.pinned.needs_gate
                 or self.scheduling.may_be_preempted(entry.job.spec.job_queue)
+                or (is_part and bool(entry.pinned.consumables))
                 or (is_part and self._has_competitors(entry, start.environment))
             )
             if is_part and not elements.gated and now < known:
@@ -290,6 +298,7 @@ class Engine:
     def _resume(self, uid: str, entry: Entry, work: Work, now: datetime) -> None:
         """A job that was preempted goes on, with the attempts it had."""
         entry.resuming, entry.preempting, entry.waits, entry.waits_kind = True, "", "", None
+        entry.doing = {key for key in entry.doing if not key.startswith(SuspendWork.__name__)}
         self.scheduling.tell(uid, entry, is_runnable=False, now=now)
         self._spawn(self._go_on(uid, entry, work))
 
@@ -383,6 +392,7 @@ class Engine:
         entry.doing.discard(key)
         if entry.array is not None and isinstance(action, EndAttempt | ReleasePod):
             entry.array.elements.look_again(action.pod)
+            entry.array.leaving.discard(action.pod.uid)
         self._wake(uid, entry, datetime.now(UTC) + timedelta(seconds=ACTION_RETRY_SECONDS))
         self.changed()
 

@@ -45,6 +45,7 @@ class Explaining:
         self._interval_seconds = interval_seconds
         self._said, self._notify, self._touch, self._wake = said, notify, touch, wake
         self._review: deque[str] = deque()
+        self._heads: dict[str, str | None] = {}
 
     def tell(self, placed: Plan, now: datetime) -> None:
         """After a pass, and before its starts are carried out: they take what waits out of what the answers hang on."""
@@ -60,6 +61,11 @@ class Explaining:
         runs = False
         for known in self._store.queues.values():
             uid = placed.firsts.get(known.name)
+            before = self._heads.get(known.name)
+            self._heads[known.name] = uid
+            if before is not None and before != uid and before in self._store.entries:
+                # Its time at the head is over, and starts anew when it is there again.
+                self._store.entries[before].blocked = None
             entry = self._store.entries.get(uid or "")
             actions = known.spec.job_state_time_limit_actions
             if uid is None or entry is None or not actions or entry.work is not None:

@@ -80,6 +80,7 @@ def view_of(store: Store, entry: Entry, instances: dict[str, str], start_grace_s
         cycle=entry.cycle,
         waits=entry.waits,
         expired=entry.expired,
+        preempting=bool(entry.preempting),
         obstacle=entry.obstacle,
     )
 

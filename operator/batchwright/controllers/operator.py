@@ -264,7 +264,8 @@ class Operator:
     def _touch_jobs(self, concerns: Callable[[str, Key], bool]) -> None:
         for uid, entry in self.store.entries.items():
             name = entry.job.spec.job_definition.partition(":")[0]
-            if entry.work is None and concerns(entry.job.spec.job_queue, (entry.job.namespace, name)):
+            is_under_way = entry.work is not None and not entry.is_array and not entry.work.suspended
+            if not is_under_way and concerns(entry.job.spec.job_queue, (entry.job.namespace, name)):
                 self.store.dirty.add(uid)
         self.engine.changed()
 

@@ -47,9 +47,8 @@ class Preempting:
                 entry.expired = f"Preempted {count} times, and preemptionRetriesBeforeTermination is {limit}"
 
     def _elements(self, entry: Entry, known: Array, preempt: Preempt) -> int:
-        chosen = [
-            pod for pod in known.elements.latest(preempt.count + len(known.leaving)) if pod.uid not in known.leaving
-        ]
+        latest = known.elements.latest(preempt.count + len(known.leaving), preempt.node)
+        chosen = [pod for pod in latest if pod.uid not in known.leaving]
         for pod in chosen[: preempt.count]:
             known.leaving.add(pod.uid)
             ending = EndAttempt(pod, names.POD_CONDITION_PREEMPTED, "Preempted", bounded(preempt.why))
@@ -57,7 +56,7 @@ class Preempting:
         return len(chosen[: preempt.count])
 
     def _single(self, entry: Entry, preempt: Preempt) -> int:
-        if entry.preempting or entry.work is None:
+        if entry.preempting or entry.resuming or entry.work is None:
             return 0
         entry.preempting = bounded(preempt.why)
         self._act(entry.job.uid, entry, SuspendWork(entry.work))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from batchwright.api.v1alpha1 import ComputeEnvironmentSpec, JobQueueSpec, SchedulingPolicySpec
+from batchwright.api.v1alpha1 import ComputeEnvironmentSpec, ConsumableResourceSpec, JobQueueSpec, SchedulingPolicySpec
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.store import Array, Entry, Pinned, Store
 from batchwright.domain.elements import Elements
@@ -23,6 +23,7 @@ from batchwright.scheduling.fairshare import FairShare
 from batchwright.scheduling.quota import QuotaShare
 from batchwright.scheduling.snapshot import Candidate, Environment, Held, Queue, Shape, Toleration
 from batchwright.scheduling.state import State
+from batchwright.scheduling.waiting import Consumables
 
 # Back-off between attempts and the grace of a pod that is stopped, so that a known end is one.
 SLACK_SECONDS = 60.0
@@ -37,13 +38,16 @@ class Scheduling:
         self._store = store
         self._hear_consumables = hear_consumables
         self._queues: dict[str, tuple[JobQueueSpec, SchedulingPolicySpec | None]] = {}
+        self._charged: dict[str, tuple[int, Consumables]] = {}
+        # Whether some queue preempts by priority, which asks who is on which node.
+        self._by_node = False
 
     def sync(self, now: float) -> None:
         """Takes over what people declare, the nodes and what is taken of them; before each pass."""
         store, state = self._store, self.state
         state.tell(
             {known.name: environment_of(known) for known in store.environments.values()},
-            {known.name: total_of(known, store.spent) for known in store.consumables.values()},
+            {known.name: self.total_of(known) for known in store.consumables.values()},
         )
         for name in store.ledger.drain():
             state.occupy(name, store.ledger.occupied.get(name, {}))
@@ -53,6 +57,10 @@ class Scheduling:
         for name in self._queues.keys() - present.keys():
             state.put_queue(name, None, now)
             del self._queues[name]
+        by_node = any(known.spec.preemption.lower_priority_queues == "ENABLED" for known in present.values())
+        if by_node != self._by_node:
+            self._by_node = by_node
+            store.dirty.update(store.entries)
         for name, known in present.items():
             policy = store.policy_of(known.spec)
             kept = known.spec, policy.spec if policy is not None else None
@@ -72,30 +80,45 @@ class Scheduling:
         )
         candidate = candidate_of(uid, entry, pinned, pinned.shape) if waits and pinned and pinned.shape else None
         self.state.put_waiting(uid, entry.job.spec.job_queue, candidate)
+        held = None if entry.is_final else held_of(uid, entry, by_node=self._by_node)
         before = self.state.held.get(uid)
-        held = None if entry.is_final else held_of(uid, entry)
         self.state.put_held(uid, held, at)
-        if held is not None and held.consumables and (before is None or before.count != held.count):
-            self._hear_consumables()
-        if before is not None and before.consumables:
-            gone = before.count - (held.count if held is not None else 0)
-            self._spend(before, gone if entry.work is None or not entry.work.suspended else 0)
+        if pinned is not None and pinned.consumables:
+            self._charge(uid, entry, pinned)
+            if (before.count if before else 0) != (held.count if held else 0):
+                self._hear_consumables()
 
-    def _spend(self, before: Held, count: int) -> None:
-        """Of what is not replenishable, that which a job held is gone for good once it has ended."""
-        self._hear_consumables()
-        for name, quantity in before.consumables:
-            known = self._store.consumables.get(("", name))
-            if count > 0 and known is not None and known.spec.resource_type == NON_REPLENISHABLE:
-                self._store.spent[name] = self._store.spent.get(name, 0) + count * quantity
+    def _charge(self, uid: str, entry: Entry, pinned: Pinned) -> None:
+        """Notes how many units of the job have ever started: what is not replenishable is gone with each, once."""
+        started = int(entry.work is not None) if entry.array is None else entry.array.elements.started
+        units, _ = self._charged.get(uid, (0, ()))
+        self._charged[uid] = max(units, started), pinned.consumables
 
     def forget(self, uid: str, now: datetime) -> None:
         """The job has ended, or is gone."""
         self.state.put_waiting(uid, "", None)
-        before = self.state.held.get(uid)
         self.state.put_held(uid, None, now.timestamp())
-        if before is not None:
-            self._spend(before, before.count)
+        units, consumables = self._charged.pop(uid, (0, ()))
+        for name, quantity in consumables:
+            self._store.spent[name] = self._store.spent.get(name, 0) + units * quantity
+            self._hear_consumables()
+
+    def total_of(self, known: Declared[ConsumableResourceSpec]) -> int:
+        """How much of a consumable resource there is, in use or not: less what is gone for good."""
+        total = known.spec.total_quantity
+        if known.spec.resource_type != NON_REPLENISHABLE:
+            return total
+        return max(0, total - self.spent_of(known.name) + self.state.taken[known.name])
+
+    def spent_of(self, name: str) -> int:
+        """How much of a consumable resource jobs have started with, those that have ended and those that have not."""
+        under_way = sum(
+            units * quantity
+            for units, consumables in self._charged.values()
+            for each, quantity in consumables
+            if each == name
+        )
+        return self._store.spent.get(name, 0) + max(under_way, self.state.taken[name])
 
     def may_be_preempted(self, queue: str) -> bool:
         """Whether elements of this queue may have to make room one by one: then each needs a gate."""
@@ -154,8 +177,8 @@ def _longest(pinned: Pinned) -> float | None:
     return None if timeout is None else pinned.rules.attempts * (timeout + SLACK_SECONDS)
 
 
-def held_of(uid: str, entry: Entry) -> Held | None:
-    """What the job holds; None for nothing."""
+def held_of(uid: str, entry: Entry, *, by_node: bool = True) -> Held | None:
+    """What the job holds; None for nothing. `by_node`: with its elements' nodes, though their ends are unknown."""
     work, pinned = entry.work, entry.pinned
     environment = work.environment if work is not None else entry.start.environment if entry.start else None
     if environment is None or (work is not None and work.is_finished):
@@ -166,15 +189,15 @@ def held_of(uid: str, entry: Entry) -> Held | None:
         shape = Shape(tuple(sorted(work.request.items())))
     else:
         return None
-    leaving = 0
+    leaving: Counter[str] = Counter()
     if entry.array is not None:
-        count, unbound, nodes, ends_at = _elements_held(entry.array.elements, pinned)
+        count, unbound, nodes, ends_at = _elements_held(entry.array.elements, pinned, by_node=by_node)
         leaving = _leaving(entry.array)
-        count -= min(count, leaving)
+        count -= min(count, leaving.total())
     else:
         count, unbound, nodes, ends_at = _single_held(entry, pinned)
         if not count:
-            leaving = len(nodes)
+            leaving.update(dict(nodes))
     if not count and not leaving:
         return None
     return Held(
@@ -189,7 +212,7 @@ def held_of(uid: str, entry: Entry) -> Held | None:
         nodes,
         (work.created_at if work is not None else entry.job.created_at).timestamp(),
         ends_at,
-        leaving,
+        tuple(sorted(leaving.items())),
         consumables=pinned.consumables if pinned is not None else (),
         is_fixed=entry.array is not None and not entry.array.elements.gated,
     )
@@ -211,22 +234,26 @@ def _single_held(entry: Entry, pinned: Pinned | None) -> _Holding:
     return 1, 0, ((pod.node, 1),), ends_at
 
 
-def _leaving(known: Array) -> int:
-    """How many of the pods that were preempted are still there."""
+def _leaving(known: Array) -> Counter[str]:
+    """How many of the pods that were preempted are still there, by node: by our word, or by an operator's before us."""
+    live = known.elements.live.values()
     if known.leaving:
-        known.leaving.intersection_update(pod.uid for pod in known.elements.live.values())
-    return len(known.leaving)
+        known.leaving.intersection_update(pod.uid for pod in live)
+    return Counter(pod.node for pod in live if pod.uid in known.leaving or pod.is_preempted)
 
 
-def _elements_held(elements: Elements, pinned: Pinned | None) -> _Holding:
+def _elements_held(elements: Elements, pinned: Pinned | None, *, by_node: bool) -> _Holding:
     unbound = unbound_elements(elements)
     count = elements.active if elements.gated else min(elements.parallelism, elements.unfinished)
     if not elements.gated:
         # The next element takes the place of each that ends.
         return count, min(unbound, count), (), None
+    longest = _longest(pinned) if pinned is not None else None
+    if longest is None and not by_node:
+        # To count thousands of pods by node in each pass is not for nothing.
+        return count, min(unbound, count), (), None
     live = [pod for pod in elements.live.values() if pod.node and not pod.gated and not pod.is_finished]
     nodes = Counter(pod.node for pod in live)
-    longest = _longest(pinned) if pinned is not None else None
     starts = [pod.started_at.timestamp() for pod in live if pod.started_at is not None]
     ends_at = max(starts) + longest if longest is not None and starts and len(starts) == len(live) else None
     return count, min(unbound, count), tuple(sorted(nodes.items())), ends_at
@@ -310,9 +337,3 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return 0.0
-
-
-def total_of(known: Declared[Any], spent: Mapping[str, int]) -> int:
-    """How much of a consumable resource there is, in use or not."""
-    total = int(known.spec.total_quantity)
-    return max(0, total - spent.get(known.name, 0)) if known.spec.resource_type == NON_REPLENISHABLE else total

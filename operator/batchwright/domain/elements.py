@@ -106,6 +106,11 @@ class Elements:
         return self.total - self.counts[SUCCEEDED] - self.counts[FAILED]
 
     @property
+    def started(self) -> int:
+        """Elements that have ever started, but for those that wait for another attempt."""
+        return self.counts[STARTING] + self.counts[RUNNING] + self.counts[SUCCEEDED] + self.counts[FAILED]
+
+    @property
     def ready(self) -> int:
         """Elements that could start if there were room."""
         return self.counts[RUNNABLE] - len(self.granted) - len(self.backing_off)
@@ -186,9 +191,13 @@ class Elements:
             heapq.heappush(self._ready, index)
         self.granted.clear()
 
-    def latest(self, number: int) -> list[Pod]:
-        """Up to `number` pods that hold room, those that started last first."""
-        holding = [pod for pod in self.live.values() if not pod.gated and not pod.deleting and pod.mark is None]
+    def latest(self, number: int, node: str = "") -> list[Pod]:
+        """Up to `number` pods that hold room, on that node if one is named, those that started last first."""
+        holding = [
+            pod
+            for pod in self.live.values()
+            if not pod.gated and not pod.deleting and pod.mark is None and node in ("", pod.node)
+        ]
         holding.sort(key=lambda pod: (pod.started_at or pod.created_at, pod.index), reverse=True)
         return holding[:number]
 
@@ -341,8 +350,9 @@ class Elements:
                 self.version += 1
             return
         if pod.is_preempted and pod.phase == "Failed":
-            # The Job controller ignores its failure, and makes the next pod.
-            self._wait(index)
+            # The Job controller ignores its failure, and makes the next pod, which may have been seen already.
+            if index not in self.live:
+                self._wait(index)
             return
         ended = outcome(pod, {pod.node: instance})
         if pod.phase == "Succeeded":

@@ -47,8 +47,8 @@ class View:
 
     `definition` is the pinned "name:revision", `unready` why the job cannot be considered yet, `refused` why it never
     can be made, `started` whether its Kubernetes Job is known to have been made (it may be gone since), `waits` the
-    scheduler's words, `expired` why its time in the queue is over, `obstacle` why Kubernetes makes no pod for it,
-    `cycle` a dependency cycle this job closes.
+    scheduler's words, `expired` why its time in the queue is over, `preempting` whether it is to make room,
+    `obstacle` why Kubernetes makes no pod for it, `cycle` a dependency cycle this job closes.
     """
 
     job: Job
@@ -66,6 +66,7 @@ class View:
     cycle: str | None = None
     waits: str = ""
     expired: str | None = None
+    preempting: bool = False
     obstacle: str = ""
     answering: Container[str] | None = None
 
@@ -154,7 +155,7 @@ def _with_work(view: View, work: Work, now: datetime) -> Decision:
     if view.job.spec.cancel is not None:
         text = "cancel came after the job had started, so it goes on; set terminate to end it"
         notices = (Notice("CancelIgnored", text),)
-    if any(pod.is_preempted for pod in live):
+    if view.preempting or any(pod.is_preempted for pod in live):
         # Marked, and not yet suspended. The Job first: it would make another pod at once.
         status = present_status(view, _current(view), view.job.status.status_reason)
         return Decision(status, actions=(SuspendWork(work),))

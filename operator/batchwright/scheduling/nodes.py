@@ -23,6 +23,10 @@ Columns = NDArray[np.intp]
 _NONE: Columns = np.empty(0, dtype=np.intp)
 
 
+# Sums of amounts that are each within 63 bits need not be: beyond this, nothing is told apart.
+MOST = 1 << 61
+
+
 class Nodes:
     """Every node, usable or not. `free` may be copied and written to by a pass."""
 
@@ -56,7 +60,7 @@ class Nodes:
 
     def occupy(self, name: str, taken: Mapping[str, int]) -> None:
         """What bound pods take from a node, in all."""
-        self._occupied[name] = dict(taken)
+        self._occupied[name] = {key: min(amount, MOST) for key, amount in taken.items()}
         self._touched.add(name)
 
     def settle(self) -> None:
@@ -81,7 +85,7 @@ class Nodes:
         self.allocatable = np.zeros((len(self.rows), len(known)), dtype=np.int64)
         for column, amount in enumerate(amounts):
             for name, value in amount.items():
-                self.allocatable[self.rows[name], column] = value
+                self.allocatable[self.rows[name], column] = min(value, MOST)
         self.free = self.allocatable.copy()
         for name in self._occupied.keys() - self._known.keys():
             if not self._occupied[name]:
@@ -105,7 +109,7 @@ class Nodes:
         asked = [(name, amount) for name, amount in shape.resources if amount > 0]
         if any(name not in self.rows for name, _ in asked):
             return None
-        return [(self.rows[name], amount) for name, amount in asked]
+        return [(self.rows[name], min(amount, MOST)) for name, amount in asked]
 
     def members(self, environment: Environment) -> Columns:
         """The usable nodes of an environment, by label: taints are judged with the pod's own tolerations too."""

@@ -46,7 +46,8 @@ def by_priority(
     if best is None:
         return [], None
     why = f"Preempted for job {candidate.name} of JobQueue {queue.name}, which has priority {queue.priority}"
-    return [Preempt(held.uid, count, candidate.uid, why) for held, count in best[2]], best[1]
+    node = state.nodes.names[best[1]]
+    return [Preempt(held.uid, count, candidate.uid, why, node) for held, count in best[2]], best[1]
 
 
 def _priority(state: State, held: Held) -> int:
@@ -66,7 +67,7 @@ def _on_node(
         and (left := count - gone.get(uid, 0)) > 0
     ]
     # What is on its way out already comes first, and costs nothing more.
-    lower.sort(key=lambda each: (not each[0].leaving, _priority(state, each[0]), -each[0].started, each[0].uid))
+    lower.sort(key=lambda each: (not _leaving(each[0], node), _priority(state, each[0]), -each[0].started, each[0].uid))
     taken: list[tuple[Held, dict[int, int], int]] = []
     for held, count in lower:
         given = {state.nodes.rows[name]: amount for name, amount in held.shape.resources if name in state.nodes.rows}
@@ -80,9 +81,15 @@ def _on_node(
     # What was taken for one resource may have become needless by what was taken later for another.
     victims: list[tuple[Held, int]] = []
     for held, given, pods in reversed(taken):
-        while pods > held.leaving and all(amount + given.get(row, 0) <= 0 for row, amount in lacking.items()):
+        leaving = _leaving(held, node)
+        while pods > leaving and all(amount + given.get(row, 0) <= 0 for row, amount in lacking.items()):
             lacking = {row: amount + given.get(row, 0) for row, amount in lacking.items()}
             pods -= 1
-        if pods > held.leaving:
-            victims.append((held, pods - held.leaving))
+        if pods > leaving:
+            victims.append((held, pods - leaving))
     return victims[::-1]
+
+
+def _leaving(held: Held, node: str) -> int:
+    """How many pods of the work on that node are on their way out."""
+    return dict(held.leaving).get(node, 0)

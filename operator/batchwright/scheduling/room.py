@@ -15,7 +15,7 @@ from math import inf
 import numpy as np
 
 from batchwright.domain.quantities import CPU
-from batchwright.scheduling.nodes import Columns, Nodes
+from batchwright.scheduling.nodes import MOST, Columns, Nodes
 from batchwright.scheduling.snapshot import Environment, Shape, Shortfall
 
 
@@ -179,7 +179,7 @@ class Room:
             if amount > 0:
                 row = nodes.rows.get(resource)
                 has = amounts[row, columns] if row is not None else np.zeros(len(columns), dtype=np.int64)
-                distance += np.maximum(0, amount - has) / amount
+                distance += np.maximum(0, min(amount, MOST) - has) / amount
         best = nodes.amounts_of(amounts, int(columns[int(distance.argmin())]))
         missing = {
             resource: amount - best.get(resource, 0)

@@ -120,8 +120,8 @@ class Held:
     """What was sent to an environment and has not ended: `count` pods, of which `unbound` have no node yet.
 
     `nodes` says how many are on which; `ends_at` (seconds since the epoch) when the last of them ends at the latest,
-    None if nobody knows; `started` when the work was sent; `leaving` how many were preempted and have not gone yet,
-    which `count` has no more; what `is_fixed` cannot be preempted.
+    None if nobody knows; `started` when the work was sent; `leaving` how many of `nodes` were preempted and have
+    not gone yet, which `count` has no more; what `is_fixed` cannot be preempted.
     """
 
     uid: str
@@ -135,7 +135,7 @@ class Held:
     nodes: tuple[tuple[str, int], ...] = ()
     started: float = 0.0
     ends_at: float | None = None
-    leaving: int = 0
+    leaving: tuple[tuple[str, int], ...] = ()
     consumables: tuple[tuple[str, int], ...] = ()
     is_fixed: bool = False
 
@@ -207,12 +207,14 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Preempt:
-    """Take so many pods of this work back, to make room for the job `by`; `why` in words."""
+    """Take so many pods of this work back, to make room for the job `by`; `why` in words. `node` is where they have to
+    be, empty where it does not matter."""
 
     uid: str
     count: int
     by: str
     why: str
+    node: str = ""
 
 
 class Answers(Mapping[str, Wait]):

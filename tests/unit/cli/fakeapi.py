@@ -21,7 +21,7 @@ from batchwright.cluster.client import ApiClient
 from batchwright.cluster.connection import Connection
 
 JSON = dict[str, Any]
-PLURALS = ("batchjobs", "jobqueues", "jobdefinitions", "computeenvironments", "pods")
+PLURALS = ("batchjobs", "jobqueues", "jobdefinitions", "computeenvironments", "pods", "configmaps")
 REASONS = {404: "NotFound", 409: "Conflict", 422: "Invalid"}
 
 

@@ -26,7 +26,7 @@ from batchwright.errors import (
 )
 
 VERBS = ["submit", "list", "describe", "logs", "wait", "cancel", "terminate", "retry", "delete"]
-VERBS += ["queues", "definitions", "environments", "simulate", "version", "operator", "local"]
+VERBS += ["queues", "definitions", "environments", "plan", "queue", "simulate", "version", "operator", "local"]
 PLAIN = {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200", "KUBECONFIG": "/nonexistent/kubeconfig"}
 RUN = "import sys\nfrom batchwright.cli.main import main\nsys.argv = ['batchwright']\nmain()"
 HEAVY = ("kubernetes", "kopf", "boto3", "botocore", "moto", "aiohttp")
@@ -95,6 +95,10 @@ def test_help_tells_the_exit_codes() -> None:
         pytest.param(["retry", "sim", "--elements", "x"], "neither an index nor a range", id="retry no index"),
         pytest.param(["retry", "sim:3", "--elements", "4"], "names elements already", id="retry by both"),
         pytest.param(["retry", "sim", "--wait-timeout", "5"], "only with --wait", id="retry limit, no wait"),
+        pytest.param(["plan", "-o", "name"], "table, json or yaml", id="plan as names"),
+        pytest.param(["queue", "top"], "QUEUE", id="top of no queue"),
+        pytest.param(["queue", "top", "q", "-o", "name"], "table, json or yaml", id="top as names"),
+        pytest.param(["queue", "top", "q", "--limit", "0"], "--limit", id="top of nothing"),
         pytest.param(["frobnicate"], "frobnicate", id="unknown verb"),
     ],
 )
@@ -110,7 +114,9 @@ def test_the_default_queue_does_not_forbid_a_file(tmp_path: Path) -> None:
     assert "missing.yaml: No such file or directory" in done.output
 
 
-@pytest.mark.parametrize("verb", [["list"], ["queues"], ["submit", "-q", "q", "-d", "d"], ["describe", "x"]])
+@pytest.mark.parametrize(
+    "verb", [["list"], ["queues"], ["plan"], ["queue", "top", "q"], ["submit", "-q", "q", "-d", "d"], ["describe", "x"]]
+)
 def test_no_cluster_is_said_with_its_code(verb: list[str]) -> None:
     done = invoke(*verb)
     assert done.exit_code == exits.NO_CLUSTER
@@ -203,7 +209,9 @@ def python(code: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["submit", "--help"], ["local", "--help"], ["version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["submit", "--help"], ["local", "--help"], ["plan", "--help"], ["version"]]
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys\nfrom batchwright.cli.main import main\n"

@@ -81,7 +81,10 @@ def waits(*held: Held, cpu: int = 2000, preempts: bool = True, **over: Any) -> S
             id="nobody whom a later choice makes needless",
         ),
         pytest.param(
-            waits(low("a", cpu=4000, count=0, leaving=1, nodes=(("n1", 1),)), occupied={"n1": b.resources(4000)}),
+            waits(
+                low("a", cpu=4000, count=0, leaving=(("n1", 1),), nodes=(("n1", 1),)),
+                occupied={"n1": b.resources(4000)},
+            ),
             {},
             id="nobody more while what was preempted has not gone",
         ),
@@ -111,7 +114,7 @@ def test_the_room_of_what_was_preempted_is_for_nobody_else() -> None:
     state = State.of(snapshot)
     assert {each.uid for each in plan(state, 0).preempts} == {"a", "b"}
     state.put_held("a", None, 1)
-    state.put_held("b", low("b", cpu=2000, count=0, leaving=1, nodes=(("n1", 1),)), 1)
+    state.put_held("b", low("b", cpu=2000, count=0, leaving=(("n1", 1),), nodes=(("n1", 1),)), 1)
     state.occupy("n1", b.resources(2000, b.GIB, 1))
     state.put_waiting("small", "low", b.candidate("small", after=1, seconds=1))
     decided = plan(state, 1)

@@ -6,8 +6,9 @@ import pytest
 
 import builders as b
 from batchwright.domain.observations import Node
+from batchwright.scheduling.cycle import plan
 from batchwright.scheduling.room import Room
-from batchwright.scheduling.snapshot import Environment, Shape, Snapshot
+from batchwright.scheduling.snapshot import Environment, Shape, Snapshot, WaitKind
 from batchwright.scheduling.state import State
 
 
@@ -114,3 +115,12 @@ def test_shortfall_without_a_suitable_node() -> None:
 def test_shortfall_with_a_zero_request_on_an_overcommitted_node() -> None:
     found = room(b.node(), occupied={"n1": b.resources(5000, 0, 0)})
     assert found.shortfall("e1", Shape((("cpu", 0), ("memory", 9 * b.GIB)))).missing == {"memory": b.GIB}
+
+
+def test_sums_beyond_63_bits_end_nothing() -> None:
+    """Quantities are within 63 bits each (apimachinery caps them), and two containers' need not be."""
+    huge = b.shape(memory=2 * (2**63 - 1))
+    taken = {"n1": b.resources(1000, 3 * (2**63 - 1), 1)}
+    found = plan(b.snapshot(b.queue(b.candidate("a", shape=huge)), nodes=(b.node("n1"),), occupied=taken))
+    assert found.starts == ()
+    assert found.waits["a"].kind is WaitKind.NEVER_FITS

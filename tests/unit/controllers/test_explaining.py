@@ -1,0 +1,85 @@
+"""What waiting jobs are told, and jobStateTimeLimitActions: passes of the engine over a store, by a clock of ours."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+import builders as b
+import manifests
+from batchwright.api.v1alpha1 import JobQueueSpec
+from batchwright.controllers.declared import declared
+from batchwright.controllers.engine import Engine
+from batchwright.controllers.store import Entry
+from batchwright.domain.actions import Notice
+from batchwright.scheduling.limits import DEBOUNCE_SECONDS, RESOURCE_REQUIREMENT
+from batchwright.settings import Settings
+from unit.controllers.test_gather import World
+
+HUGE = {"resourceRequirements": [{"type": "VCPU", "value": "64"}]}
+
+
+class Silent(Engine):
+    """Writes nothing, and remembers its events."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(None, world.store, Settings(), None)  # type: ignore[arg-type]
+        self.events: list[str] = []
+        self.writer.offer = lambda *_: None  # type: ignore[method-assign]
+
+    def _notify(self, entry: Entry, notice: Notice) -> None:
+        self.events.append(notice.reason)
+
+    def at(self, seconds: float) -> None:
+        self._pass(b.NOW + timedelta(seconds=seconds))
+
+
+@pytest.fixture
+def world() -> World:
+    made = World()
+    action = {"reason": RESOURCE_REQUIREMENT, "state": "RUNNABLE", "maxTimeSeconds": 3, "action": "CANCEL"}
+    manifest = manifests.job_queue("normal", jobStateTimeLimitActions=[action])
+    metadata: dict[str, Any] = manifest["metadata"] | {"uid": "uid-normal", "generation": 1}
+    known = declared(JobQueueSpec, manifest | {"metadata": metadata})
+    made.store.queues[known.key] = known
+    return made
+
+
+def test_the_head_of_a_queue_that_is_blocked_for_too_long_ends(world: World) -> None:
+    entry, engine = world.submit(containerOverrides=HUGE), Silent(world)
+    for seconds in (0, 2.9):
+        engine.at(seconds)
+        assert entry.status.state == "RUNNABLE"
+    assert (entry.status.status_reason or "").startswith(RESOURCE_REQUIREMENT)
+    # One pass finds that its time is over, and the next one says so.
+    engine.at(3.1)
+    engine.at(3.2)
+    assert entry.status.state == "FAILED"
+    assert entry.status.status_reason == f"Canceled by JobStateTimeLimit action due to reason: {RESOURCE_REQUIREMENT}"
+    assert entry.status.is_cancelled
+
+
+def test_a_reason_that_was_not_the_first_counts_once_it_has_lasted(world: World) -> None:
+    """The nodes came after the job: until then there was no capacity, which is another reason."""
+    [node] = world.store.nodes.values()
+    world.store.put_node("n1", b.node("n1", ready=False))
+    entry, engine = world.submit(containerOverrides=HUGE), Silent(world)
+    engine.at(0)
+    world.store.put_node("n1", node)
+    engine.at(1)
+    assert entry.wake_at is not None, "nothing else may ever happen"
+    engine.at(1 + DEBOUNCE_SECONDS)
+    engine.at(1.1 + DEBOUNCE_SECONDS)
+    assert entry.status.state == "FAILED"
+
+
+def test_a_job_that_fits_later_is_not_ended(world: World) -> None:
+    entry, engine = world.submit(), Silent(world)
+    world.store.ledger.account("theirs", "n1", b.resources(4000, b.GIB, 1))
+    for seconds in (0, 5, 20):
+        engine.at(seconds)
+    assert entry.status.state == "RUNNABLE"
+    assert "has 0 vCPU, 7168 MiB free: short by 1 vCPU" in (entry.status.status_reason or "")
+    assert engine.events.count("Unschedulable") == 1

@@ -1,0 +1,76 @@
+"""Preemption as the engine carries it out: more than once, and a wake that is not lost."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+import builders as b
+from batchwright.controllers.engine import Engine
+from batchwright.scheduling.snapshot import Preempt
+from batchwright.settings import Settings
+from unit.controllers.test_gather import World
+
+PREEMPT = Preempt(b.UID, 1, "big", "Preempted for job big")
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+class Api:
+    """Remembers its patches."""
+
+    def __init__(self) -> None:
+        self.patches: list[dict[str, Any]] = []
+
+    async def patch(self, resource: object, namespace: str, name: str, body: dict[str, Any], **_: object) -> None:
+        self.patches.append(body)
+
+    @property
+    def suspensions(self) -> list[bool]:
+        return [each["spec"]["suspend"] for each in self.patches if "spec" in each]
+
+
+class Events:
+    async def post(self, *_: object) -> None: ...
+
+
+async def test_a_job_is_preempted_as_often_as_need_be(world: World) -> None:
+    api = Api()
+    engine = Engine(api, world.store, Settings(), Events())  # type: ignore[arg-type]
+    entry = world.submit()
+    world.store.put_work("work-1", b.work())
+    engine._pass(b.NOW)
+    for number in range(2):
+        world.store.put_pod(f"p{number}", b.running_pod(uid=f"p{number}", started=number))
+        engine._pass(b.NOW)
+        assert engine.scheduling.state.held[b.UID].count == 1
+        engine._preempting.begin(entry, PREEMPT)
+        await asyncio.sleep(0.01)
+        assert api.suspensions == [True, False] * number + [True]
+        world.store.put_work("work-1", b.work(suspended=True))
+        world.store.put_pod(f"p{number}", None)
+        # It waits, and since there is room it goes on at once.
+        engine._pass(b.NOW)
+        await asyncio.sleep(0.01)
+        assert api.suspensions == [True, False] * (number + 1)
+        world.store.put_work("work-1", b.work())
+        engine._pass(b.NOW)
+    assert entry.status.preemptions == 2
+    await asyncio.gather(*engine._tasks)
+
+
+async def test_what_may_not_start_before_a_time_looks_again_then(world: World) -> None:
+    engine = Engine(Api(), world.store, Settings(), Events())  # type: ignore[arg-type]
+    entry = world.submit()
+    entry.not_before = b.at(10)
+    entry.wake_at = b.at(5)
+    engine._wakes.append((b.at(5), b.UID))
+    engine._pass(b.at(6))
+    assert entry.wake_at == b.at(10)
+    assert engine._wakes[0] == (b.NOW + timedelta(seconds=10), b.UID)

@@ -1,0 +1,90 @@
+"""A single job that makes room for others: from the mark to the next start, and ended in between."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import builders as b
+from batchwright import names
+from batchwright.domain.actions import DeleteWork, SuspendWork
+from batchwright.domain.elements import RUNNABLE, RUNNING, Elements
+from batchwright.domain.lifecycle import decide
+from batchwright.domain.observations import Mark
+
+MARK = Mark(names.POD_CONDITION_PREEMPTED, "Preempted for job big")
+
+
+def decision(*pods: Any, suspended: bool = True, **over: Any) -> Any:
+    return decide(b.view(work=b.work(suspended=suspended), pods=pods, started=True, **over), b.NOW)
+
+
+def test_a_mark_is_followed_by_the_suspension() -> None:
+    """Also for an operator that was started in between."""
+    found = decision(b.running_pod(mark=MARK), suspended=False)
+    assert [type(action) for action in found.actions] == [SuspendWork]
+    assert not found.runnable
+
+
+def test_it_waits_until_its_pod_has_gone() -> None:
+    found = decision(b.running_pod(mark=MARK, deleting=True))
+    assert (found.status.state, found.status.status_reason, found.runnable) == ("RUNNABLE", MARK.message, False)
+    assert found.actions == ()
+
+
+def test_then_it_is_a_candidate_again() -> None:
+    found = decision()
+    assert (found.status.state, found.runnable, found.actions) == ("RUNNABLE", True, ())
+
+
+def test_the_end_of_its_pod_is_no_attempt() -> None:
+    ended = b.ended_pod(exit_code=143, mark=MARK)
+    assert decision(ended).status.attempts == ()
+    # Not either once it runs again.
+    again = decision(ended, b.running_pod(1), suspended=False)
+    assert (again.status.state, again.status.attempts) == ("RUNNING", ())
+
+
+@pytest.mark.parametrize("field", ["cancel", "terminate"])
+def test_it_can_be_ended_while_it_waits(field: str) -> None:
+    found = decision(job=b.job(spec=b.spec(**{field: {"reason": "enough"}})))
+    assert [type(action) for action in found.actions] == [DeleteWork]
+
+
+@pytest.mark.parametrize(
+    ("field", "want"), [("cancel", (True, None)), ("terminate", (None, True))], ids=["cancel", "terminate"]
+)
+def test_and_then_it_has(field: str, want: tuple[bool | None, bool | None]) -> None:
+    job = b.job(spec=b.spec(**{field: {"reason": "enough"}}), status=b.status("RUNNABLE", jobName="hello-1"))
+    found = decide(b.view(job=job, started=True), b.NOW).status
+    assert (found.state, found.status_reason) == ("FAILED", "enough")
+    assert (found.is_cancelled, found.is_terminated) == want
+
+
+def test_preempted_too_often() -> None:
+    found = decision(expired="Preempted 4 times, and preemptionRetriesBeforeTermination is 3")
+    assert [type(action) for action in found.actions] == [DeleteWork]
+    job = b.job(status=b.status("RUNNABLE", jobName="hello-1"))
+    gone = decide(replace(b.view(job=job, started=True), expired="Preempted 4 times"), b.NOW)
+    assert (gone.status.state, gone.status.status_reason) == ("FAILED", "Preempted 4 times")
+
+
+def test_a_write_that_failed_is_tried_again() -> None:
+    """Without a pod, or with the mark not written, only the operator knows of it."""
+    found = decision(b.running_pod(), suspended=False, preempting=True)
+    assert [type(action) for action in found.actions] == [SuspendWork]
+
+
+def test_the_end_of_a_preempted_element_does_not_unmake_its_successor() -> None:
+    elements = Elements(2, ((0, 1),))
+    elements.open()
+    elements.gated = True
+    ended = b.ended_pod(exit_code=143, mark=MARK, index=0)
+    for pod in (b.running_pod(mark=MARK, index=0), ended):
+        elements.see_pod(pod, "i-0abc")
+    assert elements.states[0] == RUNNABLE
+    elements.see_pod(b.running_pod(1, index=0, failures=0), "i-0abc")
+    elements.see_pod(ended, "i-0abc")
+    assert elements.states[0] == RUNNING
