@@ -22,16 +22,17 @@ from batchwright.cluster.events import EventRecorder, Subject
 from batchwright.cluster.resources import BATCH_JOBS
 from batchwright.cluster.writes import StatusWrite, StatusWriter
 from batchwright.controllers import acting
-from batchwright.controllers.arrays import Arrays, competitors
+from batchwright.controllers.arrays import Arrays
 from batchwright.controllers.cycles import break_cycles
 from batchwright.controllers.explaining import Explaining
-from batchwright.controllers.gather import refusal, view_of
+from batchwright.controllers.gather import view_of
 from batchwright.controllers.obstacles import Obstacles
 from batchwright.controllers.preempting import Preempting
 from batchwright.controllers.retention import Retention
 from batchwright.controllers.scheduling import Scheduling
+from batchwright.controllers.starting import Starting
 from batchwright.controllers.statuses import compose, finished
-from batchwright.controllers.store import Entry, Pinned, Store
+from batchwright.controllers.store import Entry, Store
 from batchwright.controllers.urgency import WAITING, urgency
 from batchwright.domain.actions import (
     Action,
@@ -45,22 +46,14 @@ from batchwright.domain.actions import (
     SuspendWork,
 )
 from batchwright.domain.arraylife import decide_array
-from batchwright.domain.granting import grant, revoke
 from batchwright.domain.lifecycle import Decision, decide
 from batchwright.domain.observations import FINAL_STATES, FinishedJob, Job, Work
-from batchwright.domain.texts import bounded
-from batchwright.errors import ApiError, Invalid, WorkloadError
+from batchwright.errors import ApiError
 from batchwright.scheduling.cycle import plan
-from batchwright.scheduling.snapshot import Start
 from batchwright.settings import Settings
-from batchwright.workloads.job import Placement
 
 logger = structlog.get_logger(__name__)
-HINDRANCE_SECONDS = 10.0
 ACTION_RETRY_SECONDS = 2.0
-# An array that does not fit at once waits so long for arrays that follow on its elements, which are mostly submitted
-# along with it: once it has begun without gates, it can yield nothing to them. (creationTimestamp is whole seconds.)
-FOLLOWERS_SECONDS = 2.0
 
 
 class Engine:
@@ -83,11 +76,21 @@ class Engine:
         self._planned = -1
         self._wakes: list[tuple[datetime, str]] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._create_slots = asyncio.Semaphore(settings.writes_in_flight)
         self.writer = StatusWriter(api, self._compose, self._written, workers=settings.status_writers)
         self.obstacles = Obstacles(api, self._hear_obstacle)
         self._arrays = Arrays(api, store, self._spawn, self._wake, self._touch)
         self._preempting = Preempting(api, self._act, self._notify)
+        self._starting = Starting(
+            api,
+            store,
+            self.scheduling,
+            settings.writes_in_flight,
+            spawn=self._spawn,
+            wake=self._wake,
+            touch=self._touch,
+            decide=lambda uid, entry, now: self._decide(uid, entry, self._instances(), now),
+            notify=self._notify,
+        )
         self._explaining = Explaining(
             store,
             self.scheduling,
@@ -158,7 +161,7 @@ class Engine:
                 store.dirty.add(uid)
         # 2. Each job whose view may have changed is decided; a job that ends makes its dependents look again.
         break_cycles(store)
-        instances = {node.name: node.instance for node in store.nodes.values()}
+        instances = self._instances()
         while store.dirty:
             uid = store.dirty.pop()
             entry = store.entries.get(uid)
@@ -189,12 +192,15 @@ class Engine:
         if self._explaining.limit(placed, now):
             self._planned = -1
         for start in placed.starts:
-            self._start(start, now)
+            self._starting.begin(start, now)
         for preempt in placed.preempts:
             victim = self._store.entries.get(preempt.uid)
             if victim is not None:
                 self._preempting.begin(victim, preempt)
                 self._touch(preempt.uid)
+
+    def _instances(self) -> dict[str, str]:
+        return {node.name: node.instance for node in self._store.nodes.values()}
 
     def _decide(self, uid: str, entry: Entry, instances: dict[str, str], now: datetime) -> None:
         try:
@@ -246,101 +252,6 @@ class Engine:
                 self.writer.offer(uid, *urgency(entry))
         elif decision.status.to_wire() != entry.held:
             self.writer.offer(uid, *urgency(entry))
-
-    def _grant(self, uid: str, entry: Entry, count: int, now: datetime) -> None:
-        """More elements of an array that is under way may start."""
-        if entry.array is not None:
-            grant(entry.array.elements, count)
-            instances = {node.name: node.instance for node in self._store.nodes.values()}
-            self._decide(uid, entry, instances, now)
-
-    def _start(self, start: Start, now: datetime) -> None:
-        entry = self._store.entries[start.uid]
-        if entry.work is not None:
-            if entry.array is not None:
-                self._grant(start.uid, entry, start.count, now)
-            else:
-                self._resume(start.uid, entry, entry.work, now)
-            return
-        environment = self._store.environments[("", start.environment)].spec
-        placement = Placement(
-            environment=start.environment,
-            node_selector=environment.node_selector,
-            tolerations=tuple(each.to_wire() for each in environment.tolerations),
-        )
-        if entry.pinned is None:
-            raise RuntimeError(f"{entry.job.name}: planned without a definition")
-        if entry.array is not None:
-            elements, known = entry.array.elements, entry.job.created_at + timedelta(seconds=FOLLOWERS_SECONDS)
-            # What starts as a whole has nothing to yield.
-            is_part = start.count < elements.unfinished
-            elements.gated = (
-                bool(entry.array.edges or elements.condemned)
-                or entry.pinned.needs_gate
-                or self.scheduling.may_be_preempted(entry.job.spec.job_queue)
-                or (is_part and bool(entry.pinned.consumables))
-                or (is_part and self._has_competitors(entry, start.environment))
-            )
-            if is_part and not elements.gated and now < known:
-                entry.not_before = known
-                self.scheduling.tell(start.uid, entry, is_runnable=False, now=now)
-                self._wake(start.uid, entry, known)
-                return
-            grant(elements, start.count)
-        entry.creating, entry.start = True, start
-        self.scheduling.tell(start.uid, entry, is_runnable=False, now=now)
-        self._spawn(self._create(start.uid, entry, entry.pinned, placement))
-
-    def _has_competitors(self, entry: Entry, environment: str) -> bool:
-        queue = entry.job.spec.job_queue
-        return self.scheduling.has_policy(queue) or competitors(self._store, entry, environment, self.scheduling.state)
-
-    def _resume(self, uid: str, entry: Entry, work: Work, now: datetime) -> None:
-        """A job that was preempted goes on, with the attempts it had."""
-        entry.resuming, entry.preempting, entry.waits, entry.waits_kind = True, "", "", None
-        entry.doing = {key for key in entry.doing if not key.startswith(SuspendWork.__name__)}
-        self.scheduling.tell(uid, entry, is_runnable=False, now=now)
-        self._spawn(self._go_on(uid, entry, work))
-
-    async def _go_on(self, uid: str, entry: Entry, work: Work) -> None:
-        try:
-            await acting.suspend_work(self._api, work, suspend=False)
-        except ApiError as error:
-            logger.warning("job not resumed", job=entry.job.name, error=str(error))
-            entry.resuming = False
-            entry.not_before = datetime.now(UTC) + timedelta(seconds=ACTION_RETRY_SECONDS)
-            self._wake(uid, entry, entry.not_before)
-            self._touch(uid)
-
-    async def _create(self, uid: str, entry: Entry, pinned: Pinned, placement: Placement) -> None:
-        hindrance = "The operator failed to make the job, by a defect of its own; its log says more"
-        try:
-            async with self._create_slots:
-                work = await acting.create_work(self._api, entry, pinned, placement)
-            # The watch may have shown it already, and further along.
-            if work.uid not in self._store.works:
-                self._store.put_work(work.uid, work)
-            hindrance = ""
-        except Invalid as error:
-            entry.refused, hindrance = f"The API server refused the job: {error}", ""
-        except WorkloadError as error:
-            entry.refused, hindrance = refusal(error), ""
-        except ApiError as error:
-            hindrance = bounded(f"The API server does not take the job now: {error}")
-        finally:
-            entry.creating = False
-            entry.not_before = datetime.now(UTC) + timedelta(seconds=HINDRANCE_SECONDS) if hindrance else None
-            if entry.work is None:
-                entry.start = None
-                if entry.array is not None:
-                    revoke(entry.array.elements)
-            if hindrance:
-                entry.waits, entry.waits_kind = hindrance, None
-                self._notify(entry, Notice("NotCreated", hindrance, warning=True))
-                self._wake(uid, entry, entry.not_before or datetime.now(UTC))
-            self._touch(uid)
-        if entry.work is not None:
-            self._notify(entry, Notice("Started", f"Sent to ComputeEnvironment {placement.environment}"))
 
     def _wake(self, uid: str, entry: Entry, when: datetime) -> None:
         """The job looks again at `when`, or earlier if it was to already."""

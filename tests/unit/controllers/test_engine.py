@@ -201,9 +201,9 @@ async def test_a_job_that_cannot_be_made_is_not_tried_at_once_again(
         raise error
 
     monkeypatch.setattr("batchwright.controllers.acting.create_work", fail)
-    monkeypatch.setattr(desk.engine, "_notify", lambda *_: None)
+    monkeypatch.setattr(desk.engine._starting, "_notify", lambda *_: None)
     entry = desk.submit("uid-a", "a")
     entry.creating = True
-    await desk.engine._create("uid-a", entry, None, Placement("nodes", {}))  # type: ignore[arg-type]
+    await desk.engine._starting._create("uid-a", entry, None, Placement("nodes", {}))  # type: ignore[arg-type]
     assert (entry.creating, entry.refused) == (False, want_refused)
     assert (entry.not_before is not None) == want_pause
