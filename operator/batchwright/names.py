@@ -65,6 +65,8 @@ POD_IGNORED_FAILURE_COUNT: Final = "batch.kubernetes.io/job-index-ignored-failur
 # Conditions of a BatchJob: `kubectl wait --for=condition=Complete bj/x`.
 CONDITION_COMPLETE: Final = "Complete"
 CONDITION_FAILED: Final = "Failed"
+# As PodScheduled: False, with the reason why, while the job waits for room; absent otherwise.
+CONDITION_SCHEDULED: Final = "Scheduled"
 # Condition of queues, environments and definitions (kstatus).
 CONDITION_READY: Final = "Ready"
 

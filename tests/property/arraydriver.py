@@ -24,6 +24,7 @@ from batchwright.api.v1alpha1 import (
 from batchwright.cluster.client import JSON
 from batchwright.controllers import arrays as arrays_module
 from batchwright.controllers import engine as engine_module
+from batchwright.controllers import starting as starting_module
 from batchwright.controllers.declared import declared
 from batchwright.controllers.engine import Engine
 from batchwright.controllers.store import Entry, Store
@@ -346,5 +347,5 @@ async def _read_pods(cluster: Cluster, work: Work) -> list[Pod]:
 def clocked(patch: Any) -> None:
     """The engine asks this clock, and reads pods as the cluster has them."""
     patch.setattr(engine_module.acting, "read_pods", _read_pods)
-    for module in (engine_module, arrays_module):
+    for module in (engine_module, starting_module, arrays_module):
         patch.setattr(module, "datetime", CLOCK)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from batchwright.controllers.scheduling import Scheduling
 from batchwright.controllers.store import Entry, Store
 from batchwright.domain.actions import Notice
+from batchwright.domain.conditions import unscheduled
 from batchwright.domain.texts import bounded
 from batchwright.scheduling.explain import explain
 from batchwright.scheduling.limits import BY_KIND, DEBOUNCE_SECONDS, TimeLimit, due, next_due, seen, text
@@ -100,7 +101,7 @@ class Explaining:
         if entry.array is not None and entry.work is not None:
             self._touch(uid)
             return  # Some of it runs: that the rest waits is the way of arrays.
-        entry.status = entry.status.model_copy(update={"status_reason": told})
+        entry.status = unscheduled(entry.status, kind.reason, told, now, entry.status.conditions)
         if kind is not WaitKind.BEHIND:
             self._notify(entry, Notice("Unschedulable", told, warning=kind in LASTING))
         self._said(uid)

@@ -31,6 +31,7 @@ from batchwright.domain.lifecycle import (
     decide,
     final_status,
     present_status,
+    waiting_status,
 )
 from batchwright.domain.observations import FINAL_STATES, Pod, Work
 from batchwright.domain.podwatch import RunningView, watch_pod
@@ -78,13 +79,11 @@ def _before_start(view: View, elements: Elements, now: datetime) -> Decision:
     if elements.unfinished == 0:
         return _finished(view, elements, now)
     more = wanted(elements, _limit(view), is_sent=False)
-    text = (
-        view.waits
-        if more
-        else "Waiting for elements of "
-        + ", ".join(entry.name for entry in view.dependencies.found if entry.state not in FINAL_STATES)
-    )
-    return Decision(present_status(view, "PENDING", text), runnable=more > 0, notices=decision.notices)
+    if more:
+        return Decision(waiting_status(view, "PENDING", now), runnable=True, notices=decision.notices)
+    names = ", ".join(entry.name for entry in view.dependencies.found if entry.state not in FINAL_STATES)
+    text = f"Waiting for elements of {names}"
+    return Decision(present_status(view, "PENDING", text), notices=decision.notices)
 
 
 def _with_work(view: View, work: Work, elements: Elements, now: datetime) -> Decision:
@@ -126,7 +125,10 @@ def _with_work(view: View, work: Work, elements: Elements, now: datetime) -> Dec
             actions += (ReadObstacle(work),)
         wake_at = _earlier(wake_at, due if now < due else now + timedelta(seconds=OBSTACLE_SECONDS))
     more = 0 if ending is not None or view.unready is not None else wanted(elements, _limit(view), is_sent=True)
-    status = present_status(view, "PENDING", text, started_at=elements.started_at)
+    if text and text == view.waits:
+        status = waiting_status(view, "PENDING", now, elements.started_at)
+    else:
+        status = present_status(view, "PENDING", text, elements.started_at)
     return Decision(status, more > 0, actions, notices, wake_at)
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from batchwright.api.v1alpha1 import BatchJobStatus
 from batchwright.api.v1alpha1.common import Condition
 from batchwright.domain.texts import bounded, timestamp
-from batchwright.names import CONDITION_READY
+from batchwright.names import CONDITION_READY, CONDITION_SCHEDULED
 
 
 def ready(
@@ -26,3 +27,22 @@ def ready(
         last_transition_time=before["lastTransitionTime"] if same and before else timestamp(now),
         observed_generation=generation,
     )
+
+
+def unscheduled(
+    status: BatchJobStatus, reason: str, message: str, now: datetime, held: tuple[Condition, ...] = ()
+) -> BatchJobStatus:
+    """The status with the condition that says why the scheduler has the job wait; as it is where it has not said.
+    `held` are the conditions the job had, whose time is kept."""
+    if not message:
+        return status
+    before = next((each for each in held if each.type == CONDITION_SCHEDULED), None)
+    condition = Condition(
+        type=CONDITION_SCHEDULED,
+        status="False",
+        reason=reason or "Waiting",
+        message=bounded(message),
+        last_transition_time=before.last_transition_time if before is not None else timestamp(now),
+        observed_generation=status.observed_generation,
+    )
+    return status.model_copy(update={"status_reason": condition.message, "conditions": (condition,)})

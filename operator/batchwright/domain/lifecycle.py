@@ -21,6 +21,7 @@ from batchwright.api.v1alpha1.common import Condition, EvaluateOnExit
 from batchwright.domain import reasons
 from batchwright.domain.actions import Action, DeleteWork, Notice, ReadObstacle, ReadPods, SuspendWork
 from batchwright.domain.attempts import attempt, merge
+from batchwright.domain.conditions import unscheduled
 from batchwright.domain.dependencies import Resolution
 from batchwright.domain.observations import FINAL_STATES, Job, Pod, Work
 from batchwright.domain.podwatch import RunningView, watch_pod
@@ -47,8 +48,9 @@ class View:
 
     `definition` is the pinned "name:revision", `unready` why the job cannot be considered yet, `refused` why it never
     can be made, `started` whether its Kubernetes Job is known to have been made (it may be gone since), `waits` the
-    scheduler's words, `expired` why its time in the queue is over, `preempting` whether it is to make room,
-    `obstacle` why Kubernetes makes no pod for it, `cycle` a dependency cycle this job closes.
+    scheduler's words and `waits_reason` the same in one, `expired` why its time in the queue is over, `preempting`
+    whether it is to make room, `obstacle` why Kubernetes makes no pod for it, `cycle` a dependency cycle this job
+    closes.
     """
 
     job: Job
@@ -65,6 +67,7 @@ class View:
     refused: str | None = None
     cycle: str | None = None
     waits: str = ""
+    waits_reason: str = ""
     expired: str | None = None
     preempting: bool = False
     obstacle: str = ""
@@ -130,7 +133,7 @@ def _before_start(view: View, now: datetime) -> Decision:
     if view.dependencies.waiting:
         text = "Waiting for " + ", ".join(view.dependencies.waiting)
         return Decision(present_status(view, "PENDING", text))
-    return Decision(present_status(view, "RUNNABLE", view.waits), runnable=True)
+    return Decision(waiting_status(view, "RUNNABLE", now), runnable=True)
 
 
 def _with_work(view: View, work: Work, now: datetime) -> Decision:
@@ -150,7 +153,7 @@ def _with_work(view: View, work: Work, now: datetime) -> Decision:
         return Decision(present_status(view, _current(view), f"The Kubernetes Job {work.name} is being deleted"))
     live = tuple(pod for pod in view.pods if not pod.is_finished)
     if work.suspended:
-        return _suspended(view, work, live)
+        return _suspended(view, work, live, now)
     notices: tuple[Notice, ...] = ()
     if view.job.spec.cancel is not None:
         text = "cancel came after the job had started, so it goes on; set terminate to end it"
@@ -168,15 +171,17 @@ def _with_work(view: View, work: Work, now: datetime) -> Decision:
     return Decision(status, actions=step.actions, notices=notices + step.notices, wake_at=step.wake_at)
 
 
-def _suspended(view: View, work: Work, live: tuple[Pod, ...]) -> Decision:
+def _suspended(view: View, work: Work, live: tuple[Pod, ...], now: datetime) -> Decision:
     """It was preempted: RUNNABLE, and a candidate again once its pods have gone."""
     if view.expired is not None and not live:
         return Decision(present_status(view, "RUNNABLE", view.expired), actions=(DeleteWork(work),))
     if view.job.spec.cancel is not None and not live:
         status = present_status(view, "RUNNABLE", f"Cancelling: {view.job.spec.cancel.reason}")
         return Decision(status, actions=(DeleteWork(work),))
+    if view.waits:
+        return Decision(waiting_status(view, "RUNNABLE", now), runnable=not live)
     told = next((pod.mark.message for pod in live if pod.mark is not None), "") or view.job.status.status_reason
-    return Decision(present_status(view, "RUNNABLE", view.waits or told), runnable=not live)
+    return Decision(present_status(view, "RUNNABLE", told), runnable=not live)
 
 
 def _without_pod(view: View, work: Work, notices: tuple[Notice, ...], now: datetime) -> Decision:
@@ -267,8 +272,15 @@ def present_status(
             "started_at": started,
             "attempts": recorded,
             "depends_on": view.dependencies.found,
+            "conditions": (),
         }
     )
+
+
+def waiting_status(view: View, state: JobState, now: datetime, started_at: datetime | None = None) -> BatchJobStatus:
+    """The status of a job that the scheduler has wait, in its words."""
+    status = present_status(view, state, None, started_at)
+    return unscheduled(status, view.waits_reason, view.waits, now, view.job.status.conditions)
 
 
 def final_status(view: View, now: datetime, state: JobState, reason: str) -> BatchJobStatus:

@@ -257,7 +257,7 @@ class _Pass:
             self.judged[queue.name, candidate.share, group] = kind
             cursor.shut_in(candidate.share, group)
             if kind is WaitKind.QUOTA and candidate.share in self.books[queue.name]:
-                self._reclaim(queue, candidate)
+                self._reclaim(queue, candidate, cursor.left(candidate))
 
     # What waits first.
 
@@ -340,32 +340,41 @@ class _Pass:
             if self.heads.get(name) != uid:
                 del self.state.reservations[name]
 
-    def _reclaim(self, queue: Queue, candidate: Candidate) -> None:
-        """Takes back what other shares borrow of this one's quota, or, within it, what has less priority."""
+    def _reclaim(self, queue: Queue, candidate: Candidate, wanted: int) -> None:
+        """Takes back what other shares borrow of this one's quota, or, within it, what has less priority: for as many
+        elements as are within its quota, or at least for one."""
         book, request = self._later(queue), candidate.shape.resources
-        if not book.room(candidate.share, request):
-            victims, why = self._victims(queue, candidate, book)
+        victims: quota.Victims = ()
+        why, count = "", max(1, book.nominal_room(candidate.share, request, wanted))
+        if book.room(candidate.share, request, count) < count:
+            victims, why = self._victims(queue, candidate, count, book)
+            if not victims:
+                count = 1
+        if not victims and not book.room(candidate.share, request):
+            victims, why = self._victims(queue, candidate, count, book)
             if not victims:
                 return
-            for uid, count in victims:
-                victim = self.state.held[uid]
-                book.remove(victim.share, victim.shape.resources, count)
-                self.preempts.append(Preempt(uid, count, candidate.uid, why))
+        for uid, pods in victims:
+            victim = self.state.held[uid]
+            book.remove(victim.share, victim.shape.resources, pods)
+            self.preempts.append(Preempt(uid, pods, candidate.uid, why))
         # What is taken back for it is its own, though it cannot start before the others have gone.
-        book.add(candidate.share, request)
+        book.add(candidate.share, request, count)
 
-    def _victims(self, queue: Queue, candidate: Candidate, book: quota.QuotaBook) -> tuple[quota.Victims, str]:
+    def _victims(
+        self, queue: Queue, candidate: Candidate, wanted: int, book: quota.QuotaBook
+    ) -> tuple[quota.Victims, str]:
         request, gone = candidate.shape.resources, preemption.counted(self.preempts)
         held = [
             quota.Held(each.uid, each.share, each.shape.resources, count, each.priority, each.started)
             for each in self.state.held.values()
             if each.queue == queue.name and not each.is_fixed and (count := each.count - gone[each.uid])
         ]
-        victims = quota.reclaim(book, candidate.share, request, 1, held)
+        victims = quota.reclaim(book, candidate.share, request, wanted, held)
         why = f"Preempted: quota share {candidate.share} of JobQueue {queue.name} takes back what it had lent"
         if victims:
             return victims, why
-        victims = quota.in_share(book, candidate.share, request, 1, candidate.priority, held)
+        victims = quota.in_share(book, candidate.share, request, wanted, candidate.priority, held)
         why = f"Preempted for job {candidate.name} of the same quota share, which has priority {candidate.priority}"
         return victims, why
 

@@ -180,11 +180,14 @@ class QuotaBook:
 
     def is_nominal(self, share: str, request: Request, count: int = 1) -> bool:
         """Whether the share would borrow nothing with so many pods more."""
+        return self.nominal_room(share, request, count) == count
+
+    def nominal_room(self, share: str, request: Request, count: int = 1) -> int:
+        """How many of `count` such pods are within the share's maxCapacities, whatever others have borrowed."""
         used, limits = self._used[share], self._limits[share]
-        return all(
-            used[resource] + amount * count <= limits[resource].maximum
-            for resource, amount in self._limited(share, request)
-        )
+        for resource, amount in self._limited(share, request):
+            count = min(count, max(0, limits[resource].maximum - used[resource]) // amount)
+        return count
 
     def shortage(self, share: str, request: Request, count: int = 1) -> dict[str, int]:
         """By how much the share may hold too little of each resource for so many pods more; empty when they fit."""

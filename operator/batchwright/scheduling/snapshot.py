@@ -170,6 +170,11 @@ class WaitKind(Enum):
     RESERVED = "reserved"  # what is left is kept for shares that use nothing yet
     CONSUMABLE = "consumable"  # not enough is left of a consumable resource
 
+    @property
+    def reason(self) -> str:
+        """One word in CamelCase, as conditions have it."""
+        return self.value.title().replace(" ", "")
+
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:

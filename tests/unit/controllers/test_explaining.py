@@ -14,6 +14,7 @@ from batchwright.controllers.declared import declared
 from batchwright.controllers.engine import Engine
 from batchwright.controllers.store import Entry
 from batchwright.domain.actions import Notice
+from batchwright.domain.texts import timestamp
 from batchwright.scheduling.limits import DEBOUNCE_SECONDS, RESOURCE_REQUIREMENT
 from batchwright.settings import Settings
 from unit.controllers.test_gather import World
@@ -83,3 +84,23 @@ def test_a_job_that_fits_later_is_not_ended(world: World) -> None:
     assert entry.status.state == "RUNNABLE"
     assert "has 0 vCPU, 7168 MiB free: short by 1 vCPU" in (entry.status.status_reason or "")
     assert engine.events.count("Unschedulable") == 1
+
+
+def test_a_condition_says_why_a_job_waits_as_long_as_it_does(world: World) -> None:
+    """As PodScheduled: the same words as the statusReason, a word for programs, and the time since when."""
+    entry, engine = world.submit(), Silent(world)
+    world.store.ledger.account("theirs", "n1", b.resources(4000, b.GIB, 1))
+    engine.at(0)
+    world.store.dirty.add(entry.job.uid)
+    engine.at(40)
+    [condition] = entry.status.conditions
+    assert (condition.type, condition.status, condition.reason) == ("Scheduled", "False", "NoRoom")
+    assert condition.message == entry.status.status_reason
+    assert condition.last_transition_time == timestamp(b.NOW)
+    world.store.put_node("n1", b.node("n1", ready=False))
+    engine.at(80)
+    [condition] = entry.status.conditions
+    assert (condition.reason, condition.last_transition_time) == ("NoNodes", timestamp(b.NOW))
+    world.store.put_work("work-1", b.work())
+    engine.at(90)
+    assert (entry.status.state, entry.status.conditions) == ("STARTING", ())

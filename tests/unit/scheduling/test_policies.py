@@ -352,6 +352,19 @@ BORROWED = b.running("h", of=b.shape(), count=4, share="x")
             id="for each what it asks, and no pod twice",
         ),
         pytest.param(
+            b.snapshot(b.queue(b.candidate("y", share="y", count=50), quota_shares=LENDING), held=(BORROWED,)),
+            [("h", 2, "y")],
+            id="for an array at once all that is its own",
+        ),
+        pytest.param(
+            b.snapshot(
+                b.queue(b.candidate("y", share="y", count=50), quota_shares=LENDING),
+                held=(b.running("h", share="x", count=3, is_fixed=True), b.running("i", share="x")),
+            ),
+            [("i", 1, "y")],
+            id="for an array what can be had, if not all",
+        ),
+        pytest.param(
             b.snapshot(
                 b.queue(b.candidate("y", share="y"), quota_shares=LENDING),
                 held=(b.running("h", of=b.shape(), count=2, share="x"), b.running("i", count=2, share="y")),

@@ -309,7 +309,10 @@ class BatchJobStatus(Model):
     )
     is_cancelled: bool | None = Field(default=None, description="isCancelled: ended by a cancel request.")
     is_terminated: bool | None = Field(default=None, description="isTerminated: ended by a terminate request.")
-    conditions: Conditions = Field(default=(), description="conditions: Complete, Failed.")
+    conditions: Conditions = Field(
+        default=(),
+        description="conditions: Complete, Failed; Scheduled, False, while the job waits for room.",
+    )
 
 
 class BatchJob(Model):
