@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 import manifests
 from batchwright.cli import exits
 from batchwright.cli.main import app
+from batchwright.domain.texts import moment
 from batchwright.local import cluster as local_cluster
 from commandline import CommandLine
 from kubecluster import Cluster
@@ -88,6 +89,17 @@ def test_a_forecast_is_kept(stage: Stage, cli: CommandLine) -> None:
     assert second["forecast"] is not None
     started = stage.wait("second", lambda status: "startedAt" in status)["startedAt"]
     assert started <= second["forecast"]
+    # By now the definition has a history, of 8 s.
+    stage.wait("first", "SUCCEEDED")
+    stage.submit("third")
+    stage.submit("fourth")
+    for name in ("third", "fourth"):
+        stage.wait(name, "RUNNABLE")
+    line = _top(cli, stage)["waiting"]
+    assert [each["forecastKind"] for each in line] == ["EXPECTED", "EXPECTED"]
+    told = [moment(each["forecast"]) - moment(started) for each in line]
+    assert 7 <= told[0].total_seconds() <= 12, line
+    assert 14 <= told[1].total_seconds() <= 24, line
 
 
 def test_a_queue_that_is_not_there(cli: CommandLine) -> None:

@@ -5,10 +5,11 @@ Hazard: this imports the scheduler, which takes a while; verbs import it when th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from batchwright.cli.facts import Position
 from batchwright.cli.formats import duration
@@ -19,6 +20,8 @@ from batchwright.scheduling.explain import describe, explain
 from batchwright.scheduling.standing import Standing, standings
 
 JSON = dict[str, Any]
+# A forecast makes passes; nobody wants to wait for the last of them.
+MOST_SECONDS: Final = 5.0
 
 
 def plan_record(rehearsal: Rehearsal, namespace: str | None) -> JSON:
@@ -44,10 +47,11 @@ def plan_record(rehearsal: Rehearsal, namespace: str | None) -> JSON:
         for each in made.preempts
         if shows(each.uid) or shows(each.by)
     ]
+    firsts = {queue: uid for queue, uid in sorted(made.firsts.items()) if shows(uid)}
+    expected = expected_starts(rehearsal, firsts.values())
     waiting = [
-        {"queue": queue, **job_of(rehearsal, uid), **wait_of(rehearsal, queue, uid)}
-        for queue, uid in sorted(made.firsts.items())
-        if shows(uid)
+        {"queue": queue, **job_of(rehearsal, uid), **wait_of(rehearsal, queue, uid, expected)}
+        for queue, uid in firsts.items()
     ]
     return {"starts": starts, "preemptions": preemptions, "waiting": waiting}
 
@@ -58,30 +62,48 @@ def job_of(rehearsal: Rehearsal, uid: str) -> JSON:
     return {"namespace": job.namespace, "job": job.name, "jobId": uid}
 
 
-def wait_of(rehearsal: Rehearsal, queue: str, uid: str) -> JSON:
-    """Why a job waits, and when it is to start at the latest, where that is known; of one that starts now, where."""
+def wait_of(rehearsal: Rehearsal, queue: str, uid: str, expected: Mapping[str, float]) -> JSON:
+    """Why a job waits, and when it is to start, at the latest or as expected, where that is known; of one that starts
+    now, where."""
     made, pinned, start = rehearsal.plan, rehearsal.entry(uid).pinned, rehearsal.starts.get(uid)
     kind = made.waits.kind_of(uid)
     text = f"{start.count} to start in the next pass, in ComputeEnvironment {start.environment}" if start else ""
     if kind is None or pinned is None or pinned.shape is None:
-        return {"kind": "STARTS", "reason": text, "forecast": None}
+        return {"kind": "STARTS", "reason": text, "forecast": None, "forecastKind": None}
     told = explain(made.waits[uid], pinned.shape, queue)
     reason = f"{text}; the rest: {told}" if text else told
-    return {"kind": kind.name, "reason": reason, "forecast": _forecast(rehearsal, queue, uid)}
+    return {"kind": kind.name, "reason": reason, **_forecast(rehearsal, queue, uid, expected)}
 
 
-def _forecast(rehearsal: Rehearsal, queue: str, uid: str) -> str | None:
-    """By when the node that is kept for the job has room, if all that has to end there runs its full time."""
+def _forecast(rehearsal: Rehearsal, queue: str, uid: str, expected: Mapping[str, float]) -> JSON:
+    """When it is expected to start; failing that, by when the node that is kept for it has room, if all that has to end
+    there runs its full time."""
     kept = rehearsal.state.reservations.get(queue)
-    if kept is None or kept[0] != uid:
-        return None
-    return f"{datetime.fromtimestamp(kept[2], UTC):%Y-%m-%dT%H:%M:%SZ}"
+    at = expected.get(uid)
+    if uid in rehearsal.starts:
+        return {"forecast": None, "forecastKind": None}
+    if at is not None:
+        return {"forecast": _moment(at), "forecastKind": "EXPECTED"}
+    if kept is not None and kept[0] == uid:
+        return {"forecast": _moment(kept[2]), "forecastKind": "LATEST"}
+    return {"forecast": None, "forecastKind": None}
+
+
+def _moment(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def expected_starts(rehearsal: Rehearsal, uids: Collection[str]) -> dict[str, float]:
+    """Forecasts, as far as they come in the time that a person waits."""
+    until = time.monotonic() + MOST_SECONDS
+    return rehearsal.forecast(uids, lambda: time.monotonic() > until)
 
 
 def queue_records(rehearsal: Rehearsal, queue: str, limit: int) -> tuple[list[JSON], int]:
     """The first of those that wait in a queue, and how many wait in all."""
-    line = standings(rehearsal.state, queue, rehearsal.at.timestamp())
-    return [_queue_record(rehearsal, queue, each) for each in islice(line, limit)], _length(rehearsal, queue)
+    line = list(islice(standings(rehearsal.state, queue, rehearsal.at.timestamp()), limit))
+    expected = expected_starts(rehearsal, {each.candidate.uid for each in line})
+    return [_queue_record(rehearsal, queue, each, expected) for each in line], _length(rehearsal, queue)
 
 
 def _length(rehearsal: Rehearsal, queue: str) -> int:
@@ -89,7 +111,7 @@ def _length(rehearsal: Rehearsal, queue: str) -> int:
     return 0 if found is None else len(found)
 
 
-def _queue_record(rehearsal: Rehearsal, queue: str, standing: Standing) -> JSON:
+def _queue_record(rehearsal: Rehearsal, queue: str, standing: Standing, expected: Mapping[str, float]) -> JSON:
     one = standing.candidate
     return {
         "position": standing.position,
@@ -99,7 +121,7 @@ def _queue_record(rehearsal: Rehearsal, queue: str, standing: Standing) -> JSON:
         "count": one.count,
         "asks": describe(one.shape.resources),
         "aheadInShare": standing.ahead,
-        **wait_of(rehearsal, queue, one.uid),
+        **wait_of(rehearsal, queue, one.uid, expected),
     }
 
 
@@ -141,17 +163,18 @@ def _row(each: JSON, at: datetime) -> tuple[str, ...]:
         str(each["priority"]),
         asks,
         str(each["aheadInShare"]),
-        forecast_text(each["forecast"], at),
+        forecast_text(each, at),
         each["kind"],
         each["reason"],
     )
 
 
-def forecast_text(forecast: str | None, at: datetime) -> str:
-    """How far off a forecast start is."""
-    if forecast is None:
+def forecast_text(record: JSON, at: datetime) -> str:
+    """How far off a forecast start is, and whether that is to be relied on."""
+    if record["forecast"] is None:
         return "-"
-    return f"within {duration((datetime.fromisoformat(forecast) - at).total_seconds())}"
+    far = duration(max(0.0, (datetime.fromisoformat(record["forecast"]) - at).total_seconds()))
+    return f"within {far}" if record["forecastKind"] == "LATEST" else f"about {far}"
 
 
 def standing_of(rehearsal: Rehearsal, queue: str, uid: str) -> tuple[Position, list[str]] | None:
@@ -163,9 +186,9 @@ def standing_of(rehearsal: Rehearsal, queue: str, uid: str) -> tuple[Position, l
     length = _length(rehearsal, queue)
     share = f" in its share, {found.candidate.share}" if found.candidate.share else ""
     lines = [labelled("Position", f"{found.position} of {length}"), labelled("Ahead", f"{found.ahead}{share}")]
-    told = wait_of(rehearsal, queue, uid)
+    told = wait_of(rehearsal, queue, uid, expected_starts(rehearsal, {uid}))
     if told["forecast"] is not None:
-        lines.append(labelled("Forecast", f"starts {forecast_text(told['forecast'], rehearsal.at)}"))
+        lines.append(labelled("Forecast", f"starts {forecast_text(told, rehearsal.at)}"))
     return Position(found.position, length), lines
 
 

@@ -8,7 +8,7 @@ was refused, and the wait of an array for those that follow on it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -44,13 +44,16 @@ from batchwright.cluster.resources import (
 from batchwright.controllers.arrays import Arrays
 from batchwright.controllers.cycles import break_cycles
 from batchwright.controllers.declared import declared
+from batchwright.controllers.expectations import History, expected_ends
 from batchwright.controllers.gather import view_of
 from batchwright.controllers.scheduling import Scheduling
 from batchwright.controllers.store import Entry, Store
 from batchwright.domain.arraylife import decide_array
 from batchwright.domain.lifecycle import decide
+from batchwright.domain.observations import FinishedJob, Job, Pod
 from batchwright.errors import BatchwrightError, Forbidden, NotFound
 from batchwright.scheduling.cycle import plan
+from batchwright.scheduling.forecast import forecast
 from batchwright.scheduling.snapshot import Plan, Start
 from batchwright.scheduling.state import State
 
@@ -67,6 +70,8 @@ class Rehearsal:
     state: State
     plan: Plan
     at: datetime
+    history: History
+    runnable: frozenset[str] = frozenset()
     unread: tuple[str, ...] = ()
 
     @cached_property
@@ -78,6 +83,30 @@ class Rehearsal:
         """The job of a start, a preemption or a wait of the plan."""
         return self.store.entries[uid]
 
+    def forecast(self, uids: Collection[str], enough: Callable[[], bool]) -> dict[str, float]:
+        """When each of these is expected to start, in seconds since the epoch, those of which it can be told until
+        `enough`."""
+        store, now = self.store, self.at
+        # A forecast uses its state up, so it gets one of its own.
+        scheduling = Scheduling(store)
+        for name, node in store.nodes.items():
+            scheduling.state.put_node(name, node)
+        for name, taken in store.ledger.occupied.items():
+            scheduling.state.occupy(name, taken)
+        for uid, entry in store.entries.items():
+            if not entry.is_final and not entry.job.deleting:
+                scheduling.tell(uid, entry, is_runnable=uid in self.runnable, now=now)
+        scheduling.sync(now.timestamp())
+        return forecast(
+            scheduling.state,
+            now.timestamp(),
+            uids,
+            ends=expected_ends(store, scheduling.state, self.history, now),
+            seconds=lambda uid: self.history.seconds(store.entries[uid]),
+            occupied=store.ledger.occupied,
+            enough=enough,
+        )
+
 
 async def rehearse(api: ApiClient, start_grace_seconds: float) -> Rehearsal:
     """Lists everything, decides about every job, and plans. Raises ApiError when some of it may not be read: a plan
@@ -87,9 +116,10 @@ async def rehearse(api: ApiClient, start_grace_seconds: float) -> Rehearsal:
     store, scheduling = reading.store, Scheduling(reading.store)
     now = datetime.now(UTC)
     pending: list[Coroutine[Any, Any, None]] = []
+    runnable: set[str] = set()
     arrays = Arrays(api, store, pending.append, lambda *_: None, store.dirty.add)
     while True:
-        _decide(store, scheduling, now, start_grace_seconds)
+        _decide(store, scheduling, now, start_grace_seconds, runnable)
         for uid, entry in store.entries.items():
             if entry.is_array and entry.array is None and not entry.job.deleting:
                 # Of an array whose size is not known yet this reads a ConfigMap, and nothing else.
@@ -99,12 +129,14 @@ async def rehearse(api: ApiClient, start_grace_seconds: float) -> Rehearsal:
         await asyncio.gather(*pending)
         pending.clear()
     scheduling.sync(now.timestamp())
-    return Rehearsal(
-        store, scheduling.state, plan(scheduling.state, now.timestamp()), now, tuple(sorted(reading.unread))
-    )
+    made = plan(scheduling.state, now.timestamp())
+    unread = tuple(sorted(reading.unread))
+    return Rehearsal(store, scheduling.state, made, now, reading.history, frozenset(runnable), unread)
 
 
-def _decide(store: Store, scheduling: Scheduling, now: datetime, start_grace_seconds: float) -> None:
+def _decide(
+    store: Store, scheduling: Scheduling, now: datetime, start_grace_seconds: float, runnable: set[str]
+) -> None:
     """The decisions of a pass (`engine`), of which nothing is carried out."""
     break_cycles(store)
     instances = {node.name: node.instance for node in store.nodes.values()}
@@ -121,6 +153,7 @@ def _decide(store: Store, scheduling: Scheduling, now: datetime, start_grace_sec
             decision = decide(view, now)
         before, entry.status = entry.status.state, decision.status
         scheduling.tell(uid, entry, is_runnable=decision.runnable, now=now)
+        (runnable.add if decision.runnable else runnable.discard)(uid)
         has_ended = decision.is_final and before != decision.status.state
         if entry.array is not None and entry.array.told != len(entry.array.elements.ended):
             entry.array.told = len(entry.array.elements.ended)
@@ -134,6 +167,7 @@ class _Reading:
 
     def __init__(self, api: ApiClient) -> None:
         self.store = Store()
+        self.history = History()
         self.unread: list[str] = []
         self._api = api
 
@@ -152,9 +186,9 @@ class _Reading:
                 known[record.key] = record
         for known_consumable in store.consumables.values():
             store.spent[known_consumable.name] = int(known_consumable.status.get("usedQuantity") or 0)
-        await self._take(BATCH_JOBS, projections.batch_job, store.put_job)
+        await self._take(BATCH_JOBS, self._batch_job, store.put_job)
         await self._take(JOBS, projections.work, store.put_work, labels=OURS)
-        await self._take(PODS, projections.pod, store.put_pod, labels=OURS)
+        await self._take(PODS, self._pod, store.put_pod, labels=OURS)
         await self._take(
             PODS,
             projections.occupant,
@@ -169,6 +203,15 @@ class _Reading:
         for _, revision in listed:
             store.revisions[revision.namespace, revision.definition, revision.number] = revision
         store.fills_in_elements = await self._fills_in_elements()
+
+    def _batch_job(self, item: JSON) -> Job | FinishedJob:
+        self.history.see_job(item)
+        return projections.batch_job(item)
+
+    def _pod(self, item: JSON) -> Pod:
+        pod = projections.pod(item)
+        self.history.see_pod(pod)
+        return pod
 
     async def _fills_in_elements(self) -> bool:
         """Whether the cluster serves the policies that give elements their parameters (`admissionpolicies`)."""
