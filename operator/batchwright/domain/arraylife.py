@@ -294,7 +294,10 @@ def _gated(view: View, elements: Elements, index: int, pod: Pod) -> list[Action]
     ended = elements.outcomes.get(index)
     if ended is not None and pod.failures > ended[0] and evaluate(view.rules.evaluate_on_exit, ended[1]) == "EXIT":
         return [_ending(pod, names.POD_CONDITION_NO_RETRY, "evaluateOnExit says EXIT")]
-    return [ReleasePod(pod)] if index in elements.granted else []
+    if index not in elements.granted:
+        return []
+    elements.releasing.add(index)
+    return [ReleasePod(pod)]
 
 
 def _earlier(one: datetime | None, other: datetime) -> datetime:

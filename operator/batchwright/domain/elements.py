@@ -35,10 +35,11 @@ class Elements:
     `states` has a byte an element; `counts` how many are in each; `ended` every element that got a final state, in
     that order (what waits for it reads on from where it was); `live` the pods under way, by index; `attention` the
     elements that something may have to be done about; `granted` those that may start and whose pod has not been
-    released yet; `backing_off` those whose next attempt the Job controller holds back; `given_back` the pods whose room
-    was given back for want of a node; `condemned` those that got a final state of ours which the Kubernetes Job does
-    not know of yet; `terminating` those that somebody asked to end; `verdicts` those that failed by the Kubernetes
-    Job's word, with the number and the end of their last attempt that was seen; `wakes` when to look at which again.
+    released yet; `releasing` those of them whose gate is being lifted; `backing_off` those whose next attempt the Job
+    controller holds back; `given_back` the pods whose room was given back for want of a node; `condemned` those that
+    got a final state of ours which the Kubernetes Job does not know of yet; `terminating` those that somebody asked to
+    end; `verdicts` those that failed by the Kubernetes Job's word, with the number and the end of their last attempt
+    that was seen; `wakes` when to look at which again.
     """
 
     def __init__(self, size: int, runs: Runs) -> None:
@@ -51,6 +52,7 @@ class Elements:
         self.live: dict[int, Pod] = {}
         self.attention: set[int] = set()
         self.granted: set[int] = set()
+        self.releasing: set[int] = set()
         self.backing_off: set[int] = set()
         self.given_back: set[str] = set()
         self.condemned: dict[int, Outcome] = {}
@@ -211,8 +213,10 @@ class Elements:
         return True
 
     def condemn(self, index: int, ended: Outcome) -> None:
-        """Ends an element that has not started; the Kubernetes Job will have to be told when it makes its pod."""
-        if index in self.live and not self.live[index].gated:
+        """Ends an element that has not started; the Kubernetes Job will have to be told when it makes its pod.
+
+        One whose gate is being lifted has: the pod may run before another word about it arrives."""
+        if index in self.releasing or (index in self.live and not self.live[index].gated):
             return
         if self.fail(index, ended):
             self.condemned[index] = ended
@@ -237,6 +241,8 @@ class Elements:
         if index is None:
             return
         known = self.live.get(index)
+        if known is not None and (not pod.gated or pod.uid != known.uid):
+            self.releasing.discard(index)
         if pod.is_finished:
             # A finished pod is seen again as its finalizers go: the leave may be that of the attempt after it by then.
             if known is not None and known.uid == pod.uid:
@@ -277,6 +283,7 @@ class Elements:
         if index is None or index not in self.live or self.live[index].uid != pod.uid:
             return
         self._forget(index)
+        self.releasing.discard(index)
         if self.states[index] < SUCCEEDED:
             self._wait(index)
         self._unsettled = True
@@ -286,6 +293,7 @@ class Elements:
         index = self.index_of(pod.index)
         if index is not None:
             self.attention.add(index)
+            self.releasing.discard(index)
 
     def see_work(self, completed: str, failed: str) -> None:
         """The Kubernetes Job's completedIndexes and failedIndexes were seen."""

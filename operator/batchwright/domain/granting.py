@@ -69,7 +69,8 @@ def close(elements: Elements) -> None:
     """Nothing starts any more and what runs goes on: the Job must not make a next pod for each that ends. Pods that
     wait with their gate end first, for they have no node; one that the Job makes all the same, before it hears of
     this, is ended by its mark."""
-    elements.parallelism = min(elements.parallelism, elements.counts[STARTING] + elements.counts[RUNNING])
+    started = elements.counts[STARTING] + elements.counts[RUNNING] + len(elements.releasing)
+    elements.parallelism = min(elements.parallelism, started)
 
 
 def revoke(elements: Elements) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -310,6 +311,37 @@ def test_condemn(pods: tuple[Pod, ...], want: int, condemned: bool) -> None:
     assert made.condemned == ({0: WHY} if condemned else {})
     assert made.attention == ({0} if condemned and 0 in made.live else set())
     assert failures(made) == ([("0", "not needed", None)] if condemned else [])
+
+
+def test_one_whose_gate_is_being_lifted_is_not_condemned() -> None:
+    """It may run before another word about it arrives; one that could not be lifted has not started."""
+    made = see(elements(), pod(gated=True))
+    made.grant(1)
+    made.releasing.add(0)
+    made.condemn_waiting(WHY)
+    assert (made.states[0], made.counts[FAILED]) == (RUNNABLE, made.total - 1)
+    see(made, pod(gated=True))
+    made.condemn(0, WHY)
+    assert made.states[0] == RUNNABLE
+    made.look_again(pod(gated=True))
+    made.condemn(0, WHY)
+    assert made.states[0] == FAILED
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pytest.param(lambda made: see(made, pod()), id="lifted"),
+        pytest.param(lambda made: made.see_pod_gone(pod(gated=True)), id="gone"),
+        pytest.param(lambda made: see(made, pod(number=1, gated=True)), id="another pod"),
+    ],
+)
+def test_no_gate_is_being_lifted_any_more(seen: Callable[[Elements], object]) -> None:
+    made = see(elements(), pod(gated=True))
+    made.grant(1)
+    made.releasing.add(0)
+    seen(made)
+    assert made.releasing == set()
 
 
 def test_condemned_ones_are_not_granted() -> None:
