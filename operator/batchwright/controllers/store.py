@@ -371,4 +371,4 @@ def see_work(elements: Elements, work: Work, *, is_new: bool) -> None:
     an operator before this one, or by a request that seemed to fail."""
     if is_new:
         elements.parallelism, elements.gated = work.parallelism, work.gated
-    elements.see_work(work.completed_indexes, work.failed_indexes)
+    elements.results.see(work.completed_indexes, work.failed_indexes)

@@ -235,7 +235,9 @@ def _attend(
         if pod is None:
             continue
         if elements.states[index] >= SUCCEEDED:
-            if not elements.is_counted(index):
+            # A pod that is seen to run though its result is known ended before that, and the watch of pods is behind,
+            # or the Job controller ends it.
+            if not elements.results.is_counted(index):
                 actions.append(_stop(pod, elements, index))
         elif index in elements.terminating:
             actions.append(_ending(pod, names.POD_CONDITION_TERMINATED, elements.terminating[index]))

@@ -20,7 +20,8 @@ from batchwright.api.v1alpha1.array import ArrayPropertiesDetail
 from batchwright.domain import reasons
 from batchwright.domain.attempts import outcome
 from batchwright.domain.failures import NO_RECORD, Failures
-from batchwright.domain.indexes import Positions, Runs, count, expand, parse_indexes, runs_of_marks
+from batchwright.domain.indexes import Runs, count, expand, parse_indexes, runs_of_marks
+from batchwright.domain.jobresults import JobResults
 from batchwright.domain.observations import Pod
 from batchwright.domain.retry import Outcome
 
@@ -39,7 +40,8 @@ class Elements:
     controller holds back; `given_back` the pods whose room was given back for want of a node; `condemned` those that
     got a final state of ours which the Kubernetes Job does not know of yet; `terminating` those that somebody asked to
     end; `verdicts` those that failed by the Kubernetes Job's word, with the number and the end of their last attempt
-    that was seen; `wakes` when to look at which again.
+    that was seen; `wakes` when to look at which again;
+    `results` what the Kubernetes Job says.
     """
 
     def __init__(self, size: int, runs: Runs) -> None:
@@ -70,10 +72,7 @@ class Elements:
         self.terminating: dict[int, str] = {}
         self.served: set[tuple[str, str]] = set()
         self.wakes: list[tuple[datetime, int]] = []
-        self._positions = Positions(runs)
-        self._counted = bytearray(self.total)
-        self._texts = ("", "")
-        self._unsettled = False
+        self.results = JobResults(runs)
         self._deleted: set[int] = set()
         self.verdicts: dict[int, tuple[int, Outcome]] = {}
         self._ready: list[int] = []
@@ -121,24 +120,6 @@ class Elements:
     def active(self) -> int:
         """Elements that have started, or were told that they may."""
         return len(self.granted) + self.counts[STARTING] + self.counts[RUNNING]
-
-    def index_of(self, position: int) -> int | None:
-        """The index at a position of the Kubernetes Job; None for one it has not."""
-        return self._positions.index(position)
-
-    def position_of(self, index: int) -> int:
-        """The inverse of `index_of`, for an element that runs."""
-        return self._positions.position(index)
-
-    def rank(self, index: int) -> int:
-        """How many elements before this one have no result in the Kubernetes Job: it makes the lowest ones first."""
-        position = self.position_of(index)
-        return position - self._counted.count(1, 0, position)
-
-    def is_counted(self, index: int) -> bool:
-        """Whether the Kubernetes Job has the element's result: a pod of it that is seen to run ended before that, and
-        the watch of pods is behind, or the Job controller ends it."""
-        return self._counted[self.position_of(index)] == 1
 
     def is_met(self, index: int) -> bool:
         """Whether all that the element waits for has ended as it should."""
@@ -237,7 +218,7 @@ class Elements:
 
     def see_pod(self, pod: Pod, instance: str) -> None:
         """A pod of the array was seen; `instance` is the instance id of its node."""
-        index = self.index_of(pod.index)
+        index = self.results.index_of(pod.index)
         if index is None:
             return
         known = self.live.get(index)
@@ -279,42 +260,29 @@ class Elements:
 
     def see_pod_gone(self, pod: Pod) -> None:
         """A pod that had not finished is gone."""
-        index = self.index_of(pod.index)
+        index = self.results.index_of(pod.index)
         if index is None or index not in self.live or self.live[index].uid != pod.uid:
             return
         self._forget(index)
         self.releasing.discard(index)
         if self.states[index] < SUCCEEDED:
             self._wait(index)
-        self._unsettled = True
+        self.results.look_again()
 
     def look_again(self, pod: Pod) -> None:
         """What was to be done about this pod has failed."""
-        index = self.index_of(pod.index)
+        index = self.results.index_of(pod.index)
         if index is not None:
             self.attention.add(index)
             self.releasing.discard(index)
-
-    def see_work(self, completed: str, failed: str) -> None:
-        """The Kubernetes Job's completedIndexes and failedIndexes were seen."""
-        if (completed, failed) != self._texts:
-            self._texts = (completed, failed)
-            self._unsettled = True
 
     def settle(self, ending: str = "") -> None:
         """Takes over the results of the Kubernetes Job, but for those whose pod's end has not been seen yet.
 
         `ending`: why the Job was told to end, which is then why its pods were deleted.
         """
-        if not self._unsettled:
-            return
-        self._unsettled = False
-        for text, state in zip(self._texts, (SUCCEEDED, FAILED), strict=True):
-            for first, last in parse_indexes(text):
-                start = first
-                while (position := self._counted.find(0, start, last + 1)) >= 0:
-                    start = position + 1
-                    self._settle(position, state, ending)
+        for position, succeeded in self.results.fresh():
+            self._settle(position, succeeded, ending)
 
     def retried(self, index: int) -> None:
         """The element's attempt failed and another one follows, once the Job controller's back-off is over: until its
@@ -324,19 +292,19 @@ class Elements:
             if self.gated and self.states[index] == RUNNABLE:
                 self.backing_off.add(index)
 
-    def _settle(self, position: int, state: int, ending: str) -> None:
-        index = self.index_of(position)
+    def _settle(self, position: int, succeeded: bool, ending: str) -> None:
+        index = self.results.index_of(position)
         if index is None:
             return
         if index in self.live:
-            self._unsettled = True
+            self.results.look_again()
             return
-        self._counted[position] = 1
+        self.results.count(position)
         self.condemned.pop(index, None)
         failures, ended = self.outcomes.pop(index, (-1, NO_RECORD))
         if ending and (ended is NO_RECORD or index in self._deleted):
             ended = Outcome(ended.exit_code, "", ending)
-        if state == SUCCEEDED:
+        if succeeded:
             self._finish(index, SUCCEEDED)
         elif self.fail(index, ended) and not ending:
             self.verdicts[index] = (failures, ended)
@@ -364,7 +332,7 @@ class Elements:
             return
         ended = outcome(pod, {pod.node: instance})
         if pod.phase == "Succeeded":
-            self._counted[pod.index] = 1
+            self.results.count(pod.index)
             self.outcomes.pop(index, None)
             if ended.status_reason == reasons.ATTEMPT_TIMED_OUT:
                 self.fail(index, ended)

@@ -40,7 +40,7 @@ def grant(elements: Elements, number: int) -> None:
     if not chosen:
         return
     ahead = max(LEAST_AHEAD, min(MOST_AHEAD, elements.active))
-    needed = min(elements.total, elements.rank(chosen[-1]) + 1 + ahead)
+    needed = min(elements.total, elements.results.rank(chosen[-1]) + 1 + ahead)
     if needed > elements.parallelism:
         # In steps: each costs a write.
         elements.parallelism = min(elements.total, max(needed, elements.parallelism * 5 // 4))

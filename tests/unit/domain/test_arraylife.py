@@ -83,7 +83,7 @@ class Array:
         """What the Job controller says."""
         assert self.work is not None
         self.work = replace(self.work, completed_indexes=completed, failed_indexes=failed, **over)
-        self.elements.see_work(completed, failed)
+        self.elements.results.see(completed, failed)
         return self
 
     def seen(self, **over: Any) -> Array:

@@ -145,7 +145,7 @@ def test_the_verdict_of_the_kubernetes_job(
     pods: tuple[Pod, ...], texts: tuple[str, str], want: int, groups: list[tuple[str, str | None, int | None]]
 ) -> None:
     made = see(elements(), *pods)
-    made.see_work(*texts)
+    made.results.see(*texts)
     made.settle()
     assert made.states[0] == want
     assert failures(made) == groups
@@ -153,7 +153,7 @@ def test_the_verdict_of_the_kubernetes_job(
 
 def test_a_verdict_waits_for_the_pods_end() -> None:
     made = see(elements(), running())
-    made.see_work("", "0")
+    made.results.see("", "0")
     made.settle()
     see(made, ended(exit_code=9))
     made.settle()
@@ -162,7 +162,7 @@ def test_a_verdict_waits_for_the_pods_end() -> None:
 
 def test_why_a_pod_failed_may_be_seen_after_the_verdict() -> None:
     made = elements()
-    made.see_work("", "0,1")
+    made.results.see("", "0,1")
     made.settle()
     assert failures(made) == [("0,1", None, None)]
     see(made, running(), ended(exit_code=9))
@@ -174,7 +174,7 @@ def test_why_a_pod_failed_may_be_seen_after_the_verdict() -> None:
 
 def test_the_last_attempt_may_be_seen_after_the_verdict() -> None:
     made = see(elements(), running(), ended(exit_code=1))
-    made.see_work("", "0")
+    made.results.see("", "0")
     made.settle()
     see(made, running(0, 1), ended(0, 1, 2))
     assert failures(made) == [("0", EXITED, 2)]
@@ -200,7 +200,7 @@ def test_the_last_attempt_may_be_seen_after_the_verdict() -> None:
 )
 def test_why_a_pod_failed_when_the_job_was_told_to_end(last: Pod | None, want: tuple[str, int | None]) -> None:
     made = see(elements(), *(() if last is None else (running(), last)))
-    made.see_work("", "0")
+    made.results.see("", "0")
     made.settle("stop")
     assert failures(made) == [("0", *want)]
 
@@ -382,7 +382,7 @@ def test_the_job_knows_of_a_condemned_one(texts: tuple[str, str], pods: tuple[Po
     made = elements()
     made.condemn(0, WHY)
     see(made, *pods)
-    made.see_work(*texts)
+    made.results.see(*texts)
     made.settle()
     assert made.condemned == {}
     assert failures(made) == [("0", "not needed", None)]
@@ -394,26 +394,26 @@ def test_the_job_knows_of_a_condemned_one(texts: tuple[str, str], pods: tuple[Po
 def test_a_part_of_an_array() -> None:
     made = elements(12, "3,7-9,11")
     assert made.total == 5
-    assert [made.index_of(position) for position in range(-1, 6)] == [None, 3, 7, 8, 9, 11, None]
-    assert [made.position_of(index) for index in (3, 7, 8, 9, 11)] == [0, 1, 2, 3, 4]
+    assert [made.results.index_of(position) for position in range(-1, 6)] == [None, 3, 7, 8, 9, 11, None]
+    assert [made.results.position_of(index) for index in (3, 7, 8, 9, 11)] == [0, 1, 2, 3, 4]
     assert made.states.count(ABSENT) == 7
     see(made, running(1), ended(4))
     assert (made.states[7], made.states[11], made.ended) == (RUNNING, SUCCEEDED, [11])
     assert made.grant(9) == [3, 8, 9]
-    made.see_work("4", "0-1")
+    made.results.see("4", "0-1")
     made.settle()
     assert (made.states[3], made.states[7]) == (FAILED, RUNNING)
 
 
 def test_rank_is_what_the_job_makes_before() -> None:
     made = elements(12, "3,7-9,11")
-    assert [made.rank(index) for index in (3, 7, 11)] == [0, 1, 4]
-    made.see_work("1", "0")
+    assert [made.results.rank(index) for index in (3, 7, 11)] == [0, 1, 4]
+    made.results.see("1", "0")
     made.settle()
-    assert [made.rank(index) for index in (3, 7, 8, 9)] == [0, 0, 0, 1]
-    assert made.rank(11) == 2
+    assert [made.results.rank(index) for index in (3, 7, 8, 9)] == [0, 0, 0, 1]
+    assert made.results.rank(11) == 2
     see(made, ended(2))
-    assert made.rank(11) == 1
+    assert made.results.rank(11) == 1
 
 
 @pytest.mark.parametrize(
@@ -435,7 +435,7 @@ def test_indexes_in(states: tuple[int, ...], want: tuple[tuple[int, int], ...]) 
 def test_detail() -> None:
     made = see(elements(8, "0-6"), running(1), pod(2), ended(3), running(5), ended(5, 0, 2))
     made.condemn(4, WHY)
-    made.see_work("", "5")
+    made.results.see("", "5")
     made.settle()
     detail = array_detail(made, submitted=False, updated_at="now")
     summary = detail.status_summary
@@ -453,7 +453,7 @@ def test_what_waits_before_it_is_taken_in(submitted: bool, want: tuple[int, int]
 def test_restored() -> None:
     first = see(elements(10), ended(0), ended(1), running(2), ended(2, 0, 3))
     first.condemn(7, WHY)
-    first.see_work("0-1", "2")
+    first.results.see("0-1", "2")
     first.settle()
     detail = array_detail(first, submitted=False, updated_at="now")
     again = Elements.restored(10, ((0, 9),), detail)
@@ -461,7 +461,7 @@ def test_restored() -> None:
     assert sorted(again.ended) == [0, 1, 2, 7]
     # Which of the failed ones the Job knows of is for the Job to say.
     assert set(again.condemned) == {2, 7}
-    again.see_work("0-1", "2")
+    again.results.see("0-1", "2")
     again.settle()
     assert set(again.condemned) == {7}
     again.open()

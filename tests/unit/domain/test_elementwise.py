@@ -19,7 +19,7 @@ def elements(size: int, indexes: str = "") -> Elements:
 
 def succeed(made: Elements, *indexes: int) -> None:
     for index in indexes:
-        made.see_pod(b.ended_pod(index=made.position_of(index), uid=f"p{index}"), "n1")
+        made.see_pod(b.ended_pod(index=made.results.position_of(index), uid=f"p{index}"), "n1")
 
 
 def fail(made: Elements, *indexes: int) -> None:
