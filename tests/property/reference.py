@@ -168,7 +168,7 @@ class Reference:
             self._shut(queue, candidate)
             return
         if not self._within_quota(queue, candidate) or not self._unreserved(queue, candidate):
-            self._shut(queue, candidate, candidate.share)
+            self._claim_quota(queue, candidate)
             return
         where = self.starts.get(candidate.uid)
         environments = open_environments(self.snapshot, queue, candidate) if where is None else [where[0]]
@@ -182,6 +182,16 @@ class Reference:
         self._shut(queue, candidate)
         if queue.name not in self.heads:
             self._keep_place(queue, candidate, environments)
+
+    def _claim_quota(self, queue: Queue, candidate: Candidate) -> None:
+        self._shut(queue, candidate, candidate.share)
+        if self._within_quota(queue, candidate) or candidate.share not in self.books[queue.name]:
+            return
+        request, book = candidate.shape.resources, self.later[queue.name]
+        if book.room(candidate.share, request) or book.is_nominal(candidate.share, request):
+            book.add(candidate.share, request)
+        elif book.is_within(candidate.share, request):
+            self.shut.update(each.uid for each in queue.waiting if each.share == candidate.share)
 
     def _lacks(self, name: str, quantity: int, ends: float) -> bool:
         return self.left.get(name, 0) - beside(self.kept_consumables, name, ends) < quantity

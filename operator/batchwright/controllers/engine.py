@@ -74,6 +74,7 @@ class Engine:
         self._changed = asyncio.Event()
         self.scheduling = Scheduling(store, hear_consumables)
         self._planned = -1
+        self._plan_again: datetime | None = None
         self._wakes: list[tuple[datetime, str]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.writer = StatusWriter(api, self._compose, self._written, workers=settings.status_writers)
@@ -142,7 +143,8 @@ class Engine:
 
     async def _wait(self) -> None:
         now = datetime.now(UTC)
-        due = [when for when in (self._wakes[0][0] if self._wakes else None, self.retention.next_due) if when]
+        first = self._wakes[0][0] if self._wakes else None
+        due = [when for when in (first, self.retention.next_due, self._plan_again) if when]
         seconds = min(30.0, max(0.0, (min(due) - now).total_seconds())) if due else 30.0
         try:
             await asyncio.wait_for(self._changed.wait(), seconds)
@@ -184,10 +186,12 @@ class Engine:
             self.changed()
         state = self.scheduling.state
         metrics.RUNNABLE.set(len(state.waiting_uids))
-        if state.changes == self._planned or not state.waiting_uids:
+        is_due = self._plan_again is not None and self._plan_again <= now
+        if not state.waiting_uids or (state.changes == self._planned and not is_due):
             return
         self._planned = state.changes
         placed = plan(state, now.timestamp())
+        self._plan_again = datetime.fromtimestamp(placed.again_at, UTC) if placed.again_at is not None else None
         self._explaining.tell(placed, now)
         if self._explaining.limit(placed, now):
             self._planned = -1

@@ -40,7 +40,7 @@ class Preempting:
         if taken:
             count = (entry.status.preemptions or 0) + taken
             entry.status = entry.status.model_copy(update={"preemptions": count})
-            self._notify(entry, Notice("Preempted", bounded(preempt.why), warning=True))
+            self._notify(entry, Notice("Preempted", bounded(preempt.why)))
             configured = entry.job.spec.preemption_configuration
             limit = configured.preemption_retries_before_termination if configured is not None else None
             if limit is not None and count > limit and entry.array is None:

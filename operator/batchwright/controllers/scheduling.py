@@ -293,6 +293,7 @@ def queue_of(known: Declared[JobQueueSpec], policy: Declared[SchedulingPolicySpe
         quota_shares=tuple(_quota_share(each) for each in spec.quota_shares),
         max_running=spec.max_concurrency,
         preempts=spec.preemption.lower_priority_queues == "ENABLED",
+        preempts_after=spec.preemption.after_seconds,
     )
 
 

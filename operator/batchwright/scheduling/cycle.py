@@ -63,6 +63,9 @@ class _Pass:
     kept_consumables: defaultdict[str, Kept] = field(default_factory=lambda: defaultdict(Kept))
     # The books as they will be: without what this pass preempts, with one pod of each that waits first.
     later: dict[str, quota.QuotaBook] = field(default_factory=dict)
+    # Since when jobs wait for what others are to be preempted for, and when the next of them has waited long enough.
+    claims: dict[str, float] = field(default_factory=dict)
+    again_at: float | None = None
 
     def run(self) -> Plan:
         """The pass, from top to bottom."""
@@ -87,8 +90,9 @@ class _Pass:
         while (turn := self.turns.next()) is not None:
             self._try(*turn)
         self._forget_reservations()
+        state.claims = self.claims
         waits = Waits(state, self.room, self.judged, self.heads, self.starts, self.books)
-        return Plan(tuple(self.starts.values()), tuple(self.preempts), self.heads, self.firsts, waits)
+        return Plan(tuple(self.starts.values()), tuple(self.preempts), self.heads, self.firsts, waits, self.again_at)
 
     def _try(self, cursor: Cursor, candidate: Candidate, group: Group) -> None:
         queue, left = cursor.queue, cursor.left(candidate)
@@ -255,9 +259,11 @@ class _Pass:
             cursor.shut(group)
         else:
             self.judged[queue.name, candidate.share, group] = kind
-            cursor.shut_in(candidate.share, group)
-            if kind is WaitKind.QUOTA and candidate.share in self.books[queue.name]:
-                self._reclaim(queue, candidate, cursor.left(candidate))
+            is_known = kind is WaitKind.QUOTA and candidate.share in self.books[queue.name]
+            if is_known and self._claim_quota(cursor, candidate):
+                cursor.shut_share(candidate.share)
+            else:
+                cursor.shut_in(candidate.share, group)
 
     # What waits first.
 
@@ -309,7 +315,7 @@ class _Pass:
     def _keep_nodes(self, queue: Queue, candidate: Candidate, columns: Columns) -> None:
         """Claims the node where the candidate is to start, or all of them."""
         state = self.state
-        if queue.preempts:
+        if queue.preempts and self._is_due(queue, candidate):
             found, column = preemption.by_priority(state, self.room, queue, candidate, columns, self.preempts)
             self.preempts += found
             if column is not None:
@@ -340,26 +346,44 @@ class _Pass:
             if self.heads.get(name) != uid:
                 del self.state.reservations[name]
 
-    def _reclaim(self, queue: Queue, candidate: Candidate, wanted: int) -> None:
-        """Takes back what other shares borrow of this one's quota, or, within it, what has less priority: for as many
-        elements as are within its quota, or at least for one."""
-        book, request = self._later(queue), candidate.shape.resources
-        victims: quota.Victims = ()
-        why, count = "", max(1, book.nominal_room(candidate.share, request, wanted))
-        if book.room(candidate.share, request, count) < count:
-            victims, why = self._victims(queue, candidate, count, book)
-            if not victims:
-                count = 1
-        if not victims and not book.room(candidate.share, request):
-            victims, why = self._victims(queue, candidate, count, book)
-            if not victims:
-                return
+    def _claim_quota(self, cursor: Cursor, candidate: Candidate) -> bool:
+        """What the share's quota gets room for is the candidate's: within its maxCapacity it takes back what others
+        borrow, and in its share what has less priority, for as many elements as that makes room for. Whether what is
+        behind it in its share is to wait."""
+        queue, request, share = cursor.queue, candidate.shape.resources, candidate.share
+        book = self._later(queue)
+        nominal = book.nominal_room(share, request, cursor.left(candidate))
+        for count in sorted({max(1, nominal), 1}, reverse=True):
+            if book.room(share, request, count) == count or self._preempt_for_quota(queue, candidate, count, book):
+                # What is taken back for it is its own, though it cannot start before the others have gone.
+                book.add(share, request, count)
+                return False
+        if nominal:
+            # What others give back of it is kept for this one.
+            book.add(share, request)
+            return False
+        # Where its own share is in the way, smaller jobs behind it could go on for ever.
+        return book.is_within(share, request)
+
+    def _preempt_for_quota(self, queue: Queue, candidate: Candidate, wanted: int, book: quota.QuotaBook) -> bool:
+        if not self._is_due(queue, candidate):
+            return False
+        victims, why = self._victims(queue, candidate, wanted, book)
         for uid, pods in victims:
             victim = self.state.held[uid]
             book.remove(victim.share, victim.shape.resources, pods)
             self.preempts.append(Preempt(uid, pods, candidate.uid, why))
-        # What is taken back for it is its own, though it cannot start before the others have gone.
-        book.add(candidate.share, request, count)
+        return bool(victims)
+
+    def _is_due(self, queue: Queue, candidate: Candidate) -> bool:
+        """Whether the candidate has waited long enough for others to be preempted for it; if not, this pass says when
+        to look again."""
+        since = self.now if candidate.uid in self.starts else self.state.claims.get(candidate.uid, self.now)
+        self.claims[candidate.uid] = since
+        due = since + queue.preempts_after
+        if self.now < due:
+            self.again_at = due if self.again_at is None else min(self.again_at, due)
+        return self.now >= due
 
     def _victims(
         self, queue: Queue, candidate: Candidate, wanted: int, book: quota.QuotaBook

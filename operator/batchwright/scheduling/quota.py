@@ -189,6 +189,11 @@ class QuotaBook:
             count = min(count, max(0, limits[resource].maximum - used[resource]) // amount)
         return count
 
+    def is_within(self, share: str, request: Request) -> bool:
+        """Whether one such pod is within the share's maxCapacities when the share holds nothing else."""
+        limits = self._limits[share]
+        return all(amount <= limits[resource].maximum for resource, amount in self._limited(share, request))
+
     def shortage(self, share: str, request: Request, count: int = 1) -> dict[str, int]:
         """By how much the share may hold too little of each resource for so many pods more; empty when they fit."""
         used = self._used[share]

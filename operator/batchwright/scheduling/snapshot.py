@@ -92,7 +92,8 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class Queue:
     """A queue with what waits in it; `environments` in the order they are tried. `max_running` jobs and elements of it
-    may have started at one time; with `preempts`, its jobs may take the place of those of queues of lower priority."""
+    may have started at one time; with `preempts`, its jobs may take the place of those of queues of lower priority,
+    and in any case `preempts_after` so many seconds of waiting."""
 
     name: str
     priority: int
@@ -102,6 +103,7 @@ class Queue:
     quota_shares: tuple[QuotaShare, ...] = ()
     max_running: int | None = None
     preempts: bool = False
+    preempts_after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +235,12 @@ class Answers(Mapping[str, Wait]):
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a pass decided: plain data, printable as a dry run. `heads` are the first of each queue that wait for room,
-    and so have a claim; `firsts` those that were tried first, and could not start for whatever reason."""
+    and so have a claim; `firsts` those that were tried first, and could not start for whatever reason. At `again_at`
+    (seconds since the epoch) another pass may decide otherwise though nothing has happened."""
 
     starts: tuple[Start, ...]
     preempts: tuple[Preempt, ...]
     heads: Mapping[str, str]
     firsts: Mapping[str, str]
     waits: Answers
+    again_at: float | None = None

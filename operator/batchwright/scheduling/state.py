@@ -42,6 +42,8 @@ class State:
         self.ends: list[tuple[float, str]] = []
         # Where the first that waits in a queue is to start at the latest, kept from pass to pass: (uid, node, when).
         self.reservations: dict[str, tuple[str, str, float]] = {}
+        # Since when jobs wait for what others would have to be preempted for, by uid.
+        self.claims: dict[str, float] = {}
         # Counts what has changed: a pass over the same state would say the same again.
         self.changes = 0
         self._queue_of: dict[str, str] = {}

@@ -92,6 +92,11 @@ class Cursor:
         self._shut.add((share, group))
         self._requeue(share)
 
+    def shut_share(self, share: str) -> None:
+        """Nothing of the share can."""
+        self._shut.update((share, group) for group in self._waiting.lines[share])
+        self._requeue(share)
+
     def end(self) -> None:
         """Nothing of the queue can."""
         self._open.clear()

@@ -101,7 +101,7 @@ class PolicyScheduler:
                 else:
                     preempts.append(job.id)
             if not decided.preempts:
-                return Decision(list(starts), preempts)
+                return Decision(list(starts), preempts, again_at=decided.again_at)
         raise SimulationError(f"the scheduler preempts without end at {now:g} s, last job {preempts[-1]}")
 
     def _start(self, start: Start, now: float) -> None:
@@ -175,6 +175,7 @@ def _queue(name: str, spec: JobQueueSpec, policy: Policy) -> Queue:
         quota_shares=tuple(_quota_share(each) for each in spec.quota_shares),
         max_running=spec.max_concurrency,
         preempts=spec.preemption.lower_priority_queues == "ENABLED",
+        preempts_after=spec.preemption.after_seconds,
     )
 
 

@@ -10,7 +10,8 @@ import builders as b
 from batchwright.scheduling.cycle import plan
 from batchwright.scheduling.fairshare import FairShare
 from batchwright.scheduling.quota import QuotaShare
-from batchwright.scheduling.snapshot import Held, Preempt, Snapshot, WaitKind
+from batchwright.scheduling.snapshot import Candidate, Held, Preempt, Snapshot, WaitKind
+from batchwright.scheduling.state import State
 
 BEHIND, NO_ROOM, FULL = WaitKind.BEHIND, WaitKind.NO_ROOM, WaitKind.QUEUE_FULL
 EQUAL = FairShare()
@@ -395,6 +396,61 @@ BORROWED = b.running("h", of=b.shape(), count=4, share="x")
 )
 def test_reclaim(snapshot: Snapshot, want: list[tuple[str, int, str]]) -> None:
     assert preempted(snapshot) == want
+
+
+def test_what_others_lend_is_taken_back_after_a_while() -> None:
+    """What ends by itself meanwhile is not lost."""
+    queue = b.queue(b.candidate("y", share="y"), quota_shares=LENDING, preempts_after=2.0)
+    state = State.of(b.snapshot(queue, held=(BORROWED,)))
+    for now in (10.0, 11.9):
+        made = plan(state, now)
+        assert (made.preempts, made.again_at) == ((), 12.0)
+    made = plan(state, 12.0)
+    assert [(each.uid, each.count) for each in made.preempts] == [("h", 1)]
+    assert made.again_at is None
+    state.put_waiting("y", "normal", None)
+    assert plan(state, 13.0).again_at is None
+    state.put_waiting("y", "normal", b.candidate("y", share="y"))
+    assert plan(state, 14.0).again_at == 16.0, "its time starts anew"
+
+
+SMALL, LARGE = b.shape(cpu=500), b.shape(cpu=2000)
+
+
+@pytest.mark.parametrize(
+    ("shares", "waiting", "held", "want"),
+    [
+        pytest.param(
+            (quota_share("x", 2000),),
+            (b.candidate("large", share="x", shape=LARGE), b.candidate("small", after=1, share="x", shape=SMALL)),
+            (b.running("h", of=SMALL, share="x"),),
+            [],
+            id="behind a large one of its share nothing small goes on for ever",
+        ),
+        pytest.param(
+            LENDING,
+            (
+                b.candidate("huge", share="x", shape=b.shape(cpu=3000)),
+                b.candidate("a", after=1, share="x", shape=SMALL),
+            ),
+            (b.running("h", of=SMALL, share="x"), b.running("i", of=b.shape(), count=2, share="y", is_fixed=True)),
+            ["a"],
+            id="one that asks more than its share has keeps nobody back",
+        ),
+        pytest.param(
+            LENDING,
+            (b.candidate("mine", share="x", shape=LARGE), b.candidate("theirs", after=1, share="y", shape=SMALL)),
+            (b.running("h", of=b.shape(), count=3, share="y", is_fixed=True),),
+            [],
+            id="what others give back of its quota is kept for it",
+        ),
+    ],
+)
+def test_who_waits_first_in_a_share_has_a_claim(
+    shares: tuple[QuotaShare, ...], waiting: tuple[Candidate, ...], held: tuple[Held, ...], want: list[str]
+) -> None:
+    queue = b.queue(*waiting, quota_shares=shares)
+    assert [start.uid for start in plan(b.snapshot(queue, nodes=(b.node("n1", cpu=64000),), held=held)).starts] == want
 
 
 def test_a_preemption_says_for_whom() -> None:

@@ -89,9 +89,9 @@ CASES = [
         Case(
             quotas("strategy: LEND_AND_BORROW"),
             [job(1, 2), job(2, 2, submit=1), job(3, 2, share="bob", submit=10)],
-            {1: 0, 3: 10, 2: 100},
+            {1: 0, 3: 12, 2: 100},
         ),
-        id="what was lent is taken back",
+        id="what was lent is taken back, 2 s later",
     ),
     pytest.param(
         Case(
@@ -105,9 +105,25 @@ CASES = [
         Case(
             queue("q") + queue("urgent", "priority: 2, preemption: {lowerPriorityQueues: ENABLED}"),
             [job(1, 4), job(2, 4, 50, submit=10, name="urgent"), job(3, 4, submit=20)],
-            {2: 10, 1: 60, 3: 160},
+            {2: 12, 1: 62, 3: 162},
         ),
         id="preempted work runs again, before what came later",
+    ),
+    pytest.param(
+        Case(
+            queue("q") + queue("urgent", "priority: 2, preemption: {lowerPriorityQueues: ENABLED, afterSeconds: 0}"),
+            [job(1, 4), job(2, 4, 50, submit=10, name="urgent")],
+            {2: 10, 1: 60},
+        ),
+        id="preemption at once",
+    ),
+    pytest.param(
+        Case(
+            queue("q") + queue("urgent", "priority: 2, preemption: {lowerPriorityQueues: ENABLED, afterSeconds: 9}"),
+            [job(1, 4, 17), job(2, 4, 50, submit=10, name="urgent")],
+            {1: 0, 2: 17},
+        ),
+        id="what ends in time is not preempted",
     ),
     pytest.param(Case(queue("q", "maxConcurrency: 1"), [job(1), job(2)], {1: 0, 2: 100}), id="maxConcurrency"),
     pytest.param(
@@ -148,7 +164,7 @@ def test_when_jobs_start(case: Case) -> None:
 def test_preempted_work_is_lost() -> None:
     policy = queue("q") + queue("urgent", "priority: 2, preemption: {lowerPriorityQueues: ENABLED}")
     found = run(policy, [job(1, 4), job(2, 4, 50, submit=10, name="urgent")], FOUR)
-    assert {each.id: each.lost for each in found.runs} == {1: ((0.0, 10.0),), 2: ()}
+    assert {each.id: each.lost for each in found.runs} == {1: ((0.0, 12.0),), 2: ()}
 
 
 def test_a_disabled_environment_starts_nothing() -> None:

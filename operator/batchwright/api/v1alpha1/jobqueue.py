@@ -44,12 +44,19 @@ class Retention(Model):
 
 
 class QueuePreemption(Model):
-    """What the queue's jobs may do to jobs of other queues (beyond AWS)."""
+    """When the queue's jobs take the place of others, and of whom (beyond AWS)."""
 
     lower_priority_queues: State = Field(
         default="DISABLED",
         description="lowerPriorityQueues ENABLED: jobs of this queue may take the place of running jobs of queues of "
         "lower priority, in environments they share. Default DISABLED.",
+    )
+    after_seconds: int = Field(
+        default=2,
+        ge=0,
+        le=86_400,
+        description="afterSeconds a job waits before others are preempted for it, by priority or for its quota: what "
+        "ends by itself meanwhile is not lost. Default 2.",
     )
 
 
@@ -115,7 +122,8 @@ class JobQueueSpec(Model):
         "without it, as many as there is room for. Beyond AWS.",
     )
     preemption: QueuePreemption = Field(
-        default=QueuePreemption(), description="preemption of jobs of other queues. Beyond AWS."
+        default=QueuePreemption(),
+        description="preemption: when jobs of this queue take the place of others. Beyond AWS.",
     )
     job_state_time_limit_actions: Annotated[tuple[JobStateTimeLimitAction, ...], Field(max_length=10)] = Field(
         default=(), description="jobStateTimeLimitActions: what becomes of jobs that wait too long at the head."
