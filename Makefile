@@ -51,12 +51,8 @@ verify: $(VENV)/.synced ## Static checks; generated files must be up to date
 	$(RUN)python -m batchwright.api.crds crds --check
 
 .PHONY: bench
-bench: setup ## Jobs per second, API writes and CPU per job, beside plain Jobs
-	PYTHONPATH=tests $(RUN)python -m perf.bench $(BENCH)
-
-.PHONY: bench-scheduler
-bench-scheduler: $(VENV)/.synced ## The scheduler alone: 100,000 jobs in 1,000 shares on 5,000 nodes
-	PYTHONPATH=tests $(RUN)python -m perf.scheduler $(BENCH)
+bench: setup ## Time, API writes, CPU and memory per job, beside plain Jobs: every scenario, or BENCH="single --json"
+	$(RUN)batchwright bench $(BENCH)
 
 ##@ Development
 

@@ -9,6 +9,7 @@ decides by matching text.
     ├── ConnectionSetupError      no cluster, or an unreadable kubeconfig
     ├── SimulationError           a simulation cannot go on: what it was given does not fit together
     │   └── TraceError            a trace cannot be read: which line and column, and why
+    ├── BenchmarkError            a benchmark cannot be run, or a contender failed in it
     ├── LocalError                the embedded cluster cannot be made, and what to do
     └── ApiError                  the API server refused
         ├── ApiUnavailable        out of reach, or 5xx: may pass
@@ -44,6 +45,10 @@ class SimulationError(BatchwrightError):
 
 class TraceError(SimulationError):
     """A trace is not in the Standard Workload Format; the message names the line and the column."""
+
+
+class BenchmarkError(BatchwrightError):
+    """A benchmark cannot be run as asked, or a contender failed in it, so that there are no figures."""
 
 
 class LocalError(BatchwrightError):

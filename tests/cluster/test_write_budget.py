@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from batchwright.bench.audit import AuditLog, by_what
 from batchwright.cluster.client import USER_AGENT
 from batchwright.local import cluster as local_cluster
-from perf.audit import AuditLog, by_what
 from stage import Stage
 
 JOBS = 60

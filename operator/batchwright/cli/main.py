@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from batchwright.cli import (
+    bench,
     catalogue,
     demo,
     describe,
@@ -70,6 +71,7 @@ app.add_typer(plan.app, name="queue")
 app.command("simulate", epilog=exits.EPILOG)(simulate.simulate)
 app.add_typer(operate.app, name="operator")
 app.add_typer(local.app, name="local")
+app.command("bench")(bench.bench)
 app.command("demo")(demo.demo)
 
 

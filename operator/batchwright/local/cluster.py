@@ -41,7 +41,10 @@ LOOKS = 5
 
 @dataclass(frozen=True)
 class Options:
-    """What `up` is asked for. `nodes` None: 4 simulated nodes, or none with a real node or an existing cluster."""
+    """What `up` is asked for. `nodes` None: 4 simulated nodes, or none with a real node or an existing cluster.
+
+    `without_controllers`: controllers of kube-controller-manager that shall not run, because somebody plays their part.
+    """
 
     name: str = paths.DEFAULT_NAME
     runtime: runtimes.Requested = "auto"
@@ -51,6 +54,7 @@ class Options:
     aws: bool = False
     operator: bool = False
     audit: bool = False
+    without_controllers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,8 @@ def _check_compatible(state: ClusterState, options: Options) -> None:
         raise LocalError(f"--real-node: cluster {state.name} was made without a real node; {first}")
     if options.audit and not state.audit:
         raise LocalError(f"--audit: cluster {state.name} was made without an audit log; {first}")
+    if options.without_controllers not in ((), state.without_controllers):
+        raise LocalError(f"cluster {state.name} was made with other controllers; {first}")
     if options.runtime not in ("auto", state.runtime):
         raise LocalError(f"--runtime {options.runtime}: cluster {state.name} has runtime {state.runtime}; {first}")
 
@@ -164,6 +170,7 @@ def _create(directory: Path, options: Options, tell: Reporter) -> ClusterState:
         started_at=now,
         real_node=options.real_node,
         audit=options.audit,
+        without_controllers=options.without_controllers,
     )
     make: dict[str, Callable[[Path, ClusterState, Reporter], ClusterState]] = {
         "binary": _create_binary,

@@ -218,7 +218,14 @@ def _kwokctl_configuration(directory: Path, state: ClusterState, ports: Ports) -
                 },
             ),
             # There is one of each: an election could only be lost, on a busy machine, and end the process.
-            _patch("kube-controller-manager", {"concurrent-job-syncs": "50", "leader-elect": "false"}),
+            _patch(
+                "kube-controller-manager",
+                {
+                    "concurrent-job-syncs": "50",
+                    "leader-elect": "false",
+                    "controllers": ",".join(["*", *(f"-{name}" for name in state.without_controllers)]),
+                },
+            ),
             _patch("kube-scheduler", {"leader-elect": "false"}),
             # kwok must leave real nodes alone, or it "completes" the pods that run there.
             _patch("kwok-controller", {"manage-all-nodes": "false"}, override=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,20 +13,32 @@ from batchwright.local import processes
 from batchwright.local.waiting import wait_until
 
 COMPONENT: Final = "operator"
+MODULE: Final = ("batchwright", "operator", "run")
 _READY_SECONDS: Final = 60.0
 
 
-def start(directory: Path, kubeconfig: Path, port: int, environment: Mapping[str, str]) -> None:
-    """Start the operator unless it runs, and wait until its liveness endpoint answers."""
+def start(
+    directory: Path,
+    kubeconfig: Path,
+    port: int,
+    environment: Mapping[str, str],
+    module: Sequence[str] = MODULE,
+    seconds: float = _READY_SECONDS,
+) -> None:
+    """Start the operator unless it runs, and wait until its liveness endpoint answers.
+
+    `module`: what Python runs, a module and its arguments. Raises LocalError when it ended, or does not answer within
+    `seconds`.
+    """
     url = f"http://127.0.0.1:{port}/healthz"
     if not processes.find(directory, COMPONENT):
-        argv = [sys.executable, "-m", "batchwright", "operator", "run", "--liveness", url]
+        argv = [sys.executable, "-m", *module, "--liveness", url]
         processes.spawn(COMPONENT, argv, directory, {"KUBECONFIG": str(kubeconfig), **environment})
     log = directory / "logs" / f"{COMPONENT}.log"
     wait_until(
         lambda: _is_live(url) or not processes.find(directory, COMPONENT),
-        _READY_SECONDS,
-        lambda: f"the operator did not answer at {url} within {_READY_SECONDS:.0f} s; its log is {log}",
+        seconds,
+        lambda: f"the operator did not answer at {url} within {seconds:.0f} s; its log is {log}",
     )
     if not processes.find(directory, COMPONENT):
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-10:])

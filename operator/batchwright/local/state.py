@@ -47,6 +47,7 @@ class ClusterState(BaseModel):
     host_address: str = "127.0.0.1"
     real_node: bool = False
     audit: bool = False
+    without_controllers: tuple[str, ...] = ()
     ports: Ports | None = None
     context: str = ""
     binaries: dict[str, Path] = {}

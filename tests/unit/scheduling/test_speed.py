@@ -10,10 +10,10 @@ import time
 
 import pytest
 
+from batchwright.bench.scheduler import Cluster, Size, snapshot
 from batchwright.scheduling.cycle import plan
 from batchwright.scheduling.room import cpu_of
 from batchwright.scheduling.state import State
-from perf.scheduler import Cluster, Size, snapshot
 
 SIZE = Size()
 

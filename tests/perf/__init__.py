@@ -1,1 +1,0 @@
-"""Benchmarks: what a job costs, beside what Kubernetes alone takes for it."""
