@@ -29,9 +29,12 @@ _SETTLE_SECONDS: Final = 60
 
 @contextmanager
 def fresh_cluster(name: str, **options: Any) -> Iterator[local_cluster.Cluster]:
-    """A cluster with an audit log and our kinds; options are those of local.cluster.Options. Raises LocalError."""
+    """A cluster with our kinds and (unless told otherwise) an audit log; options are those of local.cluster.Options.
+
+    Raises LocalError.
+    """
     try:
-        made = local_cluster.up(local_cluster.Options(name=name, runtime="binary", audit=True, **options))
+        made = local_cluster.up(local_cluster.Options(name=name, runtime="binary", **{"audit": True, **options}))
         install.apply_crds(made.kubeconfig)
         yield made
     finally:

@@ -1,8 +1,5 @@
 """The scheduler alone, without a cluster: a pass over 100,000 queued jobs in 1,000 shares and 5,000 nodes.
 
-    make bench-scheduler
-    make bench-scheduler BENCH="--jobs 20000 --profile"
-
 Two situations: `full`, where everything that runs takes every processor, so that a pass starts nothing, and `empty`,
 where a pass starts as much as there is room for. A pass from scratch is what a new leader does; an incremental one is
 what follows on the end of one job: the room it leaves is given to the next in turn, and that start is noted.
@@ -10,23 +7,14 @@ what follows on the end of one job: the room it leaves is given to the next in t
 
 from __future__ import annotations
 
-import cProfile
 import gc
 import multiprocessing
-import pstats
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Annotated, TypeVar
-
-import orjson
-import typer
-from rich.console import Console
-from rich.table import Table
 
 from batchwright.domain.observations import Node
 from batchwright.scheduling.cycle import plan
@@ -37,7 +25,6 @@ from batchwright.scheduling.state import State
 GIBIBYTE = 1 << 30
 NOW = 1_800_000_000.0
 BEGIN = datetime.fromtimestamp(NOW, UTC)
-SITUATIONS = {"full": True, "empty": False}
 QUEUE, ENVIRONMENT = "normal", "everything"
 NODE = {"cpu": 32_000, "memory": 128 * GIBIBYTE, "pods": 110}
 
@@ -180,71 +167,13 @@ def incremental(found: Snapshot, rounds: int) -> Incremental:
     return Incremental(statistics.median(times), max(times), statistics.median(cpu), starts)
 
 
-Answer = TypeVar("Answer")
-
-
-def _apart(measure: Callable[[], Answer]) -> Answer:
-    """Measures in a process of its own, whose memory has no room left over by what was measured before."""
-    context = multiprocessing.get_context("fork")
-    answers = context.SimpleQueue()
-    child = context.Process(target=lambda: answers.put(measure()))
-    child.start()
-    answer: Answer = answers.get()
-    child.join()
-    return answer
+def from_scratch_apart(size: Size, *, full: bool) -> Scratch:
+    """The same in a process of its own, whose memory has no room left over by what was measured before."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(from_scratch, size, full=full).result()
 
 
 def _resident() -> float:
     """Resident memory of this process in MB."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * resource.getpagesize() / 1e6
-
-
-def bench(
-    jobs: Annotated[int, typer.Option(min=1, help="Jobs that wait.")] = Size().jobs,
-    shares: Annotated[int, typer.Option(min=1, help="Shares they are of.")] = Size().shares,
-    nodes: Annotated[int, typer.Option(min=1, help="Nodes.")] = Size().nodes,
-    rounds: Annotated[int, typer.Option(min=1, help="Incremental passes.")] = 50,
-    profile: Annotated[bool, typer.Option("--profile", help="Where the time goes, in place of figures.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="JSON on standard output, in place of a table.")] = False,
-) -> None:
-    """Measure the scheduler alone: from scratch, and change by change."""
-    size = Size(jobs, shares, nodes)
-    if rounds > nodes * HELD_PER_NODE:
-        raise typer.BadParameter(f"only {nodes * HELD_PER_NODE} jobs run that could end", param_hint="--rounds")
-    if profile:
-        for name, is_full in SITUATIONS.items():
-            _profile(f"from scratch, {name}", partial(from_scratch, size, full=is_full))
-        _profile("incremental, full", partial(incremental, snapshot(size, full=True), rounds))
-        return
-    figures = {name: _apart(partial(from_scratch, size, full=is_full)) for name, is_full in SITUATIONS.items()}
-    steps = incremental(snapshot(size, full=True), rounds)
-    if json:
-        print(orjson.dumps({"scratch": figures, "incremental": steps}, option=orjson.OPT_INDENT_2).decode())
-        return
-    table = Table("", "build, CPU s", "plan, CPU s", "both, CPU s", "by the clock, s", "starts", "memory MB")
-    for name, each in figures.items():
-        cells = (each.build, each.plan, each.build + each.plan, each.passed)
-        table.add_row(
-            f"from scratch, {name}", *(f"{cell:.3f}" for cell in cells), f"{each.starts:,}", f"{each.megabytes:.0f}"
-        )
-    screen = Console(width=110)
-    screen.print(f"{jobs:,} jobs in {shares:,} shares, {nodes:,} nodes, {nodes * HELD_PER_NODE:,} run when full")
-    screen.print(table)
-    screen.print(
-        f"incremental, {rounds} ends: median {steps.cpu:.1f} ms of CPU, by the clock {steps.median:.1f} ms, "
-        f"worst {steps.worst:.1f} ms; {steps.starts} started"
-    )
-
-
-def _profile(title: str, run: Callable[[], object]) -> None:
-    profiler = cProfile.Profile()
-    profiler.enable()
-    run()
-    profiler.disable()
-    print(f"== {title}")
-    pstats.Stats(profiler).sort_stats("tottime").print_stats(22)
-
-
-if __name__ == "__main__":
-    typer.run(bench)

@@ -21,6 +21,7 @@ from batchwright.bench.audit import AuditLog
 from batchwright.bench.clusters import BENCH_AGENT, COMPONENTS, Operator, declare, fresh_cluster
 from batchwright.bench.cost import cpu_seconds, peak_rss_mib
 from batchwright.bench.execution import Execution
+from batchwright.bench.lanes import in_lanes
 from batchwright.bench.manifests import NAMESPACE
 from batchwright.bench.scenario import BATCHWRIGHT, Measured, Run
 from batchwright.cluster.client import ApiClient
@@ -34,7 +35,6 @@ from batchwright.local.nodes import NodeShape
 
 JSON = dict[str, Any]
 
-CONCURRENCY: Final = 16
 _CHECK_SECONDS: Final = 2.0
 _CONDITIONS: Final = {"Complete": True, "Failed": False}
 _STATES: Final = {"SUCCEEDED": True, "FAILED": False}
@@ -202,16 +202,13 @@ class _Finish:
 
 
 async def _submit_all(api: ApiClient, workload: Workload, rate: float | None) -> None:
-    numbered = iter(enumerate(workload.submissions))
     began = time.monotonic()
 
-    async def lane() -> None:
-        for number, submission in numbered:
-            at = number / rate if submission.at is None and rate is not None else submission.at
-            if at is not None:
-                await asyncio.sleep(began + at - time.monotonic())
-            await api.create(workload.resource, NAMESPACE, submission.body)
+    async def submit(numbered: tuple[int, Submission]) -> None:
+        number, submission = numbered
+        at = number / rate if submission.at is None and rate is not None else submission.at
+        if at is not None:
+            await asyncio.sleep(began + at - time.monotonic())
+        await api.create(workload.resource, NAMESPACE, submission.body)
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(CONCURRENCY):
-            group.create_task(lane())
+    await in_lanes(enumerate(workload.submissions), submit)

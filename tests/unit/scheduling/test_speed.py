@@ -1,4 +1,4 @@
-"""The scheduler stays fast: bounds are about three times what `make bench-scheduler` is to reach.
+"""The scheduler stays fast: bounds are about three times what `batchwright bench scheduler` is to reach.
 
 CPU time, not the clock: other work shares the machine.
 """
