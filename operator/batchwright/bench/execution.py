@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from batchwright import names
+from batchwright.bench.lanes import first_error
 from batchwright.cluster.client import MERGE_PATCH, ApiClient
 from batchwright.cluster.connection import Connection
 from batchwright.cluster.informer import Informer
@@ -66,6 +67,7 @@ class Execution:
         self._slots = asyncio.Semaphore(WRITES_IN_FLIGHT)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._completing: set[str] = set()
+        self._started: dict[str, str] = {}
         self._group: asyncio.TaskGroup | None = None
 
     @classmethod
@@ -82,14 +84,16 @@ class Execution:
 
     async def run(self) -> None:
         """Works until cancelled; raises what any of its writes met with."""
-        async with asyncio.TaskGroup() as group:
-            self._group = group
-            await self._informer.run()
+        with first_error():
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                await self._informer.run()
 
     def _see(self, uid: str, task: Task | None) -> None:
         if task is None or task.over:
             self._running.pop(uid, None)
             self._completing.discard(uid)
+            self._started.pop(uid, None)
         elif task.suspended and uid in self._running and uid not in self._completing:
             self._running.pop(uid).cancel()
             self._spawn(self._write(task, _suspended()))
@@ -102,7 +106,10 @@ class Execution:
         return self._group.create_task(work)
 
     async def _execute(self, uid: str, task: Task) -> None:
-        await self._write(task, _running())
+        # The API server takes no other startTime of a Job that is not suspended, and one may be suspended and resumed
+        # before the status says so.
+        start = self._started.setdefault(uid, _now())
+        await self._write(task, {"active": 1, "ready": 1, "startTime": start, "conditions": []})
         await asyncio.sleep(task.seconds)
         self._completing.add(uid)
         await self._write(task, _complete())
@@ -115,18 +122,19 @@ class Execution:
                 await self._api.send("PATCH", path, body={"status": status}, content_type=MERGE_PATCH)
 
 
+def _now() -> str:
+    """In whole seconds: the API server compares what is sent, fractions included, with what it has stored without."""
+    return timestamp(datetime.now(UTC).replace(microsecond=0))
+
+
 def _condition(kind: str, status: str = "True") -> JSON:
-    return {"type": kind, "status": status, "lastTransitionTime": timestamp(datetime.now(UTC))}
-
-
-def _running() -> JSON:
-    return {"active": 1, "ready": 1, "startTime": timestamp(datetime.now(UTC)), "conditions": []}
+    return {"type": kind, "status": status, "lastTransitionTime": _now()}
 
 
 def _suspended() -> JSON:
-    return {"active": 0, "ready": 0, "startTime": None, "conditions": [_condition("Suspended")]}
+    return {"active": 0, "ready": 0, "conditions": [_condition("Suspended")]}
 
 
 def _complete() -> JSON:
     conditions = [_condition("SuccessCriteriaMet"), _condition("Complete")]
-    return {"active": 0, "ready": 0, "completionTime": timestamp(datetime.now(UTC)), "conditions": conditions}
+    return {"active": 0, "ready": 0, "completionTime": _now(), "conditions": conditions}
