@@ -80,7 +80,7 @@ class Operator:
 
     def keep_log(self) -> None:
         """Copies the log to where logs are kept."""
-        shutil.copy(self._log(), self._logs / f"{self._cluster.name}-operator.log")
+        shutil.copy(self._log(), self._logs / self._log().name)
 
     def _end_of_log(self) -> str:
         return f"the end of its log:\n{self._log().read_text(errors='replace')[-3000:]}"

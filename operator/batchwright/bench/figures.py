@@ -36,6 +36,7 @@ FIGURES: Final = {
         Figure("clusterCpuMsPerUnit", "CPU of all components", "ms per UNIT"),
         Figure("operatorCpuSeconds", "CPU operator, in all", "s", 1),
         Figure("clientCpuSeconds", "CPU of the harness", "s", 1),
+        Figure("othersCpuPercent", "CPU of other work", "% of a core", 0),
         Figure("operatorPeakMiB", "peak memory operator", "MiB", 0),
         Figure("apiServerPeakMiB", "peak memory kube-apiserver", "MiB", 0),
         Figure("startUpSeconds", "start-up of the operator", "s", 1),

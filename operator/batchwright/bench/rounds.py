@@ -39,7 +39,7 @@ def run_rounds(
             tell(f"{scenario.name} {size:,}, round {number + 1} of {rounds}, {name}")
             outcome.loads.append(machine.load())
             with tempfile.TemporaryDirectory(prefix="batchwright-bench-") as scratch:
-                directory = logs or Path(scratch)
+                directory = (logs or Path(scratch)) / f"{scenario.name}-{size}-{name}-{number + 1}"
                 directory.mkdir(parents=True, exist_ok=True)
                 run = Run(name, size, f"bench-{os.getpid()}", directory, rate)
                 outcome.rounds[name].append(scenario.measure(run))

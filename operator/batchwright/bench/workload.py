@@ -19,7 +19,7 @@ import uvloop
 from batchwright.bench.accounts import Account
 from batchwright.bench.audit import AuditLog
 from batchwright.bench.clusters import BENCH_AGENT, COMPONENTS, Operator, declare, fresh_cluster
-from batchwright.bench.cost import cpu_seconds, peak_rss_mib
+from batchwright.bench.cost import busy_seconds, cpu_seconds, peak_rss_mib
 from batchwright.bench.execution import Execution
 from batchwright.bench.lanes import in_lanes
 from batchwright.bench.manifests import NAMESPACE
@@ -101,13 +101,14 @@ async def _measure(workload: Workload, run: Run, cluster: local_cluster.Cluster,
             pids = _pids(cluster.directory, operator)
             audit = AuditLog(cluster.audit_log)
             before = {name: cpu_seconds(pid) for name, pid in pids.items()}
-            own, began = time.process_time(), time.monotonic()
+            own, busy, began = time.process_time(), busy_seconds(), time.monotonic()
             await _submit_all(api, workload, run.rate)
             submitted = time.monotonic()
             await _until(finish.reached, background, operator, workload.deadline_seconds)
             makespan = time.monotonic() - began
             used = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
-            figures = {"clientCpuSeconds": time.process_time() - own, "submitSeconds": submitted - began}
+            own, busy = time.process_time() - own, busy_seconds() - busy
+            figures = {"clientCpuSeconds": own, "submitSeconds": submitted - began}
             peaks = {name: peak_rss_mib(pid) for name, pid in pids.items()}
         finally:
             for task in background:
@@ -117,6 +118,7 @@ async def _measure(workload: Workload, run: Run, cluster: local_cluster.Cluster,
         figures |= operator.stop()
     figures |= account.figures(workload.units, len(workload.submissions), makespan)
     figures |= _costs(used, peaks, workload, makespan)
+    figures["othersCpuPercent"] = max(0.0, 100 * (busy - own - sum(used.values())) / makespan)
     return Measured(figures, account.writes, account.operator_writes, account.operator_reads, workload.units)
 
 
