@@ -111,10 +111,9 @@ def test_an_array_within_its_ranges(ranges: Path) -> None:
 
 
 def test_a_pair_of_arrays() -> None:
-    done = bench("pair", "--size", "100")
+    done = bench("pair", "--size", "100", "--only", BATCHWRIGHT)
     assert done.exit_code == 0, done.output
     [run] = json.loads(done.stdout)["runs"]
-    medians(run, PLAIN)
     ours = medians(run, BATCHWRIGHT)
     assert run["contenders"][BATCHWRIGHT]["writesPerUnit"]["create pods"] == pytest.approx(1)
     # Of two elements one has a gate, which is lifted.

@@ -33,7 +33,8 @@ JSON = dict[str, Any]
 FINISHED_PER_WAITING = 10
 RUNNING = 4
 # Jobs that come, and jobs that end so that others start, while passes are timed.
-COME, GO = 60, 20
+COME, GO = 100, 20
+APART_SECONDS = 0.1
 READY_SECONDS = 300.0
 
 
@@ -51,7 +52,9 @@ async def _measure(run: Run, cluster: Cluster) -> Measured:
         operator = Operator(cluster, run.directory, ready_seconds=READY_SECONDS)
         for number in range(COME):
             await _submit(api, f"coming-{number}")
-            await states.reach("RUNNABLE", run.size + number + 1, 60)
+            # Apart, so that each has a pass of its own.
+            await asyncio.sleep(APART_SECONDS)
+        await states.reach("RUNNABLE", run.size + COME, 120)
         for number in range(GO):
             await _terminate(api, next(iter(states.running)))
             await states.reach("FAILED", number + 1, 60)
