@@ -6,6 +6,7 @@ out of its range, 2 wrong usage.
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,6 +61,8 @@ def bench(
         raise typer.BadParameter("ratios need every contender: not together with --only", param_hint="--check")
     chosen = [(scenario, each) for scenario in _scenarios(names, only) for each in _sizes(scenario, size, full)]
     bounds = _bounds(chosen, ranges) if check or ranges is not None else None
+    # As Ctrl-C: whoever ends it, as timeout(1) does, leaves no cluster behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     found = [_run(scenario, each, rounds, only, rate, logs) for scenario, each in chosen]
     _print(found, json)
     if bounds is not None:
