@@ -14,9 +14,13 @@ READY_SECONDS = 60
 
 
 class OperatorProcess:
-    """One operator on the cluster of a kubeconfig; its log is kept over restarts."""
+    """One operator on the cluster of a kubeconfig; its log is kept over restarts.
+
+    Without leader election unless a setting says otherwise: one that was killed keeps its lease for a while.
+    """
 
     def __init__(self, kubeconfig: Path, log: Path, **settings: str) -> None:
+        settings = {"leader_election": "false", **settings}
         self._kubeconfig = kubeconfig
         self._log = log
         self._settings = {f"BATCHWRIGHT_{name.upper()}": value for name, value in settings.items()}

@@ -10,6 +10,7 @@ decides by matching text.
     ├── SimulationError           a simulation cannot go on: what it was given does not fit together
     │   └── TraceError            a trace cannot be read: which line and column, and why
     ├── BenchmarkError            a benchmark cannot be run, or a contender failed in it
+    ├── LeadershipLost            another operator may lead now: this one must end
     ├── LocalError                the embedded cluster cannot be made, and what to do
     └── ApiError                  the API server refused
         ├── ApiUnavailable        out of reach, or 5xx: may pass
@@ -19,7 +20,8 @@ decides by matching text.
         ├── AlreadyExists         409
         ├── Conflict              409
         ├── Invalid               400, 413, 422
-        └── Forbidden             401, 403
+        ├── Forbidden             401, 403
+        └── NotLeading            a write that was not sent
 """
 
 from __future__ import annotations
@@ -65,6 +67,10 @@ class LocalTimeoutError(LocalError):
 
 class NoClusterError(LocalError):
     """There is no embedded cluster of that name."""
+
+
+class LeadershipLost(BatchwrightError):
+    """The Lease is another's, or could not be renewed in time: nothing may be written any more."""
 
 
 class ConnectionSetupError(BatchwrightError):
@@ -116,6 +122,10 @@ class Invalid(ApiError):
 
 class Forbidden(ApiError):
     """Not allowed: RBAC, a quota or an admission policy (401, 403)."""
+
+
+class NotLeading(ApiError):
+    """A write was not sent, because this process does not lead."""
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {

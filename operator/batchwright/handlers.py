@@ -14,6 +14,8 @@ import kopf
 from batchwright import names
 from batchwright.cluster.client import ApiClient
 from batchwright.cluster.connection import Connection
+from batchwright.cluster.lease import Leadership, Terms, new_identity
+from batchwright.controllers.leading import lead
 from batchwright.controllers.operator import Operator, declared_resources
 from batchwright.errors import BatchwrightError
 from batchwright.settings import Settings
@@ -25,6 +27,12 @@ def build_registry(
     """The handlers of one operator on `api`; `failed` hears of the error that ended its engine."""
     registry = kopf.OperatorRegistry()
     operator = Operator(api, settings)
+    # Connections of its own: a renewal must not wait behind a flood of other writes.
+    lease_api = ApiClient(api.connection, connections=2)
+    leadership: Leadership | None = None
+    if settings.leader_election:
+        terms = Terms(settings.lease_namespace, settings.lease_name, settings.lease_seconds)
+        leadership = Leadership(lease_api, terms, new_identity())
     running: list[asyncio.Task[None]] = []
     stale_watch_seconds = settings.stale_watch_seconds
 
@@ -44,11 +52,17 @@ def build_registry(
         settings.watching.server_timeout = 300
         settings.watching.client_timeout = 330
         await api.__aenter__()
-        running.append(asyncio.create_task(operator.run()))
+        await lease_api.__aenter__()
+        work = operator.run() if leadership is None else lead(operator, leadership, api)
+        running.append(asyncio.create_task(work))
         running[0].add_done_callback(ended)
-        waiting = asyncio.create_task(operator.started.wait())
-        await asyncio.wait({running[0], waiting}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
+        waiting = [asyncio.create_task(operator.started.wait())]
+        if leadership is not None:
+            # One that stands by is as ready as it can be.
+            waiting.append(asyncio.create_task(leadership.standing_by.wait()))
+        await asyncio.wait({running[0], *waiting}, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
 
     @kopf.on.cleanup(registry=registry)
     async def stop(**_: Any) -> None:
@@ -56,6 +70,7 @@ def build_registry(
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         await api.close()
+        await lease_api.close()
 
     @kopf.on.probe(id="pass_age_seconds", registry=registry)
     def pass_age(**_: Any) -> float:
@@ -67,6 +82,16 @@ def build_registry(
         if age > stale_watch_seconds:
             raise BatchwrightError(f"a watch has been silent for {age:.0f} s")
         return round(age, 1)
+
+    if leadership is not None:
+
+        @kopf.on.probe(id="leads", registry=registry)
+        def leads(**_: Any) -> bool:
+            return leadership.held.is_set()
+
+        @kopf.on.probe(id="lease_age_seconds", registry=registry)
+        def lease_age(**_: Any) -> float:
+            return round(leadership.silence_seconds(), 1)
 
     for resource in declared_resources():
         _watch(registry, operator, resource.plural, resource.kind)

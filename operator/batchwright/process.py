@@ -22,21 +22,26 @@ from batchwright.settings import Settings
 
 
 def run_operator(
-    *, liveness: str | None, verbose: bool, json_logs: bool, context: str | None, kubeconfig: str | None
+    *,
+    liveness: str | None,
+    verbose: bool,
+    json_logs: bool,
+    context: str | None,
+    kubeconfig: str | None,
+    settings: Settings,
 ) -> None:
     """Runs until SIGTERM or SIGINT. `liveness` is a URL such as http://0.0.0.0:8080/healthz to answer probes on.
 
-    Raises ConnectionSetupError when there is no cluster, and whatever ended the engine.
+    Raises ConnectionSetupError when there is no cluster, LeadershipLost, and whatever else ended the engine.
     """
     configure_logging(verbose=verbose, json_logs=json_logs)
     # A request costs half of what it does on asyncio's own loop (docs/benchmarks.md).
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(liveness, context, kubeconfig))
+        runner.run(_run(liveness, context, kubeconfig, settings))
 
 
-async def _run(liveness: str | None, context: str | None, kubeconfig: str | None) -> None:
+async def _run(liveness: str | None, context: str | None, kubeconfig: str | None, settings: Settings) -> None:
     api = await ApiClient.connect(context, kubeconfig)
-    settings = Settings()
     failure: list[BaseException] = []
     stop = asyncio.Event()
 

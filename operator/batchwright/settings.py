@@ -23,6 +23,14 @@ class Settings(BaseSettings):
     checkpoint_seconds: float = Field(
         default=60.0, gt=0, description="How often the usage of shares is noted in the status of queues."
     )
+    leader_election: bool = Field(
+        default=True, description="Work only while holding a Lease, so that several operators may run."
+    )
+    lease_namespace: str = Field(default="kube-system", min_length=1, description="Namespace of the Lease.")
+    lease_name: str = Field(default="batchwright-operator", min_length=1, description="Name of the Lease.")
+    lease_seconds: int = Field(
+        default=10, ge=3, le=300, description="How long after its holder was last heard of another may take the Lease."
+    )
     stale_watch_seconds: float = Field(
         default=400.0, gt=0, description="A watch silent for longer makes the liveness probe fail."
     )

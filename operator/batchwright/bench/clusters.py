@@ -51,7 +51,10 @@ class Operator:
         self._passes.unlink(missing_ok=True)
         module = ("batchwright.bench.observed", "--passes", str(self._passes))
         directory, port = cluster.directory, ports.free_ports(1)[0]
-        operator_process.start(directory, cluster.kubeconfig, port, {}, module, ready_seconds)
+        environment = {"BATCHWRIGHT_LEADER_ELECTION": "false"}
+        operator_process.start(
+            directory, cluster.kubeconfig, port, environment, alone=False, module=module, seconds=ready_seconds
+        )
         self.pid = processes.find(directory, operator_process.COMPONENT)[0].pid
 
     def check(self) -> None:

@@ -32,11 +32,25 @@ def run_here(
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log debug messages.")] = False,
     log_format: Annotated[LogFormat, typer.Option(help="Log as text or as one JSON object a line.")] = LogFormat.text,
+    leader_election: Annotated[
+        bool | None,
+        typer.Option(
+            "--leader-election/--no-leader-election",
+            help="Work only while holding a Lease, so that several operators may run (default: "
+            "$BATCHWRIGHT_LEADER_ELECTION, or else yes).",
+            show_default=False,
+        ),
+    ] = None,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
     """Run the operator until SIGTERM or Ctrl-C, for example with --liveness http://127.0.0.1:8080/healthz."""
     from batchwright.process import run_operator
+    from batchwright.settings import Settings
+
+    settings = Settings()
+    if leader_election is not None:
+        settings = settings.model_copy(update={"leader_election": leader_election})
 
     run_operator(
         liveness=liveness,
@@ -44,4 +58,5 @@ def run_here(
         json_logs=log_format is LogFormat.json,
         context=context,
         kubeconfig=kubeconfig,
+        settings=settings,
     )

@@ -20,7 +20,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 from batchwright import names
 from batchwright.cluster.connection import Connection, load_connection
 from batchwright.cluster.resources import Resource
-from batchwright.errors import ApiUnavailable, Throttled, api_error
+from batchwright.errors import ApiUnavailable, NotLeading, Throttled, api_error
 
 JSON = dict[str, Any]
 PAGE = 500
@@ -53,6 +53,8 @@ class ApiClient:
         self._limit = connections
         self._session: aiohttp.ClientSession | None = None
         self.writes = 0
+        # Asked before each write is sent, also before it is sent again (cluster.lease).
+        self.may_write: Callable[[], bool] = lambda: True
 
     @classmethod
     async def connect(cls, context: str | None = None, kubeconfig: str | None = None) -> ApiClient:
@@ -145,12 +147,15 @@ class ApiClient:
         accept: str = JSON_TYPE,
         attempts: int = 5,
     ) -> bytes:
-        """As `request`, with the answer as it came."""
+        """As `request`, with the answer as it came. Raises NotLeading in place of a write that is not allowed."""
         data = None if body is None else orjson.dumps(body)
-        if method != "GET":
+        is_write = method != "GET"
+        if is_write:
             self.writes += 1
 
         async def ask() -> bytes:
+            if is_write and not self.may_write():
+                raise NotLeading(f"{method} {path}: not sent, because this operator does not lead")
             response = await self.open(method, path, params=params, body=data, content_type=content_type, accept=accept)
             try:
                 return await response.read()

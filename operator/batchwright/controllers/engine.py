@@ -141,6 +141,11 @@ class Engine:
             metrics.PASS_SECONDS.observe(time.perf_counter() - began)
             await asyncio.sleep(self._settings.pass_interval_seconds)
 
+    def close(self) -> None:
+        """Ends what is being carried out."""
+        for task in self._tasks:
+            task.cancel()
+
     async def _wait(self) -> None:
         now = datetime.now(UTC)
         first = self._wakes[0][0] if self._wakes else None

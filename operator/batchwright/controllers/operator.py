@@ -77,11 +77,12 @@ class Operator:
         self._environments = Reconciler("ComputeEnvironment", declarations.reconcile_environment)
         self._policies = Reconciler("SchedulingPolicy", declarations.reconcile_policy)
         self._consumables = Reconciler("ConsumableResource", declarations.reconcile_consumable)
-        self._informers = self._make_informers()
+        self._informers: tuple[Informer[Any], ...] = ()
         self._nodes_due = False
         self._consumables_due = False
         self._sweep: asyncio.Task[None] | None = None
         self.started = asyncio.Event()
+        self.is_working = False
 
     def _make_informers(self) -> tuple[Informer[Any], ...]:
         api = self._api
@@ -115,6 +116,7 @@ class Operator:
 
     async def run(self) -> None:
         """Works until cancelled."""
+        self.is_working, self._informers = True, self._make_informers()
         for resource in declared_resources():
             for item in await self._api.list_all(resource):
                 self.see_declared(resource.kind, "ADDED", item)
@@ -152,9 +154,9 @@ class Operator:
             self._touch_all(self._consumables, self.store.consumables)
 
     def staleness_seconds(self) -> float:
-        """How long the most silent watch has been silent."""
+        """How long the most silent watch has been silent; 0 before there is one."""
         now = time.monotonic()
-        return max(now - informer.heard_at for informer in self._informers)
+        return max((now - informer.heard_at for informer in self._informers), default=0.0)
 
     @staticmethod
     def _touch_all(worker: Reconciler, known: Mapping[Key, object]) -> None:
@@ -165,8 +167,10 @@ class Operator:
         """A JobQueue, ComputeEnvironment or JobDefinition was seen, changed, or is gone (`event` DELETED).
 
         `event` None is an object of a list: kopf lists anew after a gap in its watch, and does not tell of what went
-        meanwhile, so that is looked for.
+        meanwhile, so that is looked for. Before `run` it is of no interest: that lists them all.
         """
+        if not self.is_working:
+            return
         if event is None:
             self._sweep_soon()
         metadata = body["metadata"]

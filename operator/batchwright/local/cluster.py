@@ -245,7 +245,8 @@ def _add_missing(directory: Path, state: ClusterState, options: Options, tell: R
         port = state.operator_port or ports.free_ports(1)[0]
         state = _remember(directory, state, operator_port=port)
         with tell.step("start the operator"):
-            operator_process.start(directory, kubeconfig, port, environment(describe(directory, state)))
+            variables = environment(describe(directory, state))
+            operator_process.start(directory, kubeconfig, port, variables, alone=state.runtime != "existing")
     return state
 
 

@@ -22,17 +22,21 @@ def start(
     kubeconfig: Path,
     port: int,
     environment: Mapping[str, str],
+    *,
+    alone: bool,
     module: Sequence[str] = MODULE,
     seconds: float = _READY_SECONDS,
 ) -> None:
     """Start the operator unless it runs, and wait until its liveness endpoint answers.
 
+    `alone`: no other can be on the cluster, so it need not ask, nor wait for the lease of one that was killed.
     `module`: what Python runs, a module and its arguments. Raises LocalError when it ended, or does not answer within
     `seconds`.
     """
     url = f"http://127.0.0.1:{port}/healthz"
     if not processes.find(directory, COMPONENT):
         argv = [sys.executable, "-m", *module, "--liveness", url]
+        argv += ["--no-leader-election"] if alone else []
         processes.spawn(COMPONENT, argv, directory, {"KUBECONFIG": str(kubeconfig), **environment})
     log = directory / "logs" / f"{COMPONENT}.log"
     wait_until(
