@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 READY_SECONDS = 60
 
@@ -25,11 +27,11 @@ class OperatorProcess:
         self._log = log
         self._settings = {f"BATCHWRIGHT_{name.upper()}": value for name, value in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
+        self._url = ""
 
     def start(self, *, wait: bool = True) -> None:
         """Starts it; with `wait`, returns when its probes answer."""
-        port = _free_port()
-        url = f"http://127.0.0.1:{port}/healthz"
+        self._url = url = f"http://127.0.0.1:{_free_port()}/healthz"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "batchwright", "operator", "run", "--liveness", url],
@@ -56,6 +58,18 @@ class OperatorProcess:
             self._process.terminate()
             self._process.wait(20)
             self._process = None
+
+    def wait_end(self, seconds: float) -> int:
+        """The exit code of the present process, once it has ended by itself."""
+        assert self._process is not None, "the operator does not run"
+        code = self._process.wait(seconds)
+        self._process = None
+        return code
+
+    def probes(self) -> dict[str, Any]:
+        """What its liveness endpoint says; HTTPError when it says no."""
+        with urllib.request.urlopen(self._url, timeout=5) as answer:
+            return dict(json.load(answer))
 
     @property
     def pid(self) -> int:
