@@ -7,6 +7,7 @@ ACT ?= all
 ELEMENTS ?= 10000
 PYTEST_ARGS ?=
 BENCH ?=
+AUDIT ?=
 
 ##@ Everyday
 
@@ -48,7 +49,13 @@ verify: $(VENV)/.synced ## Static checks; generated files must be up to date
 	$(RUN)ruff format --check operator tests
 	$(RUN)mypy
 	$(RUN)lint-imports
+	$(RUN)bandit -q -c pyproject.toml -r operator
 	$(RUN)python -m batchwright.api.crds crds --check
+
+.PHONY: audit
+audit: $(VENV)/.synced ## Known vulnerabilities of the locked packages; asks the advisory service of PyPI (AUDIT="-s osv": OSV)
+	@set -o pipefail; $(RUN)uv export --locked --quiet --no-emit-project --no-hashes --format requirements-txt \
+	  | $(RUN)pip-audit --strict --disable-pip --no-deps -r /dev/stdin $(AUDIT)
 
 .PHONY: bench
 bench: setup ## Time, API writes, CPU and memory per job, beside plain Jobs: every scenario, or BENCH="single --json"

@@ -57,7 +57,7 @@ def limited_operator(documented: Cluster, tmp_path_factory: pytest.TempPathFacto
     config["users"] = [{"name": config["users"][0]["name"], "user": {"token": token}}]
     kubeconfig = directory / "kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(config))
-    process = OperatorProcess(kubeconfig, directory / "operator.log")
+    process = OperatorProcess(kubeconfig, directory / "operator.log", leader_election="true")
     process.start()
     yield process
     process.stop()
@@ -117,6 +117,7 @@ def test_the_rights_suffice_for_what_is_rare(
             "brief",
             computeEnvironmentOrder=[{"order": 1, "computeEnvironment": "nodes"}],
             retention={"podSeconds": 0, "jobSeconds": 1},
+            allowedJobRoles=[role],
         ),
         manifests.job_definition(
             "aws", place, containerProperties=manifests.container(jobRoleArn=role, volumes=[volume])

@@ -137,6 +137,7 @@ ACCEPTED = [
             maxConcurrency=1_000_000_000,
             preemption={"lowerPriorityQueues": "ENABLED"},
             namespaceSelector={"example.com/team": "a", "empty": ""},
+            allowedJobRoles=["*", "arn:aws:iam::123456789012:role/reader", "arn:*:role/batch/*"],
             retention={"podSeconds": 0, "jobSeconds": 0},
         ),
         {},

@@ -41,6 +41,18 @@ REFUSED = [
         jq(namespaceSelector={"te am": "a"}), "spec.namespaceSelector", "must be a label key", id="jq-selector-key"
     ),
     pytest.param(jq(retention={"podSeconds": -1}), "spec.retention.podSeconds", "0", id="jq-retention-negative"),
+    *(
+        pytest.param(jq(allowedJobRoles=[role]), "spec.allowedJobRoles[0]", want, id=f"jq-role-{case}")
+        for case, role, want in [
+            ("name", "reader", "must be the ARN of an IAM role"),
+            ("two-stars", "**", "or * alone for every role"),
+            ("blank", "arn:aws:iam::123456789012:role/a b", "must be the ARN of an IAM role"),
+            ("empty", "", "at least 1"),
+            ("long", "arn:" + "x" * 2045, "2048"),
+        ]
+    ),
+    pytest.param(jq(allowedJobRoles=["*", "*"]), "spec.allowedJobRoles[1]", "Duplicate value", id="jq-role-twice"),
+    pytest.param(jq(allowedJobRoles=[f"arn:{n}" for n in range(65)]), "spec.allowedJobRoles", "64", id="jq-65-roles"),
     # ComputeEnvironment
     pytest.param(named(ce(), "n" * 129), "metadata.name", "at most 128 characters", id="ce-long-name"),
     pytest.param(ce(type="FARGATE"), "spec.type", "supported values", id="ce-type"),

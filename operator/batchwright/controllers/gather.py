@@ -15,6 +15,7 @@ from batchwright.domain.indexes import parse_indexes
 from batchwright.domain.items import ItemTable, array_size, item_table
 from batchwright.domain.lifecycle import Rules, View
 from batchwright.domain.observations import Job
+from batchwright.domain.roles import is_allowed
 from batchwright.errors import WorkloadError
 from batchwright.scheduling.snapshot import Expression, Shape, Term
 from batchwright.workloads.array import ArrayWork, check_policy
@@ -31,7 +32,7 @@ def view_of(store: Store, entry: Entry, instances: dict[str, str], start_grace_s
     job = entry.job
     unready = _pin(store, entry)
     if unready is None:
-        unready = _queue_problem(store, job, entry.status.state)
+        unready = _queue_problem(store, job, entry.status.state) or _role_problem(store, entry)
     if unready is None and entry.status.state in (None, "SUBMITTED") and entry.refused is None:
         problem = _share_problem(store, job)
         entry.refused = refusal(problem) if problem is not None else None
@@ -227,6 +228,19 @@ def _queue_problem(store: Store, job: Job, state: str | None) -> str | None:
             f"SchedulingPolicy {queue.spec.scheduling_policy} of JobQueue {queue.name} not found; the job waits for it"
         )
     return None
+
+
+def _role_problem(store: Store, entry: Entry) -> str | None:
+    """Why the queue does not let the job have the IAM role its definition asks for."""
+    queue = store.queues.get(("", entry.job.spec.job_queue))
+    properties = entry.pinned.definition.container_properties if entry.pinned is not None else None
+    role = properties.job_role_arn if properties is not None else None
+    if queue is None or role is None or is_allowed(role, queue.spec.allowed_job_roles):
+        return None
+    return (
+        f"containerProperties.jobRoleArn {role} is not among the allowedJobRoles of JobQueue {queue.name}; the job "
+        "waits for it"
+    )
 
 
 def _share_problem(store: Store, job: Job) -> str | None:

@@ -17,6 +17,8 @@ from batchwright.local.waiting import wait_until
 
 COMPONENT: Final = "aws"
 REGION: Final = "us-east-1"
+# moto looks at no key.
+ANY_KEY: Final = "batchwright-local"
 _READY_SECONDS: Final = 60.0
 
 
@@ -29,8 +31,8 @@ def environment(url: str) -> dict[str, str]:
     """What an AWS SDK or the `aws` command needs to use the embedded endpoint; the keys are dummies."""
     return {
         "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "batchwright-local",
-        "AWS_SECRET_ACCESS_KEY": "batchwright-local",
+        "AWS_ACCESS_KEY_ID": ANY_KEY,
+        "AWS_SECRET_ACCESS_KEY": ANY_KEY,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
     }
@@ -60,7 +62,7 @@ def start(directory: Path, address: str, port: int) -> None:
 def is_answering(address: str, port: int) -> bool:
     """Whether the endpoint answers now."""
     try:
-        with urllib.request.urlopen(f"{endpoint(address, port)}/moto-api/", timeout=2) as answer:
+        with urllib.request.urlopen(f"{endpoint(address, port)}/moto-api/", timeout=2) as answer:  # nosec B310
             return bool(answer.status == 200)
     except OSError:
         return False

@@ -60,5 +60,5 @@ def _render(
 def _before_reference(text: str) -> str:
     """An odd `$` at the end would take the reference's own for its escape."""
     found = _LAST_DOLLARS.search(text)
-    assert found is not None, "it matches the empty text"
+    assert found is not None, "it matches the empty text"  # nosec B101
     return text + "$" if len(found[0]) % 2 else text

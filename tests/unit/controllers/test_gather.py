@@ -158,6 +158,29 @@ def test_a_queue_takes_jobs_of_the_namespaces_it_selects(world: World) -> None:
     assert world.view().unready is None
 
 
+@pytest.mark.parametrize(
+    ("allowed", "state", "may"),
+    [
+        pytest.param([], None, False, id="none"),
+        pytest.param(["arn:aws:iam::123456789012:role/other"], None, False, id="another"),
+        pytest.param(["arn:aws:iam::123456789012:role/other"], "RUNNABLE", False, id="taken back before the start"),
+        pytest.param(["arn:aws:iam::123456789012:role/*"], None, True, id="by pattern"),
+    ],
+)
+def test_a_role_is_the_queues_to_allow(world: World, allowed: list[str], state: str | None, may: bool) -> None:
+    role = "arn:aws:iam::123456789012:role/reader"
+    definition = manifests.job_definition("hello", "default", containerProperties=manifests.container(jobRoleArn=role))
+    spec = JobDefinitionSpec.model_validate(definition["spec"])
+    world.store.revisions["default", "hello", 2] = Revision("uid-2", "default", "hello", 2, "uid-hello", spec)
+    world.queue(allowedJobRoles=allowed)
+    world.submit(state)
+    said = (
+        f"containerProperties.jobRoleArn {role} is not among the allowedJobRoles of JobQueue normal; the job waits "
+        "for it"
+    )
+    assert world.view().unready == (None if may else said)
+
+
 def test_a_queue_that_is_not_there(world: World) -> None:
     world.store.queues.clear()
     world.submit()

@@ -9,12 +9,24 @@ from pydantic import ConfigDict, Field, StringConstraints
 from batchwright.api.v1alpha1.common import Conditions, Labels, Model, ObjectName, State, Text, Timestamp
 from batchwright.api.v1alpha1.quotashare import QuotaShares
 from batchwright.api.v1alpha1.schedulingpolicy import MAX_SHARES, ShareIdentifier
-from batchwright.api.v1alpha1.validation import Between, Rule, list_map, rules
+from batchwright.api.v1alpha1.validation import Between, Matching, Rule, list_map, rules
 
 BlockReason = Literal[
     "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
     "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
     "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
+]
+
+
+# A pattern of the ARNs of IAM roles.
+RolePattern = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=2048),
+    Matching(
+        r"^([*]|arn:[!-~]+)$",
+        "must be the ARN of an IAM role, in which * stands for any characters, such as "
+        "arn:aws:iam::123456789012:role/batch/*, or * alone for every role",
+    ),
 ]
 
 
@@ -132,6 +144,13 @@ class JobQueueSpec(Model):
         default=None,
         description="namespaceSelector: labels a namespace must have for its jobs to be taken. Absent: "
         "every namespace.",
+    )
+    allowed_job_roles: Annotated[
+        tuple[RolePattern, ...], Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "set"})
+    ] = Field(
+        default=(),
+        description="allowedJobRoles: the IAM roles that jobs of this queue may have as jobRoleArn, as ARNs in which "
+        "* stands for any characters; * alone: every role. Default: none, and a job that asks for one waits.",
     )
     retention: Retention = Field(default=Retention(), description="retention of finished jobs and their pods.")
 
