@@ -21,9 +21,10 @@ class OperatorProcess:
     Without leader election unless a setting says otherwise: one that was killed keeps its lease for a while.
     """
 
-    def __init__(self, kubeconfig: Path, log: Path, **settings: str) -> None:
+    def __init__(self, kubeconfig: Path, log: Path, *flags: str, **settings: str) -> None:
         settings = {"leader_election": "false", **settings}
         self._kubeconfig = kubeconfig
+        self._flags = flags
         self._log = log
         self._settings = {f"BATCHWRIGHT_{name.upper()}": value for name, value in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
@@ -34,7 +35,7 @@ class OperatorProcess:
         self._url = url = f"http://127.0.0.1:{_free_port()}/healthz"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "batchwright", "operator", "run", "--liveness", url],
+                [sys.executable, "-m", "batchwright", "operator", "run", "--liveness", url, *self._flags],
                 env={**os.environ, "KUBECONFIG": str(self._kubeconfig), **self._settings},
                 stdout=log,
                 stderr=log,

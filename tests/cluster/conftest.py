@@ -65,6 +65,17 @@ def stage(story_cluster: local_cluster.Cluster, operator: OperatorProcess) -> It
 
 
 @pytest.fixture
+def bare_stage(api: ApiServer) -> Iterator[Stage]:
+    """A namespace of the test's own on the cluster that has no operator but the one a test starts there."""
+    namespace = f"t-{uuid.uuid4().hex[:6]}"
+    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    made = Stage(api, namespace)
+    yield made
+    made.close()
+    api.delete("Namespace", namespace)
+
+
+@pytest.fixture
 def normal(stage: Stage) -> Stage:
     """A stage with one node of 4 vCPU, an environment and a queue."""
     stage.nodes(1)

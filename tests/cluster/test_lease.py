@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,22 +76,17 @@ class Pair:
 
 
 @pytest.fixture
-def mine(api: ApiServer) -> Iterator[Stage]:
-    """A stage on the cluster on which no operator runs but the test's own."""
-    namespace = f"t-{uuid.uuid4().hex[:6]}"
-    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    made = Stage(api, namespace)
-    made.nodes(1, cpu=4)
-    made.environment()
-    made.queue()
-    made.nodes(1, group="free")
-    made.queue("free", made.environment("free", group="free"))
-    made.simulated("hello", cpu="500m", simulate={"seconds": "1"})
+def mine(bare_stage: Stage) -> Stage:
+    """A stage on the cluster on which no operator runs but the test's own, with jobs that last a second."""
+    bare_stage.nodes(1, cpu=4)
+    bare_stage.environment()
+    bare_stage.queue()
+    bare_stage.nodes(1, group="free")
+    bare_stage.queue("free", bare_stage.environment("free", group="free"))
+    bare_stage.simulated("hello", cpu="500m", simulate={"seconds": "1"})
     flaky = {"seconds": "0.5", "exit-code": "5", "fail-attempts": "1"}
-    made.simulated("flaky", cpu="500m", simulate=flaky, retryStrategy={"attempts": 2})
-    yield made
-    made.close()
-    api.delete("Namespace", namespace)
+    bare_stage.simulated("flaky", cpu="500m", simulate=flaky, retryStrategy={"attempts": 2})
+    return bare_stage
 
 
 @pytest.fixture

@@ -89,7 +89,14 @@ class Model(BaseModel):
     (Unknown fields that users write are the API server's to refuse or prune, by the schema.)
     """
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        extra="ignore",
+        # Errors are logged, and what was given may be a password.
+        hide_input_in_errors=True,
+    )
 
     def to_wire(self) -> dict[str, Any]:
         """The object as it is written to the API server: camelCase, absent fields left out."""
