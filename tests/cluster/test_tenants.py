@@ -167,7 +167,9 @@ def test_names_reach_no_other_namespace(bare_stage: Stage, tenants: tuple[Tenant
     one.wait("after-name", "PENDING", "Waiting for first (not there yet)")
     # As if there were none: whether there is one elsewhere cannot be found out.
     said = one.wait("after-id", "FAILED")["conditions"][0]["message"]
-    assert said == f"Dependent Job failed: there is no BatchJob with jobId {theirs['metadata']['uid']} in this namespace"
+    assert (
+        said == f"Dependent Job failed: there is no BatchJob with jobId {theirs['metadata']['uid']} in this namespace"
+    )
 
 
 def test_a_queue_is_for_the_namespaces_it_selects(bare_stage: Stage, tenants: tuple[Tenant, Tenant]) -> None:

@@ -4,7 +4,8 @@ Invariants: nothing is written on the strength of a lease that was not renewed w
 than the duration after which others may take it; a candidate waits out the whole duration. Both are measured by a clock
 that nobody can set, and that goes on while the machine sleeps.
 Hazard: no lease can stop a request that has been sent. What makes a late one harmless is that every write of ours names
-the uid of its object, or makes an object whose name follows from it (docs/architecture.md, "Crash-only").
+the uid of its object, or makes an object whose name follows from it, and that a status tests the state it was decided
+on (cluster.writes; docs/adr/0013).
 """
 
 from __future__ import annotations

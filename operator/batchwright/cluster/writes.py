@@ -14,6 +14,7 @@ import structlog
 
 from batchwright.cluster.client import JSON, JSON_PATCH, ApiClient
 from batchwright.cluster.resources import Resource
+from batchwright.domain.observations import FINAL_STATES
 from batchwright.errors import ApiError, Forbidden, Invalid, NotFound
 
 logger = structlog.get_logger(__name__)
@@ -152,7 +153,7 @@ class StatusWriter:
         if write.wanted == write.held:
             return
         try:
-            await self._patch(write)
+            stands = await self._patch(write)
         except NotFound:
             self._written(key, None)
         except (Invalid, Forbidden) as error:
@@ -163,31 +164,56 @@ class StatusWriter:
             logger.warning("status not written", kind=write.resource.kind, name=write.name, error=str(error))
             self._again(key, pending, RETRY_SECONDS)
         else:
-            self._written(key, write.wanted)
+            self._written(key, stands)
 
-    async def _patch(self, write: StatusWrite) -> None:
-        # A name may be another object's by now, and a merge patch has no way to say whose it is: a JSON patch has.
-        patch: list[JSON] = [
-            {"op": "test", "path": "/metadata/uid", "value": write.uid},
-            {"op": "add", "path": "/status", "value": write.wanted},
-        ]
+    async def _patch(self, write: StatusWrite) -> JSON:
+        """Writes it, and gives the status that stands there now. Raises NotFound when the object is another's."""
+        tested = _as_it_was(write.held)
         try:
-            await self._api.patch(
-                write.resource,
-                write.namespace,
-                write.name,
-                patch,
-                subresource="status",
-                content_type=JSON_PATCH,
-                answer=False,
-            )
-        except Invalid:
+            await self._send(write, tested)
+            return write.wanted
+        except Invalid as error:
             found = await self._api.get(write.resource, write.namespace, write.name)
             if found["metadata"]["uid"] != write.uid:
                 raise NotFound(f"{write.name} is another object now") from None
-            raise
+            present: JSON = found.get("status") or {}
+            if present == write.wanted:
+                return present  # Ours: its answer was lost.
+            if _as_it_was(present) == tested:
+                raise  # The status itself is what is refused.
+            logger.warning("status was another", name=write.name, present=present.get("state"), error=str(error))
+        if present.get("state") in FINAL_STATES and write.wanted.get("state") not in FINAL_STATES:
+            # Another operator has seen the end: what has ended does not go back.
+            return present
+        await self._send(write, _as_it_was(present))
+        return write.wanted
+
+    async def _send(self, write: StatusWrite, tested: JSON) -> None:
+        # A name may be another object's by now, and a merge patch has no way to say whose it is: a JSON patch has. The
+        # state is tested too, so that a write that was under way while another operator took over sets nothing back.
+        patch: list[JSON] = [
+            {"op": "test", "path": "/metadata/uid", "value": write.uid},
+            tested,
+            {"op": "add", "path": "/status", "value": write.wanted},
+        ]
+        await self._api.patch(
+            write.resource,
+            write.namespace,
+            write.name,
+            patch,
+            subresource="status",
+            content_type=JSON_PATCH,
+            answer=False,
+        )
 
     def _again(self, key: str, pending: _Pending, delay: float) -> None:
         if key not in self._pending:
             self._pending[key] = pending
             asyncio.get_running_loop().call_later(delay, self._enqueue, key, pending)
+
+
+def _as_it_was(status: JSON) -> JSON:
+    """The test of a JSON patch that the status has the state that is known; null is what is not there."""
+    if status:
+        return {"op": "test", "path": "/status/state", "value": status.get("state")}
+    return {"op": "test", "path": "/status", "value": None}

@@ -32,6 +32,8 @@ class FakeApi:
         self.patches: list[tuple[str, JSON]] = []
         self.errors: list[ApiError] = []
         self.uids: dict[str, str | None] = {}
+        self.statuses: dict[str, JSON] = {}
+        self.lost: set[str] = set()
         self.gate = asyncio.Event()
         self.gate.set()
         self.at_once: dict[str, int] = {}
@@ -51,8 +53,9 @@ class FakeApi:
     ) -> JSON:
         assert not answer
         assert (resource, namespace, subresource, content_type) == (BATCH_JOBS, "default", "status", JSON_PATCH)
-        mine, status = body
+        mine, before, status = body
         assert (mine["op"], mine["path"]) == ("test", "/metadata/uid")
+        assert before["op"] == "test"
         assert (status["op"], status["path"]) == ("add", "/status")
         self.at_once[name] = self.at_once.get(name, 0) + 1
         self.under_way += 1
@@ -64,7 +67,17 @@ class FakeApi:
                 raise self.errors.pop(0)
             if mine["value"] != self._uid(name):
                 raise Invalid("the server rejected our request due to an error in our request")
+            present = self.statuses.get(name)
+            held = {"/status": present, "/status/state": (present or {}).get("state")}[before["path"]]
+            if present is None and before["path"] == "/status/state":
+                raise Invalid("the server rejected our request due to an error in our request")
+            if name in self.statuses and held != before["value"]:
+                raise Invalid("the server rejected our request due to an error in our request")
             self.patches.append((name, status["value"]))
+            self.statuses[name] = status["value"]
+            if name in self.lost:
+                self.lost.remove(name)
+                raise ApiUnavailable("the answer was lost")
             return {}
         finally:
             self.at_once[name] -= 1
@@ -72,7 +85,8 @@ class FakeApi:
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> JSON:
         assert (resource, namespace) == (BATCH_JOBS, "default")
-        return {"metadata": {"name": name, "uid": self._uid(name)}}
+        status = {"status": self.statuses[name]} if name in self.statuses else {}
+        return {"metadata": {"name": name, "uid": self._uid(name)}, **status}
 
     def _uid(self, name: str) -> str:
         uid = self.uids.get(name, f"uid-{name}")
@@ -249,6 +263,40 @@ async def test_a_name_that_is_another_objects_now_is_left_alone(now_of: str | No
         await bench.idle()
         assert bench.api.patches == []
         assert bench.board.heard == [("a", None)]
+
+
+@pytest.mark.parametrize(
+    ("held", "present", "wanted", "stands"),
+    [
+        pytest.param(None, "RUNNABLE", "RUNNING", "RUNNING", id="begun by another"),
+        pytest.param("STARTING", "RUNNABLE", "RUNNING", "RUNNING", id="set back by another"),
+        pytest.param("RUNNING", "SUCCEEDED", "RUNNING", "SUCCEEDED", id="ended, and that stays"),
+        pytest.param(None, "FAILED", "RUNNABLE", "FAILED", id="ended before it was heard of"),
+        pytest.param("RUNNING", "FAILED", "SUCCEEDED", "SUCCEEDED", id="two ends: the later word"),
+    ],
+)
+async def test_a_status_that_another_operator_has_written(
+    held: str | None, present: str, wanted: str, stands: str
+) -> None:
+    async with working() as bench:
+        if held is not None:
+            bench.board.held["a"] = {"state": held}
+        bench.api.statuses["a"] = {"state": present}
+        bench.board.wanted["a"] = {"state": wanted, "statusReason": "ours"}
+        bench.writer.offer("a", wanted, NOW)
+        await bench.idle()
+        assert bench.api.statuses["a"]["state"] == stands
+        assert bench.board.heard == [("a", bench.api.statuses["a"])]
+
+
+async def test_a_write_that_was_done_and_not_answered_is_known_as_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writes, "RETRY_SECONDS", 0.02)
+    async with working() as bench:
+        bench.api.lost.add("a")
+        bench.want("a", "RUNNING")
+        await bench.idle()
+        await waiting.until(lambda: bench.board.heard == [("a", {"state": "RUNNING"})])
+        assert bench.states == [("a", "RUNNING")]
 
 
 @pytest.mark.parametrize("error", [Invalid("bad"), Forbidden("no")], ids=["invalid", "forbidden"])
