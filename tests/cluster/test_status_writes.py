@@ -22,6 +22,9 @@ JSON = dict[str, Any]
     ("present", "held", "wanted", "stands"),
     [
         pytest.param(None, {}, "SUBMITTED", "SUBMITTED", id="the first"),
+        pytest.param(
+            None, {"attempts": [], "conditions": []}, "SUBMITTED", "SUBMITTED", id="the first of what was read"
+        ),
         pytest.param("SUBMITTED", {"state": "SUBMITTED"}, "RUNNABLE", "RUNNABLE", id="the next"),
         pytest.param("RUNNABLE", {}, "SUBMITTED", "SUBMITTED", id="not the first after all"),
         pytest.param("STARTING", {"state": "RUNNABLE"}, "RUNNING", "RUNNING", id="another has gone on"),

@@ -168,7 +168,8 @@ class StatusWriter:
 
     async def _patch(self, write: StatusWrite) -> JSON:
         """Writes it, and gives the status that stands there now. Raises NotFound when the object is another's."""
-        tested = _as_it_was(write.held)
+        # What was read of an object without a status has no state, and other fields all the same.
+        tested = _as_it_was(write.held if "state" in write.held else None)
         try:
             await self._send(write, tested)
             return write.wanted
@@ -179,13 +180,14 @@ class StatusWriter:
             present: JSON = found.get("status") or {}
             if present == write.wanted:
                 return present  # Ours: its answer was lost.
-            if _as_it_was(present) == tested:
+            again = _as_it_was(found.get("status"))
+            if again == tested:
                 raise  # The status itself is what is refused.
             logger.warning("status was another", name=write.name, present=present.get("state"), error=str(error))
         if present.get("state") in FINAL_STATES and write.wanted.get("state") not in FINAL_STATES:
             # Another operator has seen the end: what has ended does not go back.
             return present
-        await self._send(write, _as_it_was(present))
+        await self._send(write, again)
         return write.wanted
 
     async def _send(self, write: StatusWrite, tested: JSON) -> None:
@@ -212,8 +214,8 @@ class StatusWriter:
             asyncio.get_running_loop().call_later(delay, self._enqueue, key, pending)
 
 
-def _as_it_was(status: JSON) -> JSON:
-    """The test of a JSON patch that the status has the state that is known; null is what is not there."""
-    if status:
+def _as_it_was(status: JSON | None) -> JSON:
+    """The test of a JSON patch that the status has this one's state, or is not there; null is what is not there."""
+    if status is not None:
         return {"op": "test", "path": "/status/state", "value": status.get("state")}
     return {"op": "test", "path": "/status", "value": None}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import waiting
+from batchwright.api.v1alpha1 import BatchJobStatus
 from batchwright.cluster import writes
 from batchwright.cluster.client import JSON_PATCH
 from batchwright.cluster.resources import BATCH_JOBS, Resource
@@ -34,6 +35,7 @@ class FakeApi:
         self.uids: dict[str, str | None] = {}
         self.statuses: dict[str, JSON] = {}
         self.lost: set[str] = set()
+        self.tested: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.at_once: dict[str, int] = {}
@@ -69,9 +71,10 @@ class FakeApi:
                 raise Invalid("the server rejected our request due to an error in our request")
             present = self.statuses.get(name)
             held = {"/status": present, "/status/state": (present or {}).get("state")}[before["path"]]
+            self.tested.append(name)
             if present is None and before["path"] == "/status/state":
                 raise Invalid("the server rejected our request due to an error in our request")
-            if name in self.statuses and held != before["value"]:
+            if held != before["value"]:
                 raise Invalid("the server rejected our request due to an error in our request")
             self.patches.append((name, status["value"]))
             self.statuses[name] = status["value"]
@@ -287,6 +290,25 @@ async def test_a_status_that_another_operator_has_written(
         await bench.idle()
         assert bench.api.statuses["a"]["state"] == stands
         assert bench.board.heard == [("a", bench.api.statuses["a"])]
+
+
+@pytest.mark.parametrize(
+    ("held", "present"),
+    [
+        pytest.param({}, None, id="nothing known"),
+        pytest.param(BatchJobStatus().to_wire(), None, id="read from an object without a status"),
+        pytest.param({"state": "RUNNABLE", "attempts": []}, {"state": "RUNNABLE"}, id="the next"),
+    ],
+)
+async def test_a_status_that_is_as_it_was_takes_one_request(held: JSON, present: JSON | None) -> None:
+    async with working() as bench:
+        bench.board.held["a"] = held
+        if present is not None:
+            bench.api.statuses["a"] = present
+        bench.want("a", "RUNNING")
+        await bench.idle()
+        assert bench.states == [("a", "RUNNING")]
+        assert bench.api.tested == ["a"]
 
 
 async def test_a_write_that_was_done_and_not_answered_is_known_as_ours(monkeypatch: pytest.MonkeyPatch) -> None:
