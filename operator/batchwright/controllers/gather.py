@@ -200,6 +200,7 @@ def pin(name: str, definition: JobDefinitionSpec, spec: BatchJobSpec) -> Pinned:
         needs_gate=needs_admission(definition, spec),
         priority=(definition.scheduling_priority or 0) if priority is None else priority,
         consumables=tuple(sorted((each.consumable_resource, each.quantity) for each in listed)),
+        role=definition.container_properties.job_role_arn if definition.container_properties is not None else None,
     )
 
 
@@ -233,8 +234,7 @@ def _queue_problem(store: Store, job: Job, state: str | None) -> str | None:
 def _role_problem(store: Store, entry: Entry) -> str | None:
     """Why the queue does not let the job have the IAM role its definition asks for."""
     queue = store.queues.get(("", entry.job.spec.job_queue))
-    properties = entry.pinned.definition.container_properties if entry.pinned is not None else None
-    role = properties.job_role_arn if properties is not None else None
+    role = entry.pinned.role if entry.pinned is not None else None
     if queue is None or role is None or is_allowed(role, queue.spec.allowed_job_roles):
         return None
     return (

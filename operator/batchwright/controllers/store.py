@@ -47,6 +47,7 @@ class Pinned:
     needs_gate: bool = False
     priority: int = 0
     consumables: tuple[tuple[str, int], ...] = ()
+    role: str | None = None
 
 
 @dataclass(slots=True)
