@@ -152,7 +152,9 @@ class Engine:
         due = [when for when in (first, self.retention.next_due, self._plan_again) if when]
         seconds = min(30.0, max(0.0, (min(due) - now).total_seconds())) if due else 30.0
         try:
-            await asyncio.wait_for(self._changed.wait(), seconds)
+            # wait_for of Python 3.11 forgets a cancellation that meets a change, and the process would not end.
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
         except TimeoutError:
             return
 

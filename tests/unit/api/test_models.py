@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+import manifests
 from batchwright.api import crds
 from batchwright.api.v1alpha1 import (
     BatchJob,
     ComputeEnvironment,
     ConsumableResource,
     JobDefinition,
+    JobDefinitionSpec,
     JobQueue,
     SchedulingPolicy,
 )
@@ -286,3 +288,14 @@ def test_what_a_quota_share_may_borrow_and_lend(sharing: dict[str, Any], want_bo
 def test_what_the_scheduler_reads_is_written_as_aws_spells_it(model: type[Model], spec: dict[str, Any]) -> None:
     read = model.model_validate({"spec": spec})
     assert is_contained(spec, read.to_wire()["spec"])
+
+
+def test_an_error_does_not_repeat_what_was_given() -> None:
+    """It goes to the operator's log, and an environment may have a password in it."""
+    wrong = manifests.job_definition(
+        "hello", "default", containerProperties=manifests.container(environment=[{"name": "P", "value": ["hunter2"]}])
+    )
+    with pytest.raises(ValidationError) as caught:
+        JobDefinitionSpec.model_validate(wrong["spec"])
+    assert "containerProperties.environment.0.value" in str(caught.value)
+    assert "hunter2" not in str(caught.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -207,3 +208,16 @@ async def test_a_job_that_cannot_be_made_is_not_tried_at_once_again(
     await desk.engine._starting._create("uid-a", entry, None, Placement("nodes", {}))  # type: ignore[arg-type]
     assert (entry.creating, entry.refused) == (False, want_refused)
     assert (entry.not_before is not None) == want_pause
+
+
+@pytest.mark.parametrize("steps", range(4))
+async def test_an_engine_that_hears_of_a_change_while_it_is_to_end_ends(desk: Desk, steps: int) -> None:
+    """Whatever it has heard by then: asyncio.wait_for of Python 3.11 forgets a cancellation that meets an answer."""
+    task = asyncio.create_task(desk.engine.run())
+    await asyncio.sleep(0.01)
+    desk.engine.changed()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task}, timeout=2)
+    assert task.done()
