@@ -17,6 +17,7 @@ import orjson
 
 from batchwright import metrics
 from batchwright.process import run_operator
+from batchwright.settings import Settings
 
 
 class Passes:
@@ -48,7 +49,14 @@ def main() -> None:
     passes = Passes()
     try:
         with mock.patch.object(metrics.PASS_SECONDS, "observe", passes.observe):
-            run_operator(liveness=arguments.liveness, verbose=False, json_logs=False, context=None, kubeconfig=None)
+            run_operator(
+                liveness=arguments.liveness,
+                verbose=False,
+                json_logs=False,
+                context=None,
+                kubeconfig=None,
+                settings=Settings(),
+            )
     finally:
         arguments.passes.write_bytes(orjson.dumps({"started": passes.started, "seconds": passes.seconds}))
 

@@ -129,6 +129,8 @@ async def rehearse(api: ApiClient, start_grace_seconds: float) -> Rehearsal:
         await asyncio.gather(*pending)
         pending.clear()
     scheduling.sync(now.timestamp())
+    # Who waits for what others hold has done so since it was submitted, as far as anybody can tell from here.
+    scheduling.state.claims.update((uid, store.entries[uid].job.created_at.timestamp()) for uid in runnable)
     made = plan(scheduling.state, now.timestamp())
     unread = tuple(sorted(reading.unread))
     return Rehearsal(store, scheduling.state, made, now, reading.history, frozenset(runnable), unread)
