@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ READY_SECONDS = 60
 
 
 class OperatorProcess:
-    """One operator on the cluster of a kubeconfig; its log is kept over restarts.
+    """One operator on the cluster of a kubeconfig; its log is kept over restarts. `environment` may be changed between
+    a kill and a start.
 
     Without leader election unless a setting says otherwise: one that was killed keeps its lease for a while.
     """
@@ -29,6 +32,7 @@ class OperatorProcess:
         self._settings = {f"BATCHWRIGHT_{name.upper()}": value for name, value in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
         self._url = ""
+        self.environment: Mapping[str, str] = {}
 
     def start(self, *, wait: bool = True) -> None:
         """Starts it; with `wait`, returns when its probes answer."""
@@ -36,7 +40,7 @@ class OperatorProcess:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "batchwright", "operator", "run", "--liveness", url, *self._flags],
-                env={**os.environ, "KUBECONFIG": str(self._kubeconfig), **self._settings},
+                env={**os.environ, "KUBECONFIG": str(self._kubeconfig), **self._settings, **self.environment},
                 stdout=log,
                 stderr=log,
             )
@@ -45,6 +49,16 @@ class OperatorProcess:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"the operator did not start:\n{self._log.read_text()[-3000:]}")
             time.sleep(0.1)
+
+    def strike_down(self) -> None:
+        """SIGKILL at this instant, from any thread; `kill` takes note of it later."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was started and runs no more."""
+        return self._process is not None and self._process.poll() is not None
 
     def kill(self) -> None:
         """SIGKILL: nothing can be put in order first."""

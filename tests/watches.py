@@ -23,6 +23,7 @@ from batchwright.names import LABEL_JOB_ID, POD_FAILURE_COUNT, POD_INDEX
 FINAL = ("SUCCEEDED", "FAILED")
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 WATCH_SECONDS = 300
+AWAY_SECONDS = 0.2
 # A pod that has been on a node, whatever became of it: one that was refused at its gate has no node.
 RAN = "spec.nodeName!=,status.phase!=Pending"
 
@@ -62,14 +63,22 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            response = self._api.watch(
-                self._kind,
-                self._namespace,
-                WATCH_SECONDS,
-                accept=self._accept,
-                resourceVersion=self._version,
-                **self._query,
-            )
+            try:
+                response = self._api.watch(
+                    self._kind,
+                    self._namespace,
+                    WATCH_SECONDS,
+                    accept=self._accept,
+                    resourceVersion=self._version,
+                    **self._query,
+                )
+            except HTTPError:
+                self._stop.wait(AWAY_SECONDS)  # The API server is away.
+                continue
+            if response.status != 200:
+                self._lose_place(response.status)
+                response.close()
+                continue
             try:
                 for line in response:
                     if self._stop.is_set():
@@ -80,10 +89,17 @@ class Watch:
             finally:
                 response.close()
 
-    def _take(self, event: dict[str, Any]) -> None:
-        if event["type"] == "ERROR":
+    def _lose_place(self, status: int) -> None:
+        # 410: the place is forgotten. Anything else, a server that is just starting: asked again.
+        if status == 410:
             self.gaps += 1
             self._version = "0"
+        else:
+            self._stop.wait(AWAY_SECONDS)
+
+    def _take(self, event: dict[str, Any]) -> None:
+        if event["type"] == "ERROR":
+            self._lose_place(event["object"].get("code", 0))
             return
         self._version = event["object"]["metadata"]["resourceVersion"]
         if event["type"] != "BOOKMARK":
