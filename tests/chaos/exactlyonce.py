@@ -137,7 +137,7 @@ def _wrong_array(status: Mapping[str, Any], ran: Counter[int]) -> Iterator[str]:
 
 def leftovers_at_end(ground: Ground) -> list[str]:
     """What still works although every job has ended, and Kubernetes Jobs there should not be."""
-    known = set(ground.ids.values())
+    known = {ground.ids[name] for name, want in ground.wants.items() if not want.deleted}
 
     def look() -> list[str]:
         found = []
@@ -146,7 +146,11 @@ def leftovers_at_end(ground: Ground) -> list[str]:
             for job in ground.api.list("Job", ground.namespace, labelSelector=LABEL_JOB_ID)
         )
         found += [f"{count} Kubernetes Jobs of jobId {job_id}" for job_id, count in owners.items() if count > 1]
-        found += [f"a Kubernetes Job of jobId {job_id}, unknown" for job_id in owners if job_id not in known]
+        found += [
+            f"a Kubernetes Job of jobId {job_id}, which is deleted or was never there"
+            for job_id in owners
+            if job_id not in known
+        ]
         found += [
             f"pod {pod['metadata']['name']} is {pod['status'].get('phase')} after the end of its job"
             for pod in ground.api.list("Pod", ground.namespace, labelSelector=LABEL_JOB_ID)

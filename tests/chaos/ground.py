@@ -18,8 +18,9 @@ from batchwright.local import controlplane, processes
 from batchwright.local.state import load_state
 from chaos.patient import PatientApi
 from chaos.proxy import Proxy
+from chaos.strikes import Rule
 from operatorprocess import OperatorProcess
-from stage import FINAL, Stage
+from stage import FINAL, Stage, count_of
 
 STEP_SECONDS = 0.2
 RESTART_SECONDS = 1.0
@@ -87,12 +88,15 @@ class Ground(Stage):
         self.wants[name], self.ids[name] = want, job_id
 
     def wish(self, name: str, state: str, change: Manifest) -> None:
-        """The job's spec is changed so, once it is in the state."""
+        """The job's spec is changed so, once it is in the state; "ELEMENT RUNNING": once an element of it runs."""
+
+        def holds(status: Mapping[str, object]) -> bool:
+            return count_of(dict(status), "RUNNING") > 0 if state == "ELEMENT RUNNING" else status.get("state") == state
 
         def do() -> None:
             self.api.patch("BatchJob", name, self.namespace, {"spec": change})
 
-        self.wishes.append(Wish(name, lambda status: status.get("state") == state, do))
+        self.wishes.append(Wish(name, holds, do))
 
     def strike(self, fault: str, what: str = "", count: int = 1) -> None:
         """The fault struck."""
@@ -155,6 +159,17 @@ class Ground(Stage):
                 self.tend()
             time.sleep(STEP_SECONDS / 4)
         return True
+
+    def strike_for(self, fault: str, rule: Rule, seconds: float) -> None:
+        """The rule holds for so long, and what it struck is counted."""
+        with self.proxy.rule(rule):
+            self.pause(seconds)
+        for what, count in rule.struck.items():
+            self.strike(fault, what, count)
+
+    def lasting(self, bounded: float, full: float) -> float:
+        """Seconds that a fault lasts: in a bounded run, and else."""
+        return bounded if self.bounded else full
 
     def restart_component(self, component: str) -> float:
         """kill -9 of a component of the control plane, and its start; seconds until the API server answered again."""

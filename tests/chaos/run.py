@@ -40,7 +40,7 @@ class Plan:
     seed: int = 1
     kills: int = 60
     bounded: bool = False
-    deadline_seconds: float = 240.0
+    deadline_seconds: float = 180.0
 
 
 @dataclass

@@ -123,7 +123,7 @@ def _ended(prefix: str) -> Iterator[Planned]:
     yield Planned(f"{prefix}terminated", "endless", Want("FAILED", {0: 1}, reason="enough"), wish=enough)
     array = {"arrayProperties": {"size": 4}}
     # Terminated as soon as one element runs: which of the others had started is known only afterwards.
-    yield Planned(f"{prefix}cutshort", "endless", Want("FAILED"), "alone", array, enough)
+    yield Planned(f"{prefix}cutshort", "endless", Want("FAILED"), "alone", array, ("ELEMENT RUNNING", enough[1]))
 
 
 def _sharing(prefix: str) -> Iterator[Planned]:
