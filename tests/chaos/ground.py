@@ -30,13 +30,15 @@ RESTART_SECONDS = 1.0
 class Want:
     """What a job must end as. `runs` says how many pods of each index run, `codes` the exit codes of a single job's
     attempts; None: whatever was said, as long as what ran agrees with it. `reason` is part of its statusReason.
-    `deleted`: the BatchJob is deleted on the way, and nothing of it may be left."""
+    `extra`: so many pods may run beyond attempts and preemptions (the count of preemptions is lost with an operator
+    that dies before it has written it). `deleted`: the BatchJob is deleted on the way, and nothing of it may be left."""
 
     state: str
     runs: Mapping[int, int] | None = None
     codes: tuple[int | None, ...] | None = None
     reason: str = ""
     deleted: bool = False
+    extra: int = 0
 
 
 @dataclass

@@ -183,6 +183,10 @@ class Proxy:
             case Kill(after=False):
                 self._kill()
                 return _cut(request)
+            case Answer(status=410) if asked.is_watch:
+                # As the API server does: the watch begins, and its only event is the error.
+                line = b'{"type":"ERROR","object":' + strike.body() + b"}\n"
+                return web.Response(body=line, content_type="application/json")
             case Answer():
                 headers = {} if strike.retry_after is None else {"Retry-After": str(strike.retry_after)}
                 return web.Response(

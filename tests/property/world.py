@@ -183,7 +183,8 @@ class World:
         if entry.work_seen and entry.work is None and self.pod_events:
             self.lost = True  # the Job watch is ahead of the pods', and what is gone cannot be read
         before = entry.status
-        decision = decide(view_of(self.store, entry, {}, b.GRACE_SECONDS), b.at(self.now))
+        noted = frozenset(each.container.pod_name or "" for each in self.held.attempts)
+        decision = decide(replace(view_of(self.store, entry, {}, b.GRACE_SECONDS), noted=noted), b.at(self.now))
         entry.status = decision.status
         self.history.append((before, decision.status))
         if decision.is_final:

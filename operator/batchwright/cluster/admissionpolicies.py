@@ -16,7 +16,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from batchwright.cluster.client import JSON, ApiClient
 from batchwright.cluster.resources import ADMISSION_BINDINGS, ADMISSION_POLICIES, PODS
-from batchwright.errors import ApiError, ApiUnavailable
+from batchwright.errors import ApiError, ApiUnavailable, Conflict, Throttled
 from batchwright.workloads.attemptpolicy import (
     build_attempt_binding,
     build_attempt_policy,
@@ -73,6 +73,9 @@ async def _install(
         await api.apply(ADMISSION_POLICIES, None, policy)
         await api.apply(ADMISSION_BINDINGS, None, binding)
         await _prove(api, probe, shows)
+    except (ApiUnavailable, Conflict, Throttled):
+        # May pass. To go on without would refuse arrays for good because of a moment; the next start asks again.
+        raise
     except ApiError as error:
         logger.warning(otherwise, policy=policy["metadata"]["name"], error=str(error))
         return False

@@ -18,6 +18,7 @@ from aiohttp.connector import Connection as HttpConnection
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from batchwright import names
+from batchwright.cluster.clock import Clock
 from batchwright.cluster.connection import Connection, load_connection
 from batchwright.cluster.resources import Resource
 from batchwright.errors import ApiUnavailable, NotLeading, Throttled, api_error
@@ -55,6 +56,7 @@ class ApiClient:
         self.writes = 0
         # Asked before each write is sent, also before it is sent again (cluster.lease).
         self.may_write: Callable[[], bool] = lambda: True
+        self.clock = Clock()
 
     @classmethod
     async def connect(cls, context: str | None = None, kubeconfig: str | None = None) -> ApiClient:
@@ -104,6 +106,7 @@ class ApiClient:
         token = await self.connection.authorization()
         if token:
             headers["Authorization"] = token
+        sent = self.clock.monotonic()
         try:
             response = await self._session.request(
                 method,
@@ -113,6 +116,7 @@ class ApiClient:
                 headers=headers,
                 timeout=timeout,
             )
+            self.clock.hear(response.headers.get("Date"), sent)
             if response.status < 400:
                 return response
             payload = await response.read()

@@ -1,4 +1,8 @@
-"""Act: carry out what was decided. Each action is idempotent, so a crash between two of them costs a repetition."""
+"""Act: carry out what was decided. Each action is idempotent, so a crash between two of them costs a repetition.
+
+A Conflict is no sign that the object is gone: the API server also answers so when others write the object faster than
+it can merge (a pod's status, a Job's). It is raised, and the action repeated until a watch shows what has become of it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from batchwright.controllers.store import Entry, Pinned
 from batchwright.domain.actions import EndAttempt, ReleasePod
 from batchwright.domain.observations import Pod, Work
 from batchwright.domain.texts import timestamp
-from batchwright.errors import AlreadyExists, Conflict, Invalid, NotFound
+from batchwright.errors import AlreadyExists, Invalid, NotFound
 from batchwright.workloads.array import ArrayWork
 from batchwright.workloads.job import JobIdentity, Placement, build_job
 from batchwright.workloads.serviceaccount import build_service_account
@@ -76,8 +80,8 @@ async def _patch_job(api: ApiClient, work: Work, spec: JSON) -> None:
     body = {"metadata": {"uid": work.uid}, "spec": spec}
     try:
         await api.patch(JOBS, work.namespace, work.name, body, answer=False)
-    except (NotFound, Conflict):
-        return  # It is gone, or another of that name: the watch will tell.
+    except NotFound:
+        return  # The watch will tell.
 
 
 async def _ensure(api: ApiClient, resource: Resource, body: JSON) -> None:
@@ -97,8 +101,8 @@ async def delete_work(api: ApiClient, work: Work, *, propagation: str) -> None:
     """Deletes a Kubernetes Job; Foreground keeps it until its pods have ended."""
     try:
         await api.delete(JOBS, work.namespace, work.name, uid=work.uid, propagation=propagation)
-    except (NotFound, Conflict):
-        return  # Gone already, or another of that name: nothing of ours is left to delete.
+    except NotFound:
+        return
 
 
 async def end_attempt(api: ApiClient, action: EndAttempt) -> None:
@@ -110,7 +114,7 @@ async def end_attempt(api: ApiClient, action: EndAttempt) -> None:
             await _mark(api, pod, action)
         if not pod.gated:
             await api.delete(PODS, pod.namespace, pod.name, uid=pod.uid)
-    except (NotFound, Conflict):
+    except NotFound:
         return  # It ended by itself meanwhile.
 
 
@@ -118,7 +122,7 @@ async def mark_preempted(api: ApiClient, pod: Pod, message: str) -> None:
     """Marks the pod of a single job that is to make room. It says so even if its Job was not suspended in time."""
     try:
         await _mark(api, pod, EndAttempt(pod, names.POD_CONDITION_PREEMPTED, "Preempted", message))
-    except (NotFound, Conflict):
+    except NotFound:
         return
 
 
@@ -150,7 +154,7 @@ async def release_pod(api: ApiClient, action: ReleasePod) -> None:
     gates: JSON = {"spec": {"schedulingGates": [_gone(names.GATE_ADMISSION)]}}
     try:
         await api.patch(PODS, pod.namespace, pod.name, gates, content_type=STRATEGIC_PATCH, answer=False)
-    except (NotFound, Conflict):
+    except NotFound:
         return
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -39,7 +39,9 @@ class Arrays:
         spawn: Spawn,
         wake: Callable[[str, Entry, datetime], None],
         touch: Callable[[str], None],
+        now: Callable[[], datetime],
     ) -> None:
+        self._now = now
         self._api = api
         self._store = store
         self._spawn = spawn
@@ -78,7 +80,7 @@ class Arrays:
             await set_parallelism(self._api, work, wanted)
         except ApiError as error:
             logger.warning("parallelism not set", job=entry.job.name, error=str(error))
-            self._wake(uid, entry, datetime.now(UTC) + timedelta(seconds=ADJUST_SECONDS))
+            self._wake(uid, entry, self._now() + timedelta(seconds=ADJUST_SECONDS))
 
     async def _read(self, uid: str, entry: Entry, items: ArrayItems, source: ItemsSource) -> None:
         """Reads the ConfigMap of the items; one that is not there yet is looked for again."""
@@ -86,7 +88,7 @@ class Arrays:
             entry.items_problem = await self._items_problem(entry, items, source)
         finally:
             self._reading.discard(uid)
-            entry.items_due = datetime.now(UTC) + timedelta(seconds=CONFIG_MAP_SECONDS)
+            entry.items_due = self._now() + timedelta(seconds=CONFIG_MAP_SECONDS)
         if entry.items_problem:
             self._wake(uid, entry, entry.items_due)
         self._touch(uid)

@@ -11,13 +11,14 @@ import asyncio
 import heapq
 import time
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
 from batchwright import metrics
 from batchwright.cluster.client import JSON, ApiClient
+from batchwright.cluster.clock import Clock
 from batchwright.cluster.events import EventRecorder, Subject
 from batchwright.cluster.resources import BATCH_JOBS
 from batchwright.cluster.writes import StatusWrite, StatusWriter
@@ -66,7 +67,9 @@ class Engine:
         settings: Settings,
         events: EventRecorder,
         hear_consumables: Callable[[], None] = lambda: None,
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = clock or Clock()
         self._api = api
         self._store = store
         self._settings = settings
@@ -79,13 +82,14 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self.writer = StatusWriter(api, self._compose, self._written, workers=settings.status_writers)
         self.obstacles = Obstacles(api, self._hear_obstacle)
-        self._arrays = Arrays(api, store, self._spawn, self._wake, self._touch)
+        self._arrays = Arrays(api, store, self._spawn, self._wake, self._touch, self._clock.now)
         self._preempting = Preempting(api, self._act, self._notify)
         self._starting = Starting(
             api,
             store,
             self.scheduling,
             settings.writes_in_flight,
+            clock=self._clock.now,
             spawn=self._spawn,
             wake=self._wake,
             touch=self._touch,
@@ -113,7 +117,7 @@ class Engine:
         known = uid in self._store.finished
         self._store.put_job(uid, record)
         if not isinstance(record, Job):
-            self.scheduling.forget(uid, datetime.now(UTC))
+            self.scheduling.forget(uid, self._clock.now())
             self.writer.forget(uid)
         if isinstance(record, FinishedJob) and not known:
             self.retention.schedule(uid)
@@ -136,7 +140,7 @@ class Engine:
             await self._wait()
             self._changed.clear()
             began = time.perf_counter()
-            self._pass(datetime.now(UTC))
+            self._pass(self._clock.now())
             self.passed_at = time.monotonic()
             metrics.PASS_SECONDS.observe(time.perf_counter() - began)
             await asyncio.sleep(self._settings.pass_interval_seconds)
@@ -147,7 +151,7 @@ class Engine:
             task.cancel()
 
     async def _wait(self) -> None:
-        now = datetime.now(UTC)
+        now = self._clock.now()
         first = self._wakes[0][0] if self._wakes else None
         due = [when for when in (first, self.retention.next_due, self._plan_again) if when]
         seconds = min(30.0, max(0.0, (min(due) - now).total_seconds())) if due else 30.0
@@ -315,7 +319,7 @@ class Engine:
         if entry.array is not None and isinstance(action, EndAttempt | ReleasePod):
             entry.array.elements.look_again(action.pod)
             entry.array.leaving.discard(action.pod.uid)
-        self._wake(uid, entry, datetime.now(UTC) + timedelta(seconds=ACTION_RETRY_SECONDS))
+        self._wake(uid, entry, self._clock.now() + timedelta(seconds=ACTION_RETRY_SECONDS))
         self.changed()
 
     def _notify(self, entry: Entry, notice: Notice) -> None:
@@ -338,15 +342,17 @@ class Engine:
 
     def _compose(self, uid: str) -> StatusWrite | None:
         entry = self._store.entries.get(uid)
-        return None if entry is None else compose(entry, datetime.now(UTC))
+        return None if entry is None else compose(entry, self._clock.now())
 
     def _written(self, uid: str, wire: JSON | None) -> None:
         entry = self._store.entries.get(uid)
         if entry is None or wire is None:
             return
-        entry.held = wire
+        noted, entry.held = entry.noted, wire
+        if entry.noted != noted:
+            self._touch(uid)
         if wire.get("state") in FINAL_STATES:
             self._store.finish(finished(entry.job, wire))
-            self.scheduling.forget(uid, datetime.now(UTC))
+            self.scheduling.forget(uid, self._clock.now())
             self.retention.schedule(uid)
             self.changed()

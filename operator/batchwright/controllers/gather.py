@@ -84,6 +84,7 @@ def view_of(store: Store, entry: Entry, instances: dict[str, str], start_grace_s
         expired=entry.expired,
         preempting=bool(entry.preempting),
         obstacle=entry.obstacle,
+        noted=entry.noted,
     )
 
 

@@ -68,7 +68,7 @@ class Operator:
         self._settings = settings
         self.store = Store()
         events = EventRecorder(api)
-        self.engine = Engine(api, self.store, settings, events, self._count_consumables_soon)
+        self.engine = Engine(api, self.store, settings, events, self._count_consumables_soon, api.clock)
         declarations = Declarations(api, self.store, self.engine.scheduling)
         self._definitions = Reconciler(
             "JobDefinition", Definitions(api, self.store, events, self._definition_settled).reconcile

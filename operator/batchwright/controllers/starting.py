@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -36,7 +36,7 @@ FOLLOWERS_SECONDS = 2.0
 
 
 class Starting:
-    """Carries out the starts of a plan. `spawn` runs a task, `wake` makes a job look again at a time and `touch` at
+    """Carries out the starts of a plan. `clock` says what time it is, `spawn` runs a task, `wake` makes a job look again at a time and `touch` at
     once, `decide` decides about it within the pass, `notify` makes an event."""
 
     def __init__(
@@ -46,6 +46,7 @@ class Starting:
         scheduling: Scheduling,
         writes_in_flight: int,
         *,
+        clock: Callable[[], datetime],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         wake: Callable[[str, Entry, datetime], None],
         touch: Callable[[str], None],
@@ -55,6 +56,7 @@ class Starting:
         self._api = api
         self._store = store
         self._scheduling = scheduling
+        self._now = clock
         self._slots = asyncio.Semaphore(writes_in_flight)
         self._spawn, self._wake, self._touch, self._decide, self._notify = spawn, wake, touch, decide, notify
 
@@ -116,7 +118,7 @@ class Starting:
         except ApiError as error:
             logger.warning("job not resumed", job=entry.job.name, error=str(error))
             entry.resuming = False
-            entry.not_before = datetime.now(UTC) + timedelta(seconds=RESUME_RETRY_SECONDS)
+            entry.not_before = self._now() + timedelta(seconds=RESUME_RETRY_SECONDS)
             self._wake(uid, entry, entry.not_before)
             self._touch(uid)
 
@@ -137,7 +139,7 @@ class Starting:
             hindrance = bounded(f"The API server does not take the job now: {error}")
         finally:
             entry.creating = False
-            entry.not_before = datetime.now(UTC) + timedelta(seconds=HINDRANCE_SECONDS) if hindrance else None
+            entry.not_before = self._now() + timedelta(seconds=HINDRANCE_SECONDS) if hindrance else None
             if entry.work is None:
                 entry.start = None
                 if entry.array is not None:
@@ -145,7 +147,7 @@ class Starting:
             if hindrance:
                 entry.waits, entry.waits_kind = hindrance, None
                 self._notify(entry, Notice("NotCreated", hindrance, warning=True))
-                self._wake(uid, entry, entry.not_before or datetime.now(UTC))
+                self._wake(uid, entry, entry.not_before or self._now())
             self._touch(uid)
         if entry.work is not None:
             self._notify(entry, Notice("Started", f"Sent to ComputeEnvironment {placement.environment}"))

@@ -109,6 +109,11 @@ class Entry:
         return self.job.spec.array_properties is not None
 
     @property
+    def noted(self) -> frozenset[str]:
+        """The pods whose attempts the API server has on record."""
+        return frozenset(each["container"].get("podName", "") for each in self.held.get("attempts") or ())
+
+    @property
     def is_final(self) -> bool:
         """Whether the job is done, written or not."""
         return self.status.state in FINAL_STATES

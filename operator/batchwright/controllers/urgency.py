@@ -36,6 +36,8 @@ def urgency(entry: Entry) -> tuple[str, Urgency]:
         detail = entry.held.get("arrayProperties") or {}
         size = len(detail.get("succeededIndexes", "")) + len(detail.get("failedIndexes", ""))
         return "array", Urgency(ARRAY.delay_seconds * (1 + size / ARRAY_TEXT), ARRAY.rank)
+    if any(each.container.pod_name not in entry.noted and not each.stopped_at for each in entry.status.attempts):
+        return f"{state}, to be ended", Urgency(0.0, 1)
     if state in ("STARTING", "RUNNING") and entry.pods and all(pod.is_finished for pod in entry.pods.values()):
         return f"{state}, ended", ENDING
     return state, URGENCY.get(state, WAITING)

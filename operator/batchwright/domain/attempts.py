@@ -7,11 +7,13 @@ lost host must read `Host EC2 (instance …) terminated.` and have no exit code,
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from batchwright import names
 from batchwright.api.v1alpha1.batchjob import Attempt, AttemptContainer
 from batchwright.domain import reasons
-from batchwright.domain.observations import Pod
+from batchwright.domain.actions import EndAttempt
+from batchwright.domain.observations import Mark, Pod
 from batchwright.domain.retry import Outcome
 from batchwright.domain.texts import bounded, timestamp
 
@@ -70,7 +72,15 @@ def attempt(pod: Pod, instances: Mapping[str, str]) -> Attempt:
     )
 
 
+def ending(action: EndAttempt, instances: Mapping[str, str]) -> Attempt:
+    """The attempt that is about to be ended, as far as it is known before."""
+    return attempt(replace(action.pod, mark=Mark(action.mark, action.message)), instances)
+
+
 def merge(recorded: tuple[Attempt, ...], finished: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
-    """`recorded` with those of `finished` that are new, told apart by pod name: an attempt is recorded once."""
+    """`recorded` with those of `finished` that are new, told apart by pod name: an attempt is recorded once. One
+    that was noted before its end is completed."""
     known = {entry.container.pod_name for entry in recorded}
-    return recorded + tuple(entry for entry in finished if entry.container.pod_name not in known)
+    ended = {entry.container.pod_name: entry for entry in finished}
+    completed = tuple(entry if entry.stopped_at else ended.get(entry.container.pod_name, entry) for entry in recorded)
+    return completed + tuple(entry for entry in finished if entry.container.pod_name not in known)

@@ -12,15 +12,15 @@ answer. Final states never change (AWS Batch User Guide, job states).
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from batchwright.api.v1alpha1.batchjob import Attempt, BatchJobStatus, JobState
 from batchwright.api.v1alpha1.common import Condition, EvaluateOnExit
 from batchwright.domain import reasons
-from batchwright.domain.actions import Action, DeleteWork, Notice, ReadObstacle, ReadPods, SuspendWork
-from batchwright.domain.attempts import attempt, merge
+from batchwright.domain.actions import Action, DeleteWork, EndAttempt, Notice, ReadObstacle, ReadPods, SuspendWork
+from batchwright.domain.attempts import attempt, ending, merge
 from batchwright.domain.conditions import unscheduled
 from batchwright.domain.dependencies import Resolution
 from batchwright.domain.observations import FINAL_STATES, Job, Pod, Work
@@ -50,7 +50,7 @@ class View:
     can be made, `started` whether its Kubernetes Job is known to have been made (it may be gone since), `waits` the
     scheduler's words and `waits_reason` the same in one, `expired` why its time in the queue is over, `preempting`
     whether it is to make room, `obstacle` why Kubernetes makes no pod for it, `cycle` a dependency cycle this job
-    closes.
+    closes, `noted` the pods whose attempts the API server has on record.
     """
 
     job: Job
@@ -72,6 +72,7 @@ class View:
     preempting: bool = False
     obstacle: str = ""
     answering: Container[str] | None = None
+    noted: Container[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,9 @@ def _with_work(view: View, work: Work, now: datetime) -> Decision:
     recorded = _attempts(view)
     if work.is_finished:
         # The pod watch may be behind the Job watch; one read settles it.
-        if len(recorded) < work.failed + work.succeeded and not view.pods_complete:
+        live_pods = {pod.name for pod in view.pods if not pod.is_finished}
+        ended = sum(entry.container.pod_name not in live_pods for entry in recorded)
+        if ended < work.failed + work.succeeded and not view.pods_complete:
             return Decision(
                 present_status(view, _current(view), view.job.status.status_reason), actions=(ReadPods(work),)
             )
@@ -168,7 +171,14 @@ def _with_work(view: View, work: Work, now: datetime) -> Decision:
         return _without_pod(view, work, notices, now)
     step = watch_pod(running, view.pods, view.start_grace_seconds, now)
     status = present_status(view, step.state, step.reason, started_at=step.started_at)
-    return Decision(status, actions=step.actions, notices=notices + step.notices, wake_at=step.wake_at)
+    actions = step.actions
+    for action in step.actions:
+        if isinstance(action, EndAttempt) and not action.pod.gated:
+            # Noted first: its pod goes with the attempt, and an operator that starts after that finds nothing else of it.
+            noted = merge(status.attempts, (ending(action, view.instances),))
+            status = status.model_copy(update={"attempts": noted})
+            actions = step.actions if action.pod.name in view.noted else ()
+    return Decision(status, actions=actions, notices=notices + step.notices, wake_at=step.wake_at)
 
 
 def _suspended(view: View, work: Work, live: tuple[Pod, ...], now: datetime) -> Decision:
@@ -242,9 +252,21 @@ def _fail(
 def _attempts(view: View) -> tuple[Attempt, ...]:
     finished = sorted((pod for pod in view.pods if pod.is_finished), key=lambda pod: (pod.failures, pod.created_at))
     # A gated pod that we failed to refuse a retry never ran, and one that was preempted is not charged.
-    charged = (pod for pod in finished if not pod.gated and not pod.is_preempted)
+    charged = (
+        pod for pod in finished if not pod.gated and not pod.is_preempted and not _made_room(view, pod, finished)
+    )
     ended = tuple(attempt(pod, view.instances) for pod in charged)
     return merge(view.job.status.attempts, ended)
+
+
+def _made_room(view: View, pod: Pod, finished: Sequence[Pod]) -> bool:
+    """Whether the pod ended by the suspension of its Job although it bears no mark: made in the instant before, it was
+    not seen in time. The Job controller has not counted it, so its successor has as many failures before it."""
+    if pod.phase != "Failed" or pod.mark is not None or not pod.deleting:
+        return False
+    if view.preempting or (view.work is not None and view.work.suspended):
+        return all(other.failures <= pod.failures for other in finished)
+    return any(other.failures == pod.failures and other.created_at > pod.created_at for other in view.pods)
 
 
 def _current(view: View) -> JobState:

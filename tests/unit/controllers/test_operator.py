@@ -11,6 +11,7 @@ import builders as b
 import manifests
 import waiting
 from batchwright.api.v1alpha1 import JobDefinitionSpec
+from batchwright.cluster.clock import Clock
 from batchwright.cluster.resources import JOBS, Resource
 from batchwright.controllers.operator import Operator
 from batchwright.domain.observations import FinishedJob, Revision
@@ -25,6 +26,7 @@ class FakeApi:
 
     def __init__(self) -> None:
         self.deleted: list[tuple[str, str | None, str, str | None]] = []
+        self.clock = Clock()
 
     async def delete(
         self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None, **_: Any

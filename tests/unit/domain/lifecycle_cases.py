@@ -178,10 +178,22 @@ UNDER_WAY = [
             "RUNNING",
             "Job attempt duration exceeded timeout (60 s)",
             now=b.at(60),
+            want_notices=("TimedOut",),
+            want_exits=(None,),
+        ),
+        id="timeout: the attempt is noted before it is ended",
+    ),
+    pytest.param(
+        Case(
+            running(pods=(b.running_pod(),), rules=b.rules(timeout=60), noted={"hello-0"}),
+            "RUNNING",
+            "Job attempt duration exceeded timeout (60 s)",
+            now=b.at(60),
             want_actions=(EndAttempt,),
             want_notices=("TimedOut",),
+            want_exits=(None,),
         ),
-        id="timeout",
+        id="timeout: ended once it is on record",
     ),
     pytest.param(
         Case(

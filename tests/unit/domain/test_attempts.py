@@ -135,3 +135,10 @@ def test_merge_records_each_pod_once() -> None:
 def test_merge_keeps_what_was_recorded() -> None:
     before = b.attempt(0, exit_code=1)
     assert merge((before,), (b.attempt(0, exit_code=137),)) == (before,)
+
+
+def test_merge_completes_what_was_noted_before_its_end() -> None:
+    noted = b.attempt(0, exit_code=None, stopped_at=None)
+    ended = b.attempt(0, exit_code=143)
+    assert merge((noted,), ()) == (noted,)
+    assert merge((noted,), (ended,)) == (ended,)

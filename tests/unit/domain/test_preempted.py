@@ -47,6 +47,23 @@ def test_the_end_of_its_pod_is_no_attempt() -> None:
     assert (again.status.state, again.status.attempts) == ("RUNNING", ())
 
 
+def test_a_pod_that_was_made_in_the_instant_before_is_no_attempt_although_it_has_no_mark() -> None:
+    ended = b.ended_pod(exit_code=143, deleting=True)
+    assert decision(ended).status.attempts == ()
+    assert decision(ended, suspended=False, preempting=True).status.attempts == ()
+    # Its successor has as many failures before it: the Job controller did not count it.
+    successor = replace(b.running_pod(1), failures=ended.failures, created_at=b.at(60))
+    assert decision(ended, successor, suspended=False).status.attempts == ()
+
+
+def test_an_attempt_that_failed_before_it_was_preempted_is_one() -> None:
+    failed = b.ended_pod(exit_code=1)
+    assert [each.container.exit_code for each in decision(failed).status.attempts] == [1]
+    deleted = replace(failed, deleting=True)
+    later = decision(deleted, b.running_pod(1), suspended=False)
+    assert [each.container.exit_code for each in later.status.attempts] == [1]
+
+
 @pytest.mark.parametrize("field", ["cancel", "terminate"])
 def test_it_can_be_ended_while_it_waits(field: str) -> None:
     found = decision(job=b.job(spec=b.spec(**{field: {"reason": "enough"}})))
