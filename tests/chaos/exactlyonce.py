@@ -22,6 +22,7 @@ from chaos.patient import PatientApi
 from watches import Watch
 
 GONE_SECONDS = 90
+DEFECTS = ("decision failed", "task failed", "reconcile failed")
 
 
 class PodWitness:
@@ -117,10 +118,10 @@ def _wrong(status: Mapping[str, Any], want: Want, ran: Counter[int]) -> Iterator
     codes = tuple((attempt.get("container") or {}).get("exitCode") for attempt in attempts)
     if want.codes is not None and codes != want.codes:
         yield f"wanted exit codes {want.codes}, has {codes}"
-    # What was preempted counts as no attempt, and runs again.
-    allowed = len(attempts) + int(status.get("preemptions") or 0)
-    if want.codes is not None and not allowed <= ran.total() <= max(allowed, len(attempts) + want.extra):
-        yield f"ran {ran.total()} times, and says {len(attempts)} attempts and {allowed - len(attempts)} preemptions"
+    # What was preempted counts as no attempt, and runs again, unless it ended before it could be.
+    preemptions = max(int(status.get("preemptions") or 0), want.extra)
+    if want.codes is not None and not len(attempts) <= ran.total() <= len(attempts) + preemptions:
+        yield f"ran {ran.total()} times, and says {len(attempts)} attempts; {preemptions} preemptions at most"
 
 
 def _wrong_array(status: Mapping[str, Any], ran: Counter[int]) -> Iterator[str]:
@@ -145,7 +146,6 @@ def leftovers_at_end(ground: Ground) -> list[str]:
             job["metadata"]["labels"][LABEL_JOB_ID]
             for job in ground.api.list("Job", ground.namespace, labelSelector=LABEL_JOB_ID)
         )
-        gone = [job_id for job_id in owners if job_id not in known]
         found += [f"{count} Kubernetes Jobs of jobId {job_id}" for job_id, count in owners.items() if count > 1]
         found += [
             f"a Kubernetes Job of jobId {job_id}, which is deleted or was never there"
@@ -188,6 +188,10 @@ def leftovers_after_deletion(ground: Ground) -> list[str]:
 
 
 def errors_said(log: str) -> list[str]:
-    """Lines of the operator's log that tell of a defect: its own, at the error level, in a process that goes on. (One
-    that ends closes its client under the tasks that are left; how often it ended is counted apart.)"""
-    return [line[:400] for line in log.splitlines() if " [error" in line and "ApiClient is not open" not in line]
+    """Lines of the operator's log that tell of a defect of its own, in a process that goes on. (One that ends closes its
+    client under the tasks that are left; how often it ended is counted apart.)"""
+    return [
+        line[:400]
+        for line in log.splitlines()
+        if any(f"] {text}" in line for text in DEFECTS) and " [error" in line and "ApiClient is not open" not in line
+    ]

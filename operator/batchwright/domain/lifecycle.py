@@ -12,7 +12,7 @@ answer. Final states never change (AWS Batch User Guide, job states).
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -174,7 +174,7 @@ def _with_work(view: View, work: Work, now: datetime) -> Decision:
     actions = step.actions
     for action in step.actions:
         if isinstance(action, EndAttempt) and not action.pod.gated:
-            # Noted first: its pod goes with the attempt, and an operator that starts after that finds nothing else of it.
+            # Noted first: its pod goes with the attempt, and an operator that starts after that finds no other trace.
             noted = merge(status.attempts, (ending(action, view.instances),))
             status = status.model_copy(update={"attempts": noted})
             actions = step.actions if action.pod.name in view.noted else ()
@@ -252,20 +252,18 @@ def _fail(
 def _attempts(view: View) -> tuple[Attempt, ...]:
     finished = sorted((pod for pod in view.pods if pod.is_finished), key=lambda pod: (pod.failures, pod.created_at))
     # A gated pod that we failed to refuse a retry never ran, and one that was preempted is not charged.
-    charged = (
-        pod for pod in finished if not pod.gated and not pod.is_preempted and not _made_room(view, pod, finished)
-    )
+    charged = [pod for pod in finished if not (pod.gated or pod.is_preempted or _made_room(view, pod))]
     ended = tuple(attempt(pod, view.instances) for pod in charged)
     return merge(view.job.status.attempts, ended)
 
 
-def _made_room(view: View, pod: Pod, finished: Sequence[Pod]) -> bool:
+def _made_room(view: View, pod: Pod) -> bool:
     """Whether the pod ended by the suspension of its Job although it bears no mark: made in the instant before, it was
     not seen in time. The Job controller has not counted it, so its successor has as many failures before it."""
     if pod.phase != "Failed" or pod.mark is not None or not pod.deleting:
         return False
     if view.preempting or (view.work is not None and view.work.suspended):
-        return all(other.failures <= pod.failures for other in finished)
+        return all(other.failures <= pod.failures for other in view.pods)
     return any(other.failures == pod.failures and other.created_at > pod.created_at for other in view.pods)
 
 

@@ -1,4 +1,4 @@
-"""The operator's clock is turned by hours, forth and back, while it works (libfaketime; its monotonic clock goes on)."""
+"""The operator's clock is turned by hours, forth and back, while it works (libfaketime; not its monotonic clock)."""
 
 from __future__ import annotations
 
