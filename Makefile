@@ -8,6 +8,7 @@ ELEMENTS ?= 10000
 PYTEST_ARGS ?=
 BENCH ?=
 AUDIT ?=
+CHAOS ?=
 
 ##@ Everyday
 
@@ -60,6 +61,10 @@ audit: $(VENV)/.synced ## Known vulnerabilities of the locked packages; asks the
 .PHONY: bench
 bench: setup ## Time, API writes, CPU and memory per job, beside plain Jobs: every scenario, or BENCH="single --json"
 	$(RUN)batchwright bench $(BENCH)
+
+.PHONY: chaos
+chaos: setup ## Faults of every kind while a workload runs; exactly-once, counted from outside (CHAOS="--kills 1000")
+	PYTHONPATH=tests $(RUN)python -m chaos $(CHAOS)
 
 ##@ Development
 

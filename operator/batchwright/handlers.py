@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Any
 
 import kopf
+import structlog
 
 from batchwright import names
 from batchwright.cluster.client import ApiClient
@@ -19,6 +21,10 @@ from batchwright.controllers.leading import lead
 from batchwright.controllers.operator import Operator, declared_resources
 from batchwright.errors import BatchwrightError
 from batchwright.settings import Settings
+
+logger = structlog.get_logger(__name__)
+# From the end of all our work to the end of the process.
+LAST_SECONDS = 5.0
 
 
 def build_registry(
@@ -71,6 +77,9 @@ def build_registry(
         await asyncio.gather(*running, return_exceptions=True)
         await api.close()
         await lease_api.close()
+        # kopf's watchers may wait for ever for a login that nobody answers any more: a process that neither works nor
+        # ends would be the worst of all.
+        asyncio.get_running_loop().call_later(LAST_SECONDS, end_now)
 
     @kopf.on.probe(id="pass_age_seconds", registry=registry)
     def pass_age(**_: Any) -> float:
@@ -96,6 +105,12 @@ def build_registry(
     for resource in declared_resources():
         _watch(registry, operator, resource.plural, resource.kind)
     return registry
+
+
+def end_now() -> None:
+    """Ends the process at once, whatever still holds it: the next one begins anew."""
+    logger.error("the operator has stopped, and its process does not end by itself: ended")
+    os._exit(1)
 
 
 def _watch(registry: kopf.OperatorRegistry, operator: Operator, plural: str, kind: str) -> None:

@@ -188,8 +188,8 @@ def leftovers_after_deletion(ground: Ground) -> list[str]:
 
 
 def errors_said(log: str) -> list[str]:
-    """Lines of the operator's log that tell of a defect of its own, in a process that goes on. (One that ends closes its
-    client under the tasks that are left; how often it ended is counted apart.)"""
+    """Lines of the operator's log that tell of a defect of its own, in a process that goes on. (One that ends closes
+    its client under the tasks that are left; how often it ended is counted apart.)"""
     return [
         line[:400]
         for line in log.splitlines()

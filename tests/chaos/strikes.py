@@ -106,11 +106,6 @@ def writes(asked: Asked) -> bool:
     return asked.is_write
 
 
-def reads(asked: Asked) -> bool:
-    """Chooses lists and watches and gets."""
-    return not asked.is_write
-
-
 @dataclass
 class Rule:
     """Which requests are struck, with what; `struck` counts by verb and resource."""

@@ -1,0 +1,64 @@
+"""10,000 malformed and hostile objects: huge arrays, deep specs, odd letters, fat environments, cycles, forgery."""
+
+from __future__ import annotations
+
+from apiserver import Refused
+from chaos.ground import Ground
+from chaos.hostility import Hostile
+
+NAME = "hostile-objects"
+COUNT = 10_000
+BOUNDED = 150
+# So many are let live at one time; with all of them the control plane, not the operator, would be on trial.
+AT_ONCE = 300
+
+
+def inject(ground: Ground) -> None:
+    """Sends them to a queue whose environment has no node, so that none of them takes the others' room; the operator
+    that was there before must be there afterwards."""
+    ground.environment("nowhere", group="nowhere")
+    queue = ground.queue("nowhere", f"{ground.namespace}-nowhere")
+    before = ground.operator.pid
+    hostile = Hostile(ground.namespace, queue, ground.chance)
+    taken: list[tuple[str, str]] = []
+    for manifest in hostile.objects(BOUNDED if ground.bounded else COUNT):
+        kind = manifest["kind"]
+        try:
+            ground.api.once("POST", _path(manifest), manifest)
+        except Refused as refused:
+            ground.strike(NAME, f"{kind} refused with {refused.status}")
+        else:
+            ground.strike(NAME, f"{kind} taken")
+            taken.append((kind, manifest["metadata"]["name"]))
+        if len(taken) >= AT_ONCE:
+            _look_and_remove(ground, taken)
+    _look_and_remove(ground, taken)
+    ground.tend()
+    if ground.operator.pid != before or ground.operator.has_ended:
+        raise AssertionError(f"the operator ended:\n{ground.operator.log[-3000:]}")
+
+
+def _look_and_remove(ground: Ground, taken: list[tuple[str, str]]) -> None:
+    """Each BatchJob that was taken says something of itself; then all of them go."""
+    names = {name for kind, name in taken if kind == "BatchJob"}
+
+    def silent() -> set[str]:
+        return {name for name, status in ground.statuses().items() if name in names and not status.get("state")}
+
+    if not ground.until(lambda: not silent(), 60):
+        raise AssertionError(f"without a state after a minute: {sorted(silent())[:10]}")
+    for kind, name in taken:
+        ground.api.delete(kind, name, ground.namespace)
+    taken.clear()
+
+
+def _path(manifest: dict[str, object]) -> str:
+    places = {
+        "BatchJob": "/apis/batchwright.io/v1alpha1/namespaces/{}/batchjobs",
+        "JobDefinition": "/apis/batchwright.io/v1alpha1/namespaces/{}/jobdefinitions",
+        "Pod": "/api/v1/namespaces/{}/pods",
+        "Job": "/apis/batch/v1/namespaces/{}/jobs",
+    }
+    metadata = manifest["metadata"]
+    assert isinstance(metadata, dict)
+    return places[str(manifest["kind"])].format(metadata["namespace"])
