@@ -5,8 +5,10 @@ Most are refused by the API server; what it takes, the operator has to live with
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from typing import Any
 
 import manifests
@@ -16,6 +18,17 @@ from manifests import Manifest
 # Letters from right to left, joined ones, four-byte ones, an invisible one, and line ends.
 TEXTS = ("‮drawkcab", "日本語ジョブ", "👩‍🚀🧨", "zero​width", "a\nb\r\tc", "Ref::Ref::x", "$(HOME)`id`", "%s{0}", "'; --")
 MEGABYTE = 1 << 20
+# Stands for an object within an object and so on; Python's own encoder ends at a thousand.
+DEEP = "deeper and deeper: "
+DEPTHS = (50, 300, 1500, 9000)
+
+
+def as_json(manifest: Manifest) -> bytes:
+    """The manifest as it is sent."""
+    text = json.dumps(manifest)
+    for depth in DEPTHS:
+        text = text.replace(f'"{DEEP}{depth}"', '{"x":' * depth + "{}" + "}" * depth)
+    return text.encode()
 
 
 class Hostile:
@@ -24,6 +37,7 @@ class Hostile:
     def __init__(self, namespace: str, queue: str, chance: random.Random) -> None:
         self._namespace, self._queue, self._chance = namespace, queue, chance
         self._number = 0
+        self._depths = cycle(DEPTHS)
 
     def objects(self, count: int) -> Iterator[Manifest]:
         """So many objects, of every kind of hostility in turn, in pairs and rings where one alone is harmless."""
@@ -60,10 +74,8 @@ class Hostile:
         yield self._job(name, arrayProperties={"size": size, "maxConcurrency": self._chance.choice((1, 10**9))})
 
     def _deep(self, name: str) -> Iterator[Manifest]:
-        nested: dict[str, Any] = {}
-        for _ in range(self._chance.choice((50, 500, 3000))):
-            nested = {"x": nested}
-        yield self._definition(name, podTemplate={"spec": {"containers": [{"name": "a", "image": "b"}], "x": nested}})
+        deep = f"{DEEP}{next(self._depths)}"
+        yield self._definition(name, podTemplate={"spec": {"containers": [{"name": "a", "image": "b"}], "x": deep}})
         yield self._job(f"{name}-j", jobDefinition=name)
 
     def _unicode(self, name: str) -> Iterator[Manifest]:

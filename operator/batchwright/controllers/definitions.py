@@ -124,7 +124,11 @@ class Definitions:
                 )
             except NotFound:
                 return
-        known.status = wanted
+        # An event that came meanwhile has put another record in this one's place.
+        current = self._store.definitions.get(known.key)
+        for record in (known, current):
+            if record is not None and (record.uid, record.generation) == (known.uid, known.generation):
+                record.status = wanted
         self._changed(known.key)
 
     async def _notify(self, known: Declared[JobDefinitionSpec], notice: Notice) -> None:

@@ -259,7 +259,9 @@ class Operator:
                 record.status = max(before.status, record.status, key=lambda s: s.get("observedGeneration") or 0)
         _put(self.store.definitions, key, record)
         self._definitions.touch(key)
-        if record is None:
+        # Also when our own status comes back by the watch: what was written may have been about a record that another
+        # event had replaced meanwhile, and then nobody has told the jobs.
+        if record is None or (before is not None and record.status != before.status):
             self._definition_settled(key)
 
     def _definition_settled(self, key: Key) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from apiserver import Refused
 from chaos.ground import Ground
-from chaos.hostility import Hostile
+from chaos.hostility import Hostile, as_json
 
 NAME = "hostile-objects"
 COUNT = 10_000
@@ -18,23 +17,31 @@ def inject(ground: Ground) -> None:
     that was there before must be there afterwards."""
     ground.environment("nowhere", group="nowhere")
     queue = ground.queue("nowhere", f"{ground.namespace}-nowhere")
-    before = ground.operator.pid
+    with_all = ground.operator.pid
     hostile = Hostile(ground.namespace, queue, ground.chance)
     taken: list[tuple[str, str]] = []
-    for manifest in hostile.objects(BOUNDED if ground.bounded else COUNT):
+    for sent, manifest in enumerate(hostile.objects(BOUNDED if ground.bounded else COUNT), start=1):
         kind = manifest["kind"]
-        try:
-            ground.api.once("POST", _path(manifest), manifest)
-        except Refused as refused:
-            ground.strike(NAME, f"{kind} refused with {refused.status}")
+        status = ground.api.post_once(_path(manifest), as_json(manifest))
+        if status >= 300:
+            ground.strike(NAME, f"{kind} refused with {status}")
         else:
             ground.strike(NAME, f"{kind} taken")
             taken.append((kind, manifest["metadata"]["name"]))
         if len(taken) >= AT_ONCE:
             _look_and_remove(ground, taken)
+        if sent == (BOUNDED if ground.bounded else AT_ONCE):
+            # It must also be able to start among them.
+            _must_live(ground, with_all)
+            ground.operator.kill()
+            ground.operator.start()
+            with_all = ground.operator.pid
     _look_and_remove(ground, taken)
-    ground.tend()
-    if ground.operator.pid != before or ground.operator.has_ended:
+    _must_live(ground, with_all)
+
+
+def _must_live(ground: Ground, pid: int) -> None:
+    if ground.operator.has_ended or ground.operator.pid != pid:
         raise AssertionError(f"the operator ended:\n{ground.operator.log[-3000:]}")
 
 

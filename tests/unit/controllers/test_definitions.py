@@ -195,3 +195,27 @@ async def test_a_number_too_large_for_json_is_the_definitions_fault(bench: Bench
 async def _made_by(bench: Bench, uid: str, raw: JSON = RAW) -> None:
     bench.store.definitions[KEY] = replace(bench.declare(raw, uid=uid), status={})
     await bench.definitions.reconcile(KEY)
+
+
+async def test_a_record_that_an_event_replaced_meanwhile_is_settled_too(desk_of_events: Bench) -> None:
+    """Found by cut watches: the status went to a record nobody looked at any more, and its jobs waited for ever."""
+    bench = desk_of_events
+    bench.declare()
+    await bench.definitions.reconcile(KEY)
+    assert bench.store.definitions[KEY].status["status"] == "ACTIVE"
+    assert bench.settled == [KEY]
+
+
+@pytest.fixture
+def desk_of_events() -> Bench:
+    """An event about the definition comes while its status is being written."""
+    bench = Bench()
+    written = bench.api.patch
+
+    async def patch(*args: Any, **how: Any) -> JSON:
+        made = bench.declare()
+        made.status = {}
+        return await written(*args, **how)
+
+    bench.api.patch = patch  # type: ignore[method-assign]
+    return bench

@@ -67,6 +67,19 @@ async def test_a_revision_that_is_seen_makes_its_jobs_look_again(bench: Bench) -
     assert bench.store.dirty == set()
 
 
+async def test_a_definition_that_turns_active_makes_its_jobs_look_again(bench: Bench) -> None:
+    body = manifests.job_definition()
+    body["metadata"] |= {"uid": "d", "generation": 1}
+    bench.operator.see_declared("JobDefinition", "ADDED", body)
+    bench.store.put_job(b.UID, b.job())
+    bench.store.dirty.clear()
+    bench.operator.see_declared("JobDefinition", "MODIFIED", body)
+    assert bench.store.dirty == set()
+    active = body | {"status": {"observedGeneration": 1, "status": "ACTIVE", "revision": 1}}
+    bench.operator.see_declared("JobDefinition", "MODIFIED", active)
+    assert bench.store.dirty == {b.UID}
+
+
 async def test_a_revision_that_vanishes_makes_its_definition_look_again(bench: Bench) -> None:
     bench.show("r1")
     bench.show("r2", 2)
