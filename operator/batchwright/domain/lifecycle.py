@@ -258,13 +258,15 @@ def _attempts(view: View) -> tuple[Attempt, ...]:
 
 
 def _made_room(view: View, pod: Pod) -> bool:
-    """Whether the pod ended by the suspension of its Job although it bears no mark: made in the instant before, it was
-    not seen in time. The Job controller has not counted it, so its successor has as many failures before it."""
-    if pod.phase != "Failed" or pod.mark is not None or not pod.deleting:
+    """Whether the pod of a preempted job ended by the suspension although it bears no mark: made in the instant before,
+    it was not seen in time. What the Job controller has not counted is no attempt."""
+    work = view.work
+    was_preempted = view.preempting or view.job.status.preemptions or (work is not None and work.suspended)
+    if not was_preempted or pod.phase != "Failed" or not pod.deleting or pod.mark is not None or pod.disruption:
         return False
-    if view.preempting or (view.work is not None and view.work.suspended):
-        return all(other.failures <= pod.failures for other in view.pods)
-    return any(other.failures == pod.failures and other.created_at > pod.created_at for other in view.pods)
+    if work is None or work.deleting or any(other.failures > pod.failures for other in view.pods):
+        return False
+    return work.failed <= pod.failures
 
 
 def _current(view: View) -> JobState:

@@ -51,9 +51,12 @@ def test_a_pod_that_was_made_in_the_instant_before_is_no_attempt_although_it_has
     ended = b.ended_pod(exit_code=143, deleting=True)
     assert decision(ended).status.attempts == ()
     assert decision(ended, suspended=False, preempting=True).status.attempts == ()
-    # Its successor has as many failures before it: the Job controller did not count it.
-    successor = replace(b.running_pod(1), failures=ended.failures, created_at=b.at(60))
-    assert decision(ended, successor, suspended=False).status.attempts == ()
+    # Not either once the job goes on, and when it has ended: the Job controller did not count it.
+    job = b.job(status=b.status("STARTING", jobName="hello-1", preemptions=1))
+    assert decision(ended, suspended=False, job=job).status.attempts == ()
+    successor = replace(b.ended_pod(1), failures=ended.failures, created_at=b.at(60))
+    view = b.view(work=b.work(succeeded=1, complete=True), pods=(ended, successor), started=True, job=job)
+    assert [each.container.exit_code for each in decide(view, b.NOW).status.attempts] == [0]
 
 
 def test_an_attempt_that_failed_before_it_was_preempted_is_one() -> None:
