@@ -98,12 +98,13 @@ def differences(ground: Ground, witness: PodWitness) -> list[str]:
         if want.deleted:
             found += [f"{name}: deleted, and it ran {dict(ran)}"] if any(n > 1 for n in ran.values()) else []
         else:
-            found += [f"{name}: {text}" for text in _wrong(statuses.get(name, {}), want, ran)]
+            found += [f"{name}: {text}" for text in wrong(statuses.get(name, {}), want, ran)]
     unknown = set(counted) - set(ground.ids.values())
     return found + [f"pods ran for jobId {job_id}, which nobody submitted" for job_id in unknown]
 
 
-def _wrong(status: Mapping[str, Any], want: Want, ran: Counter[int]) -> Iterator[str]:
+def wrong(status: Mapping[str, Any], want: Want, ran: Counter[int]) -> Iterator[str]:
+    """What differs between a job and what was wanted of it; `ran` has how many pods of each index ran."""
     if status.get("state") != want.state:
         yield f"wanted {want.state}, is {status.get('state')}: {status.get('statusReason')}"
         return
