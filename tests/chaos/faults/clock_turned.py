@@ -16,8 +16,8 @@ def inject(ground: Ground) -> None:
     if not LIBRARIES:
         raise AssertionError("libfaketime is missing: apt-get install libfaketime")
     patient = {"timeout": {"attemptDurationSeconds": 3600}}
-    ground.simulated("lasting", cpu="500m", simulate={"seconds": "10"})
-    ground.want("patient", ground.submit("patient", "lasting", **patient), Want("SUCCEEDED", {0: 1}, (0,)))
+    ground.simulated("ten-seconds", cpu="500m", simulate={"seconds": "10"})
+    ground.want("patient", ground.submit("patient", "ten-seconds", **patient), Want("SUCCEEDED", {0: 1}, (0,)))
     short = {"timeout": {"attemptDurationSeconds": 2}}
     late = Want("FAILED", {0: 1}, reason="exceeded timeout")
     with tempfile.TemporaryDirectory(prefix="chaos-clock-") as directory:
