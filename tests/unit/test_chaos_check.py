@@ -87,7 +87,8 @@ def test_a_rule_strikes_its_share_and_no_more_than_it_may() -> None:
 def test_kills_go_through_the_writes_in_turn(kills: int) -> None:
     found = points(kills)
     assert len(found) == kills
-    assert len(set(found)) == min(kills, 2 * WINDOW)
+    assert len({number for number, _ in found}) >= min(kills, WINDOW) // 2
+    assert kills == 1 or {after for _, after in found} == {False, True}
 
 
 def test_every_fault_says_what_it_does() -> None:

@@ -251,8 +251,13 @@ def _fail(
 
 def _attempts(view: View) -> tuple[Attempt, ...]:
     finished = sorted((pod for pod in view.pods if pod.is_finished), key=lambda pod: (pod.failures, pod.created_at))
-    # A gated pod that we failed to refuse a retry never ran, and one that was preempted is not charged.
-    charged = [pod for pod in finished if not (pod.gated or pod.is_preempted or _made_room(view, pod))]
+    # A gated pod that we failed to refuse a retry never ran, and one that was preempted is not charged, unless it
+    # succeeded before it could be stopped.
+    charged = [
+        pod
+        for pod in finished
+        if pod.phase == "Succeeded" or not (pod.gated or pod.is_preempted or _made_room(view, pod))
+    ]
     ended = tuple(attempt(pod, view.instances) for pod in charged)
     return merge(view.job.status.attempts, ended)
 

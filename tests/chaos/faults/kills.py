@@ -22,7 +22,9 @@ def points(kills: int) -> list[tuple[int, bool]]:
     every = [(number, after) for number in range(1, WINDOW + 1) for after in (False, True)]
     if kills >= len(every):
         return list(islice(cycle(every), kills))
-    return [every[(position * len(every)) // kills] for position in range(kills)]
+    # An odd step, so that both kinds have their turn.
+    step = (len(every) // kills) | 1
+    return [every[(position * step) % len(every)] for position in range(kills)]
 
 
 def inject(ground: Ground) -> None:

@@ -59,6 +59,12 @@ def test_a_pod_that_was_made_in_the_instant_before_is_no_attempt_although_it_has
     assert [each.container.exit_code for each in decide(view, b.NOW).status.attempts] == [0]
 
 
+def test_a_pod_that_succeeded_before_it_could_be_stopped_is_an_attempt() -> None:
+    view = b.view(work=b.work(succeeded=1, complete=True), pods=(b.ended_pod(mark=MARK),), started=True)
+    status = decide(view, b.NOW).status
+    assert (status.state, [each.container.exit_code for each in status.attempts]) == ("SUCCEEDED", [0])
+
+
 def test_an_attempt_that_failed_before_it_was_preempted_is_one() -> None:
     failed = b.ended_pod(exit_code=1)
     assert [each.container.exit_code for each in decision(failed).status.attempts] == [1]
