@@ -7,7 +7,7 @@ when the test says so. A restart loses all of that but what is written.
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from datetime import datetime, tzinfo
+from datetime import datetime
 from random import Random
 from typing import Any
 
@@ -22,9 +22,8 @@ from batchwright.api.v1alpha1 import (
     JobQueueSpec,
 )
 from batchwright.cluster.client import JSON
-from batchwright.controllers import arrays as arrays_module
+from batchwright.cluster.clock import Clock
 from batchwright.controllers import engine as engine_module
-from batchwright.controllers import starting as starting_module
 from batchwright.controllers.declared import declared
 from batchwright.controllers.engine import Engine
 from batchwright.controllers.store import Entry, Store
@@ -43,18 +42,15 @@ SETTINGS = Settings()
 STATES = {SUCCEEDED: "SUCCEEDED", FAILED: "FAILED"}
 
 
-class Clock:
-    """Stands for `datetime` where the engine asks for the time."""
+class ClusterClock(Clock):
+    """The time of the cluster."""
 
-    def __init__(self) -> None:
-        self.cluster: Cluster | None = None
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__()
+        self._cluster = cluster
 
-    def now(self, zone: tzinfo) -> datetime:
-        assert self.cluster is not None
-        return b.at(self.cluster.now).astimezone(zone)
-
-
-CLOCK = Clock()
+    def now(self) -> datetime:
+        return b.at(self._cluster.now)
 
 
 class _Writer:
@@ -97,7 +93,7 @@ class Driven(Engine):
     """The engine, its tasks kept back."""
 
     def __init__(self, cluster: Cluster, store: Store) -> None:
-        super().__init__(cluster, store, SETTINGS, None)  # type: ignore[arg-type]
+        super().__init__(cluster, store, SETTINGS, None, clock=ClusterClock(cluster))  # type: ignore[arg-type]
         self.cluster = cluster
         self.waiting: list[Coroutine[Any, Any, None]] = []
         self.writer = _Writer()  # type: ignore[assignment]
@@ -124,7 +120,6 @@ class World:
         self.scenario = scenario
         self.random = Random(scenario.seed)
         self.cluster = Cluster(scenario.jobs, self.random, scenario.trouble)
-        CLOCK.cluster = self.cluster
         self.cluster.made = self.check_made
         self.cluster.let_run, self.cluster.started = self.check_let_run, self.check_started
         self.specs: dict[str, dict[str, Any]] = {}
@@ -344,8 +339,6 @@ async def _read_pods(cluster: Cluster, work: Work) -> list[Pod]:
     return [pod for pod in cluster.pods.values() if pod.owner == work.uid]
 
 
-def clocked(patch: Any) -> None:
-    """The engine asks this clock, and reads pods as the cluster has them."""
+def reads_pods_of_the_cluster(patch: Any) -> None:
+    """The engine reads pods as the cluster has them."""
     patch.setattr(engine_module.acting, "read_pods", _read_pods)
-    for module in (engine_module, starting_module, arrays_module):
-        patch.setattr(module, "datetime", CLOCK)

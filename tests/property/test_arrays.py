@@ -16,7 +16,7 @@ from batchwright.cluster.client import JSON
 from batchwright.domain import reasons
 from batchwright.domain.indexes import expand, parse_indexes
 from batchwright.domain.observations import FINAL_STATES
-from property.arraydriver import World, clocked
+from property.arraydriver import World, reads_pods_of_the_cluster
 from property.arrayplans import STEPS, Scenario, scenarios
 from property.arrayreference import HOST, Answer, Ending, answers, attempts_of
 
@@ -27,7 +27,7 @@ ALL = 10**6
 @pytest.fixture(scope="module", autouse=True)
 def clock() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        clocked(patch)
+        reads_pods_of_the_cluster(patch)
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         yield
         structlog.reset_defaults()

@@ -11,7 +11,7 @@ import asyncio
 import heapq
 import time
 from collections.abc import Callable, Coroutine
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -202,7 +202,7 @@ class Engine:
             return
         self._planned = state.changes
         placed = plan(state, now.timestamp())
-        self._plan_again = datetime.fromtimestamp(placed.again_at, UTC) if placed.again_at is not None else None
+        self._plan_again = None if placed.again_at is None else datetime.fromtimestamp(placed.again_at, UTC)
         self._explaining.tell(placed, now)
         if self._explaining.limit(placed, now):
             self._planned = -1

@@ -36,8 +36,8 @@ FOLLOWERS_SECONDS = 2.0
 
 
 class Starting:
-    """Carries out the starts of a plan. `clock` says what time it is, `spawn` runs a task, `wake` makes a job look again at a time and `touch` at
-    once, `decide` decides about it within the pass, `notify` makes an event."""
+    """Carries out the starts of a plan. `clock` says what time it is, `spawn` runs a task, `wake` makes a job look
+    again at a time and `touch` at once, `decide` decides about it within the pass, `notify` makes an event."""
 
     def __init__(
         self,

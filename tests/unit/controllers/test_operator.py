@@ -70,6 +70,7 @@ async def test_a_revision_that_is_seen_makes_its_jobs_look_again(bench: Bench) -
 async def test_a_definition_that_turns_active_makes_its_jobs_look_again(bench: Bench) -> None:
     body = manifests.job_definition()
     body["metadata"] |= {"uid": "d", "generation": 1}
+    bench.operator.is_working = True
     bench.operator.see_declared("JobDefinition", "ADDED", body)
     bench.store.put_job(b.UID, b.job())
     bench.store.dirty.clear()
