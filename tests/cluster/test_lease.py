@@ -21,7 +21,8 @@ from stage import Stage
 from watches import PodObserver, until
 
 FAILOVER_SECONDS = 15
-HANDOVER_SECONDS = 2.5
+# About one, on a machine that has nothing else to do.
+HANDOVER_SECONDS = 5
 NAMESPACE = "kube-system"
 JOBS = 40
 
@@ -144,11 +145,10 @@ def wait_for_some(stage: Stage) -> None:
 def test_the_leader_is_killed_and_the_other_goes_on(mine: Stage, pair: Pair, pods: PodObserver) -> None:
     wanted = submit(mine)
     wait_for_some(mine)
-    killed = time.monotonic()
     pair.leader.kill()
     wanted["late"] = mine.submit("late", queue="free"), 1
-    mine.wait("late", lambda status: bool(status.get("state")), FAILOVER_SECONDS)
-    assert time.monotonic() - killed < FAILOVER_SECONDS
+    assert pair.wait_for_other(3 * FAILOVER_SECONDS) < FAILOVER_SECONDS
+    mine.wait("late", lambda status: bool(status.get("state")))
     check(mine, pods, wanted)
     assert pair.found["spec"]["leaseTransitions"] == 1
 

@@ -39,15 +39,16 @@ def test_two_arrays_share_by_weight_element_by_element(stage: Stage, pods: PodOb
     stage.environment()
     weights = [{"shareIdentifier": "gold*", "weightFactor": 0.5}, {"shareIdentifier": "tin", "weightFactor": 1.0}]
     stage.queue(schedulingPolicy=policy(stage, shareDecaySeconds=600, shareDistribution=weights))
-    stage.simulated(simulate={"seconds": "1"})
+    # So long that slots are what they compete for, and not the Job controller's time.
+    stage.simulated(simulate={"seconds": "3"})
     tin = stage.submit("tin", arrayProperties={"size": 90}, shareIdentifier="tin")
     stage.wait("tin", lambda status: count_of(status, "RUNNING") >= 10)
     gold = stage.submit("gold", arrayProperties={"size": 60}, shareIdentifier="gold1")
-    stage.wait_final("gold", seconds=120)
+    stage.wait_final("gold", seconds=200)
     # While both wanted all there is, the gold share had about two of three slots: 60 elements of it, 30 of the other.
     beside = sum(1 for pod in pods.of(tin) if pod.bound is not None) - 12
     assert 15 <= beside <= 60, beside
-    assert stage.wait_final("tin", seconds=120)["state"] == "SUCCEEDED"
+    assert stage.wait_final("tin", seconds=200)["state"] == "SUCCEEDED"
     for name, job_id in (("tin", tin), ("gold", gold)):
         assert set(pods.ran(job_id).values()) == {1}, f"elements of {name} ran more than once"
 
@@ -125,13 +126,14 @@ def test_elements_are_taken_back_and_finished_ones_stay(stage: Stage, pods: PodO
     stage.nodes(2, cpu=4)
     stage.environment()
     stage.queue(quotaShares=shares(lab=(4, LENDS), shop=(4, BORROWS)))
-    stage.simulated("element", simulate={"seconds": "3"})
+    # So long that they do not end by themselves in the time that preemption waits.
+    stage.simulated("element", simulate={"seconds": "12"})
     stage.simulated("short", simulate={"seconds": "1"})
     borrower = stage.submit("borrower", "element", arrayProperties={"size": 20}, quotaShareName="shop")
     stage.wait("borrower", lambda status: count_of(status, "SUCCEEDED") >= 1 and count_of(status, "RUNNING") >= 6)
     stage.submit("owner", "short", arrayProperties={"size": 4}, quotaShareName="lab")
-    assert stage.wait_final("owner", seconds=30)["state"] == "SUCCEEDED"
-    status = stage.wait_final("borrower", seconds=90)
+    assert stage.wait_final("owner", seconds=60)["state"] == "SUCCEEDED"
+    status = stage.wait_final("borrower", seconds=200)
     assert status["state"] == "SUCCEEDED"
     assert status["arrayProperties"]["succeededIndexes"] == "0-19"
     ran = pods.ran(borrower)
