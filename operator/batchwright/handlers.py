@@ -24,7 +24,7 @@ from batchwright.settings import Settings
 
 logger = structlog.get_logger(__name__)
 # From the end of all our work to the end of the process.
-LAST_SECONDS = 5.0
+LAST_SECONDS = 30.0
 
 
 def build_registry(

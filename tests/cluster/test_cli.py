@@ -317,7 +317,7 @@ def test_a_log_is_followed_from_before_the_start_over_a_retry_to_the_end(real: C
     following = real.start("logs", "-f", "sim")
     out, err = following.communicate(timeout=2 * SECONDS)
     assert following.returncode == exits.OK, f"{err}\n{real.run('describe', 'sim')[0]}"
-    assert out == "first\n\nlast\n" * 2
+    assert out == "first\n\nlast\n" * 2, f"{err}\n{real.run('describe', 'sim')[0]}"
     assert err.splitlines()[-1] == "--- attempt 2 ---"
     shown, err = waiting.communicate(timeout=SECONDS)
     assert waiting.returncode == exits.ERROR, err
