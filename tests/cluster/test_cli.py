@@ -310,11 +310,14 @@ def real(stage: Stage, story_cluster: local_cluster.Cluster) -> Iterator[Command
 @pytest.mark.skipif(os.geteuid() != 0, reason="a real node needs root")
 def test_a_log_is_followed_from_before_the_start_over_a_retry_to_the_end(real: CommandLine) -> None:
     image = manifests.container(image=images.BUSYBOX_IMAGE, command=["sh", "-c", SCRIPT])
-    real.api.create(manifests.job_definition("hello", real.namespace, containerProperties=image))
     waiting = real.start("submit", "sim", "-q", real.queue, "-d", "hello", "--attempts", "2", "--wait")
     assert waiting.stdout is not None
     assert waiting.stdout.readline() == "batchjob.batchwright.io/sim created\n"
     following = real.start("logs", "-f", "sim")
+    assert following.stderr is not None
+    assert following.stderr.readline().startswith("waiting: job sim is ")
+    # Only now it has a definition: who follows from the second attempt on sees only that.
+    real.api.create(manifests.job_definition("hello", real.namespace, containerProperties=image))
     out, err = following.communicate(timeout=2 * SECONDS)
     assert following.returncode == exits.OK, f"{err}\n{real.run('describe', 'sim')[0]}"
     assert out == "first\n\nlast\n" * 2, f"{err}\n{real.run('describe', 'sim')[0]}"
