@@ -18,7 +18,8 @@ from urllib3 import HTTPResponse
 
 Manifest = dict[str, Any]
 
-REQUEST_SECONDS = 20
+# The largest objects take the API server 10 s to validate, and more on a busy machine.
+REQUEST_SECONDS = 60
 
 # kind -> (path of the API group and version, plural, namespaced)
 RESOURCES: Mapping[str, tuple[str, str, bool]] = {

@@ -239,7 +239,8 @@ def test_a_pod_reaches_the_api_server_at_its_service(real: RealCluster) -> None:
 
 def test_a_host_port_is_served_at_the_node(real: RealCluster) -> None:
     serve = "mkdir /tmp/www; echo served > /tmp/www/index.html; httpd -f -p 8080 -h /tmp/www"
-    real.apply(pod("web", serve, ports=[{"containerPort": 8080, "hostPort": 18080}]))
+    ready = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
+    real.apply(pod("web", serve, ports=[{"containerPort": 8080, "hostPort": 18080}], readinessProbe=ready))
     real.kubectl("wait", "--for=condition=Ready", "pod/web", f"--timeout={POD_SECONDS}s")
     network = load_network(real.directory / "node")
     assert network is not None
