@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from batchwright.domain.observations import Node
+from batchwright.process import spare_the_collector
 from batchwright.scheduling.cycle import plan
 from batchwright.scheduling.fairshare import FairShare
 from batchwright.scheduling.snapshot import Candidate, Environment, Held, Plan, Queue, Shape, Snapshot
@@ -132,6 +133,7 @@ class Scratch:
 
 def from_scratch(size: Size, *, full: bool) -> Scratch:
     """State.of and plan, once."""
+    spare_the_collector()
     gc.collect()
     before = _resident()
     found = snapshot(size, full=full)
