@@ -18,7 +18,17 @@ from batchwright.domain.lifecycle import Rules, View
 from batchwright.domain.observations import Job, Mark, Node, Pod, Taint, Work
 from batchwright.domain.quantities import Resources, add
 from batchwright.domain.texts import timestamp
-from batchwright.scheduling.snapshot import Candidate, Environment, Held, Queue, Shape, Snapshot, Toleration
+from batchwright.scheduling.snapshot import (
+    Candidate,
+    Environment,
+    Growth,
+    Held,
+    Offer,
+    Queue,
+    Shape,
+    Snapshot,
+    Toleration,
+)
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 UID = "11111111-2222-3333-4444-555555555555"
@@ -188,18 +198,31 @@ def snapshot(
     held: Iterable[Held] = (),
     consumables: Mapping[str, int] | None = None,
     now: float = 0.0,
+    growth: Mapping[str, Growth] | None = None,
 ) -> Snapshot:
-    """A snapshot; one node and one environment if none are given. Without `occupied`, what is held is on the nodes."""
+    """A snapshot; one environment if none are given, and one node, unless they grow. Without `occupied`, what is held
+    is on the nodes."""
     held = tuple(held)
     return Snapshot(
-        nodes=tuple(nodes) or (node(),),
+        nodes=tuple(nodes) or (() if growth else (node(),)),
         occupied=occupied_by(held) if occupied is None else occupied,
         environments={each.name: each for each in (tuple(environments) or (environment(),))},
         queues=queues,
         held=held,
         consumables=consumables or {},
         now=now,
+        growth=growth or {},
     )
+
+
+def offer(name: str = "m", *, cpu: int = 4000, reserved: int = 100, **over: Any) -> Offer:
+    """A kind of node of 4 vCPU, of which 100 milli are kept back."""
+    return Offer(node(name, cpu=cpu - reserved, **over), cpu)
+
+
+def growth(*offers: Offer, most: int = 100_000, left: int | None = None, none: bool = False, **over: Any) -> Growth:
+    """An environment that may grow to 100 vCPU, and has none yet; with `none`, there is nothing to be had."""
+    return Growth(most, most if left is None else left, () if none else offers or (offer(),), **over)
 
 
 def occupied_by(held: Iterable[Held]) -> dict[str, Resources]:

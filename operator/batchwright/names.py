@@ -23,6 +23,20 @@ LABEL_ENVIRONMENT: Final = f"{GROUP}/compute-environment"
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 PART_OF: Final = "app.kubernetes.io/part-of"
 
+# On nodes of MANAGED environments: the label above says whose, and so does a taint of that key; these, whether they are
+# SPOT or ON_DEMAND, and that the operator cordoned them. On instances, as tags: whose cluster, environment and launch.
+LABEL_CAPACITY: Final = f"{GROUP}/capacity-type"
+ANNOTATION_CORDONED: Final = f"{GROUP}/cordoned"
+TAG_CLUSTER: Final = f"{GROUP}/cluster"
+TAG_ENVIRONMENT: Final = f"{GROUP}/compute-environment"
+TAG_ENVIRONMENT_UID: Final = f"{GROUP}/compute-environment-uid"
+TAG_LAUNCH: Final = f"{GROUP}/launch"
+TAG_BLUEPRINT: Final = f"{GROUP}/blueprint"
+# Kubernetes' own labels of nodes.
+INSTANCE_TYPE: Final = "node.kubernetes.io/instance-type"
+ZONE: Final = "topology.kubernetes.io/zone"
+ARCHITECTURE: Final = "kubernetes.io/arch"
+
 # Annotations of the Kubernetes Job: what a label value is too short for.
 ANNOTATION_ENVIRONMENT: Final = f"{GROUP}/compute-environment"
 ANNOTATION_DEFINITION: Final = f"{GROUP}/job-definition"

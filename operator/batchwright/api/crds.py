@@ -94,6 +94,7 @@ KINDS = (
             Column("Nodes", ".status.capacity.nodes", "Nodes that are ready and schedulable.", type="integer"),
             Column("vCPUs", ".status.capacity.vcpus", "vCPUs allocatable on these nodes."),
             Column("Memory", ".status.capacity.memoryMiB", "MiB allocatable.", type="integer", priority=WIDE),
+            Column("Desired", ".status.desiredvCpus", "vCPUs it has or wants.", type="integer", priority=WIDE),
             Column("GPUs", ".status.capacity.gpus", "GPUs allocatable.", type="integer", priority=WIDE),
             AGE,
             REASON,

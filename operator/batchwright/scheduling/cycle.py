@@ -15,7 +15,9 @@ from math import inf
 import numpy as np
 
 from batchwright.scheduling import preemption, quota
+from batchwright.scheduling.asking import Asking, Limits
 from batchwright.scheduling.fairshare import HORIZON_SECONDS, FairShare, reserved_milli
+from batchwright.scheduling.growing import Growing
 from batchwright.scheduling.nodes import Columns
 from batchwright.scheduling.reservation import earliest
 from batchwright.scheduling.room import Kept, Room, cpu_of
@@ -34,14 +36,6 @@ def plan(known: State | Snapshot, now: float | None = None) -> Plan:
     state = known if isinstance(known, State) else State.of(known)
     moment = now if now is not None else known.now if isinstance(known, Snapshot) else 0.0
     return _Pass(state, moment).run()
-
-
-@dataclass(slots=True)
-class _Limits:
-    """What a queue's policies let start: how many, and the kind of limit that stops the next one."""
-
-    count: int
-    kind: WaitKind | None = None
 
 
 @dataclass
@@ -73,13 +67,16 @@ class _Pass:
         # 1. What is free: allocatable, less what is bound, less what was sent and has no node yet.
         state.nodes.settle()
         self.room = Room(state.nodes, state.environments, state.vcpus)
+        self.growing = Growing(state, self.room)
         for uid in sorted(state.unbound):
             held = state.held[uid]
             if held.environment in state.environments:
-                self.room.hold(held.environment, held.shape, held.unbound)
+                found = self.room.hold(held.environment, held.shape, held.unbound)
+                self.growing.hold(held.environment, held.shape, held.unbound - found)
         self.running = Counter(state.running)
         self.books = {name: book.copy() for name, book in state.books.items()}
         self.left = state.consumables_left()
+        self.asking = Asking(state, self.growing, self.running, self.left, self.books, self._limits)
         # 2. In order: queues by priority, shares by usage or quota, jobs by priority and arrival.
         self.turns = Turns(
             [
@@ -91,8 +88,9 @@ class _Pass:
             self._try(*turn)
         self._forget_reservations()
         state.claims = self.claims
-        waits = Waits(state, self.room, self.judged, self.heads, self.starts, self.books)
-        return Plan(tuple(self.starts.values()), tuple(self.preempts), self.heads, self.firsts, waits, self.again_at)
+        waits = Waits(state, self.room, self.growing, self.judged, self.heads, self.starts, self.books)
+        made = tuple(self.starts.values()), tuple(self.preempts)
+        return Plan(*made, self.heads, self.firsts, waits, self.growing.demand(), again_at=self.again_at)
 
     def _try(self, cursor: Cursor, candidate: Candidate, group: Group) -> None:
         queue, left = cursor.queue, cursor.left(candidate)
@@ -112,8 +110,10 @@ class _Pass:
             if count:
                 self._start(cursor, candidate, group, Start(candidate.uid, name, node, count))
                 return
-        # 5. What no present node could take waits aside; what could start later holds its place.
-        kind = self._why_not(environments, candidate, ends)
+        # 5. For what found no room, the first environment that can grow does; the rest waits aside, or, if it could
+        #    start later, holds its place. What has a node coming needs none that is here.
+        is_coming = self.asking.grow(cursor, candidate.shape, group, environments)
+        kind = WaitKind.NODES_COMING if is_coming else self._why_not(environments, candidate, ends)
         self.firsts.setdefault(queue.name, candidate.uid)
         self.judged[queue.name, "", group] = kind
         cursor.shut(group)
@@ -146,8 +146,7 @@ class _Pass:
         return found
 
     def _is_open(self, name: str) -> bool:
-        found = self.state.environments.get(name)
-        return found is not None and found.is_open
+        return name in self.state.environments and self.state.environments[name].is_open
 
     def _start(self, cursor: Cursor, candidate: Candidate, group: Group, start: Start) -> None:
         before = self.starts.get(start.uid)
@@ -189,8 +188,8 @@ class _Pass:
 
     # Limits.
 
-    def _limits(self, queue: Queue, candidate: Candidate, count: int, ends: float) -> _Limits:
-        limits = _Limits(count)
+    def _limits(self, queue: Queue, candidate: Candidate, count: int, ends: float = inf) -> Limits:
+        limits = Limits(count)
         if queue.max_running is not None:
             taken = self.running[queue.name] + self.kept_running[queue.name].beside(ends)
             self._lower(limits, max(0, queue.max_running - taken), WaitKind.QUEUE_FULL)
@@ -208,7 +207,7 @@ class _Pass:
         return limits
 
     @staticmethod
-    def _lower(limits: _Limits, count: int, kind: WaitKind) -> None:
+    def _lower(limits: Limits, count: int, kind: WaitKind) -> None:
         if count < limits.count:
             limits.count, limits.kind = count, kind
 
@@ -232,7 +231,7 @@ class _Pass:
         found = self.capacity.get(queue.name)
         if found is None:
             known = [self.state.environments[name] for name in queue.environments if self._is_open(name)]
-            found = sum(self.state.nodes.most_cpu(environment) for environment in known)
+            found = sum(self.growing.most_cpu(each.name) or self.state.nodes.most_cpu(each) for each in known)
             if policy is not None:
                 waiting = self.state.waiting[queue.name].lines
                 active = len(self.state.usage[queue.name].active(waiting, self.now))
@@ -270,6 +269,10 @@ class _Pass:
     def _why_not(self, environments: list[str], candidate: Candidate, ends: float) -> WaitKind:
         state, shape = self.state, candidate.shape
         known = [state.environments[name] for name in environments]
+        if any(map(self.growing.has, environments)) and not any(
+            len(state.nodes.possible(environment, shape)) for environment in known
+        ):
+            return self.asking.why_not(environments, shape)
         if not any(len(state.nodes.members(environment)) for environment in known):
             return WaitKind.NO_NODES
         possible = [environment for environment in known if len(state.nodes.possible(environment, shape))]
@@ -337,9 +340,7 @@ class _Pass:
     def _possible(self, environments: list[str], candidate: Candidate) -> Columns:
         nodes, known = self.state.nodes, self.state.environments
         every = [nodes.possible(known[name], candidate.shape) for name in environments]
-        if len(every) == 1:
-            return every[0]
-        return np.unique(np.concatenate(every)) if every else np.empty(0, dtype=np.intp)
+        return every[0] if len(every) == 1 else np.unique(np.concatenate(every))
 
     def _forget_reservations(self) -> None:
         for name, (uid, _, _) in list(self.state.reservations.items()):

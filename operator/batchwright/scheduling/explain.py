@@ -13,6 +13,9 @@ RESOURCE_REQUIREMENT = (
     "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is higher than "
     "that can be met by the CE(s) attached to the job queue."
 )
+INSUFFICIENT_CAPACITY = (
+    "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity requested for instance type"
+)
 ENVIRONMENT_MAXIMUM = (
     "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s) associated with the job queue cannot meet the CPU "
     "requirement of the job."
@@ -49,6 +52,10 @@ def explain(wait: Wait, shape: Shape, queue: str) -> str:
         return f"Waiting in JobQueue {queue} behind earlier jobs or a queue of higher priority"
     if wait.kind in _LIMITS:
         return f"{_LIMITS[wait.kind].format(queue=queue)}: {wait.detail}. {asked}"
+    if wait.kind is WaitKind.NODES_COMING:
+        return f"Next in JobQueue {queue}, waiting for nodes. {wait.detail}. {asked}"
+    if wait.kind is WaitKind.INSUFFICIENT:
+        return f"{INSUFFICIENT_CAPACITY} {wait.detail}. {asked}. It is tried again within minutes"
     if wait.kind is WaitKind.OVER_MAXIMUM:
         detail = "; ".join(_maximum(shortfall) for shortfall in wait.shortfalls)
         return f"{ENVIRONMENT_MAXIMUM} {asked}. {detail}. Ask for less, or raise maxvCpus"
@@ -87,7 +94,7 @@ def _never(shortfall: Shortfall, shape: Shape) -> str:
     names = [name for name, _ in shape.resources if name != "pods"]
     has = describe({name: shortfall.best.get(name, 0) for name in names})
     return (
-        f"In {shortfall.environment} the largest of {shortfall.nodes} nodes has {has}: "
+        f"In {shortfall.environment} the largest of {shortfall.nodes} {shortfall.of} has {has}: "
         f"short by {describe(shortfall.missing)}"
     )
 
@@ -104,7 +111,7 @@ def _now(shortfall: Shortfall, shape: Shape) -> str:
 
 def _unsuitable(shortfall: Shortfall, shape: Shape) -> str:
     if shortfall.nodes == 0:
-        return f"{shortfall.environment} has no ready node"
+        return f"{shortfall.environment} has no {'ready node' if shortfall.of == 'nodes' else shortfall.of}"
     wanted = ", ".join(f"{key}={value}" for key, value in shape.node_selector)
     needs = f"the labels {wanted}, or tolerations for taints" if wanted else "tolerations for their taints"
-    return f"None of the {shortfall.nodes} nodes of {shortfall.environment} suits the pod, which needs {needs}"
+    return f"None of the {shortfall.nodes} {shortfall.of} of {shortfall.environment} suits the pod, which needs {needs}"

@@ -79,9 +79,10 @@ class Room:
         self._vcpus[name] = self._vcpus.get(name, 0) + cpu * taken
         return taken, first
 
-    def hold(self, name: str, shape: Shape, count: int) -> None:
-        """Takes room for pods that were sent to the environment and have no node yet; its vCPUs count them already."""
-        self._place(name, shape, count, inf)
+    def hold(self, name: str, shape: Shape, count: int) -> int:
+        """Takes room for pods that were sent to the environment and have no node yet, for how many there was; its vCPUs
+        count them already."""
+        return self._place(name, shape, count, inf)[0]
 
     def _place(self, name: str, shape: Shape, count: int, ends: float) -> tuple[int, str]:
         search = self._searches.get((name, shape)) or self._search(self._environments[name], shape)
@@ -154,6 +155,11 @@ class Room:
     def free_of(self, column: int, row: int) -> int:
         """What a node has free of one resource."""
         return int(self._rows[row][column])
+
+    def is_untouched(self, node: str) -> bool:
+        """Whether nothing was given room on the node in this pass."""
+        column = self._nodes.column(node)
+        return column is None or bool((self._free[:, column] == self._nodes.free[:, column]).all())
 
     def vcpus_left(self, name: str, ends: float = inf) -> int | None:
         """What the environment may hold more, in milli-CPU, of work that ends so; None without a limit."""

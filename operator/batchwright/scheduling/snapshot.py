@@ -118,6 +118,46 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """A kind of node that an environment may start: the node as it would be, and the milli-vCPUs of its instance, of
+    which the node's allocatable is less. Its name is the kind's."""
+
+    node: Node
+    vcpus: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Growth:
+    """What a MANAGED environment is to have, and may have besides.
+
+    `most` and `left` are the milli-vCPUs its instances may have in all, and more than now; `coming` are nodes on their
+    way, as they will be, and how many of each; `unused` are ready nodes that nothing of ours has ever been on, as they
+    were to be: what they were started for and cannot go there would be asked for again and again. `barred` are offers
+    that nobody has to give at present. Without `is_known` nobody has said yet what there is.
+    """
+
+    most: int
+    left: int
+    offers: tuple[Offer, ...] = ()
+    barred: tuple[Offer, ...] = ()
+    coming: tuple[tuple[Node, int], ...] = ()
+    unused: tuple[Node, ...] = ()
+    is_known: bool = True
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """So many pods of the shape wait for nodes that the environment may start. `version` is that of the Growth which
+    this was worked out with."""
+
+    environment: str
+    shape: Shape
+    count: int
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """What was sent to an environment and has not ended: `count` pods, of which `unbound` have no node yet.
 
@@ -145,7 +185,7 @@ class Held:
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The cluster at one moment. `occupied` is what bound pods, ours and others', take from each node; `consumables`
-    the total of each resource that is counted; `now` in seconds since the epoch."""
+    the total of each resource that is counted; `now` in seconds since the epoch; `growth` of environments that grow."""
 
     nodes: tuple[Node, ...]
     occupied: Mapping[str, Resources]
@@ -154,6 +194,7 @@ class Snapshot:
     held: tuple[Held, ...] = ()
     consumables: Mapping[str, int] = field(default_factory=dict)
     now: float = 0.0
+    growth: Mapping[str, Growth] = field(default_factory=dict)
 
 
 class WaitKind(Enum):
@@ -171,6 +212,8 @@ class WaitKind(Enum):
     QUOTA = "quota"  # its quota share has no room left, nor anything to borrow
     RESERVED = "reserved"  # what is left is kept for shares that use nothing yet
     CONSUMABLE = "consumable"  # not enough is left of a consumable resource
+    NODES_COMING = "nodes coming"  # a node that it fits is on its way, or about to be
+    INSUFFICIENT = "insufficient capacity"  # every node that would do is sold out for the moment
 
     @property
     def reason(self) -> str:
@@ -182,7 +225,8 @@ class WaitKind(Enum):
 class Shortfall:
     """Why one environment cannot take the job now. `best` is the node that comes closest: free or, if `largest`, all
     it has; `missing` is what that node is short of; None when no node of the environment may take the pod at all.
-    `used` and `limit` are the environment's milli-vCPUs where its maxvCpus stands in the way."""
+    `used` and `limit` are the environment's milli-vCPUs where its maxvCpus stands in the way. `of` says of what there
+    are `nodes`."""
 
     environment: str
     nodes: int
@@ -190,6 +234,7 @@ class Shortfall:
     missing: Resources = field(default_factory=dict)
     used: int = 0
     limit: int | None = None
+    of: str = "nodes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +280,14 @@ class Answers(Mapping[str, Wait]):
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a pass decided: plain data, printable as a dry run. `heads` are the first of each queue that wait for room,
-    and so have a claim; `firsts` those that were tried first, and could not start for whatever reason. At `again_at`
-    (seconds since the epoch) another pass may decide otherwise though nothing has happened."""
+    and so have a claim; `firsts` those that were tried first, and could not start for whatever reason. `demand` is what
+    environments are to grow by, beside what is on its way, the most urgent first. At `again_at` (seconds since the
+    epoch) another pass may decide otherwise though nothing has happened."""
 
     starts: tuple[Start, ...]
     preempts: tuple[Preempt, ...]
     heads: Mapping[str, str]
     firsts: Mapping[str, str]
     waits: Answers
+    demand: tuple[Demand, ...] = ()
     again_at: float | None = None

@@ -15,8 +15,9 @@ from batchwright.domain.observations import Node
 from batchwright.scheduling import quota
 from batchwright.scheduling.fairshare import Usage
 from batchwright.scheduling.nodes import Nodes
+from batchwright.scheduling.offers import Fitting
 from batchwright.scheduling.room import cpu_of
-from batchwright.scheduling.snapshot import Candidate, Environment, Held, Queue, Snapshot
+from batchwright.scheduling.snapshot import Candidate, Environment, Growth, Held, Queue, Shape, Snapshot
 from batchwright.scheduling.waiting import Waiting
 
 
@@ -26,6 +27,9 @@ class State:
     def __init__(self) -> None:
         self.nodes = Nodes()
         self.environments: dict[str, Environment] = {}
+        self.growth: dict[str, Growth] = {}
+        # Which offers would take a shape, by environment: as long as the environment grows by the same.
+        self.offers_for: dict[tuple[str, Shape], Fitting] = {}
         self.queues: dict[str, Queue] = {}
         self.waiting: defaultdict[str, Waiting] = defaultdict(Waiting)
         self.held: dict[str, Held] = {}
@@ -53,6 +57,7 @@ class State:
         """The state that a snapshot describes."""
         state = cls()
         state.environments = dict(snapshot.environments)
+        state.growth = dict(snapshot.growth)
         for node in snapshot.nodes:
             state.nodes.put(node.name, node)
         for name, taken in snapshot.occupied.items():
@@ -182,7 +187,16 @@ class State:
     def tell(self, environments: Mapping[str, Environment], consumables: Mapping[str, int]) -> None:
         """The environments, and the totals of what is counted, as they are now."""
         if (self.environments, self.consumables) != (environments, consumables):
+            if self.environments != environments:
+                self.offers_for.clear()
             self.environments, self.consumables = dict(environments), dict(consumables)
+            self.changes += 1
+
+    def tell_growth(self, growth: Mapping[str, Growth]) -> None:
+        """What environments are to have, and may have besides, as it is now."""
+        if self.growth != growth:
+            self.growth = dict(growth)
+            self.offers_for.clear()
             self.changes += 1
 
     def put_node(self, name: str, node: Node | None) -> None:

@@ -7,7 +7,8 @@ within a share, what was preempted, then schedulingPriority, then arrival.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heapreplace
 from itertools import groupby
 from operator import attrgetter
@@ -43,6 +44,7 @@ class Cursor:
         # By share, as heaps: what is next of each group. Made when the share's turn comes.
         self._firsts: dict[str, list[Entry]] = {}
         self._started: dict[str, int] = {}
+        self._started_of: Counter[tuple[str, Group]] = Counter()
         # What is next, while nothing has become of it.
         self._next: Entry | None = None
         # Every share has something at first; what that is needs no look before its turn comes, where a score decides.
@@ -69,6 +71,13 @@ class Cursor:
         """How many pods of the candidate whose turn it is have not been started in this pass."""
         return candidate.count - self._started.get(candidate.uid, 0) if self._started else candidate.count
 
+    def rest(self, group: Group) -> Iterator[tuple[Candidate, int]]:
+        """What of the group has not been started in this pass: of each share how many pods, and its first."""
+        for share, count in self._waiting.pods[group].items():
+            left = count - self._started_of[share, group]
+            if left > 0:
+                yield self._waiting.lines[share][group][0][1], left
+
     @property
     def is_shared(self) -> bool:
         """Whether several shares want to start something."""
@@ -78,6 +87,7 @@ class Cursor:
         """So many more pods of the candidate were started; its share takes its place anew."""
         started = self._started.get(candidate.uid, 0) + count
         self._started[candidate.uid] = started
+        self._started_of[candidate.share, group] += count
         if started >= candidate.count:
             self._pass_over(candidate.share, group)
         self._requeue(candidate.share)

@@ -7,7 +7,7 @@ Jobs that ask the same of the same environments are one `Group`: they are judged
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -39,6 +39,8 @@ class Waiting:
     def __init__(self) -> None:
         self.lines: dict[str, dict[Group, Line]] = {}
         self.groups: Counter[Group] = Counter()
+        # How many pods of a group wait in each share.
+        self.pods: defaultdict[Group, Counter[str]] = defaultdict(Counter)
         self._known: dict[str, Entry] = {}
         self._by_key: dict[_Key, Group] = {}
 
@@ -66,6 +68,7 @@ class Waiting:
             group = self._by_key[key] = Group(*key)
         entry = self._known[candidate.uid] = candidate.turn, candidate, group
         self.groups[group] += 1
+        self.pods[group][candidate.share] += candidate.count
         lines = self.lines.get(candidate.share)
         if lines is None:
             lines = self.lines[candidate.share] = {}
@@ -93,8 +96,13 @@ class Waiting:
             if not lines:
                 del self.lines[candidate.share]
         self.groups[group] -= 1
+        pods = self.pods[group]
+        pods[candidate.share] -= candidate.count
+        if not line:
+            del pods[candidate.share]
         if not self.groups[group]:
             del self.groups[group]
+            del self.pods[group]
             del self._by_key[candidate.shape, candidate.environment, candidate.seconds, candidate.consumables]
 
     def candidates(self) -> Iterator[tuple[Candidate, Group]]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from batchwright.scheduling.explain import describe
+from batchwright.scheduling.growing import Growing
 from batchwright.scheduling.quota import QuotaBook
 from batchwright.scheduling.room import Room
-from batchwright.scheduling.snapshot import Answers, Candidate, Shortfall, Start, Wait, WaitKind
+from batchwright.scheduling.snapshot import Answers, Candidate, Shape, Shortfall, Start, Wait, WaitKind
 from batchwright.scheduling.state import State
 from batchwright.scheduling.waiting import Group
 
@@ -27,6 +28,7 @@ class Waits(Answers):
         self,
         state: State,
         room: Room,
+        growing: Growing,
         judged: Judgements,
         heads: Mapping[str, str],
         starts: Mapping[str, Start],
@@ -34,6 +36,7 @@ class Waits(Answers):
     ) -> None:
         self._state = state
         self._room = room
+        self._growing = growing
         self._judged = judged
         self._heads = set(heads.values())
         self._started = starts
@@ -77,7 +80,12 @@ class Waits(Answers):
         bound = start.environment if start is not None else candidate.environment
         names = self._state.queues[queue].environments if bound is None else (bound,)
         opened = [name for name in names if (found := self._state.environments.get(name)) and found.is_open]
-        return tuple(self._room.shortfall(name, candidate.shape, empty=kind in _EMPTY) for name in opened)
+        return tuple(self._shortfall(name, candidate.shape, kind) for name in opened)
+
+    def _shortfall(self, name: str, shape: Shape, kind: WaitKind) -> Shortfall:
+        if self._growing.has(name) and kind in (WaitKind.NEVER_FITS, WaitKind.UNSUITABLE):
+            return self._growing.shortfall(name, shape)
+        return self._room.shortfall(name, shape, empty=kind in _EMPTY)
 
     def _detail(self, queue: str, candidate: Candidate, kind: WaitKind) -> str:
         known = self._state.queues[queue]
@@ -97,6 +105,14 @@ class Waits(Answers):
                 return "; ".join(lacking) or "earlier jobs wait for the same consumable resources"
             case WaitKind.RESERVED:
                 return "what is free is kept for share identifiers that use nothing yet (computeReservation)"
+            case WaitKind.NODES_COMING:
+                names = known.environments if candidate.environment is None else (candidate.environment,)
+                told = [(name, self._growing.describe(name)) for name in names if self._growing.has(name)]
+                return "; ".join(f"ComputeEnvironment {name}: {text}" for name, text in told if text)
+            case WaitKind.INSUFFICIENT:
+                names = known.environments if candidate.environment is None else (candidate.environment,)
+                kinds = {kind for name in names for kind in self._growing.barred(name, candidate.shape)}
+                return f"[{', '.join(sorted(kinds)[:10])}]"
             case WaitKind.QUOTA:
                 return self._quota(queue, candidate)
         return ""

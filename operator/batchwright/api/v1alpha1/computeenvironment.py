@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from batchwright.api.v1alpha1.common import Conditions, Labels, Model, State, Text, Word
-from batchwright.api.v1alpha1.validation import Rule, rules
+from batchwright.api.v1alpha1.common import Conditions, Labels, Model, State, Text, Timestamp, Word
+from batchwright.api.v1alpha1.computeresources import ComputeResources, UpdatePolicy
+from batchwright.api.v1alpha1.nodejoin import NodeJoin
+from batchwright.api.v1alpha1.validation import Rule, list_map, rules
 
 
 class Toleration(Model):
@@ -48,33 +50,69 @@ class Toleration(Model):
     )
 
 
-class ComputeResources(Model):
-    """Bounds of an environment (AWS: ComputeResource)."""
-
-    max_vcpus: int | None = Field(
-        default=None,
-        ge=0,
-        le=1_000_000_000,
-        alias="maxvCpus",
-        description="maxvCpus that jobs may use in the environment at one time. Absent: whatever the nodes have.",
-    )
+_MANAGED = "self.type != 'MANAGED' || "
+_RESOURCES = "has(self.computeResources) && "
 
 
 class ComputeEnvironmentSpec(Model):
     """Desired state of a ComputeEnvironment."""
 
-    type: Literal["UNMANAGED"] = Field(
-        default="UNMANAGED", description="type UNMANAGED: existing nodes, chosen by nodeSelector and tolerations."
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            Rule(
+                "self.type == oldSelf.type",
+                "type is fixed: delete the environment and make it anew",
+                field_path=".type",
+                reason="FieldValueForbidden",
+            ),
+            Rule(
+                f"{_MANAGED}({_RESOURCES}has(self.computeResources.type) && has(self.computeResources.maxvCpus))",
+                "a MANAGED environment needs computeResources.type and computeResources.maxvCpus",
+                field_path=".computeResources",
+                reason="FieldValueRequired",
+            ),
+            Rule(
+                f"{_MANAGED}(has(self.provider) && self.provider == 'SIMULATED') || ({_RESOURCES}"
+                "has(self.computeResources.subnets) && self.computeResources.subnets.size() > 0)",
+                "instances need computeResources.subnets to start in",
+                field_path=".computeResources.subnets",
+                reason="FieldValueRequired",
+            ),
+            Rule(
+                "self.type == 'MANAGED' || !(has(self.provider) || has(self.updatePolicy) || has(self.nodeJoin) || "
+                f"({_RESOURCES}has(self.computeResources.type)))",
+                "provider, updatePolicy, nodeJoin and computeResources.type are for type MANAGED",
+                field_path=".type",
+            ),
+        )
+    )
+
+    type: Literal["MANAGED", "UNMANAGED"] = Field(
+        default="UNMANAGED",
+        description="type MANAGED: nodes that are started for the jobs that wait, and ended when idle. UNMANAGED: "
+        "existing nodes, chosen by nodeSelector and tolerations.",
+    )
+    provider: Literal["EC2_FLEET", "SIMULATED"] | None = Field(
+        default=None,
+        description="provider of a MANAGED environment's nodes (AWS has no word for it). EC2_FLEET, the default: "
+        "instances by EC2 Fleet. SIMULATED: nodes without machines, for trying things out with kwok.",
     )
     state: State = Field(
         default="ENABLED", description="state ENABLED takes new jobs; DISABLED lets running ones finish."
     )
     compute_resources: ComputeResources = Field(
-        default=ComputeResources(), description="computeResources: bounds of the environment."
+        default=ComputeResources(), description="computeResources: bounds of the environment, and its instances."
+    )
+    update_policy: UpdatePolicy | None = Field(
+        default=None, description="updatePolicy: how instances are replaced when the environment changes."
+    )
+    node_join: NodeJoin | None = Field(
+        default=None, description="nodeJoin: how instances become nodes of the cluster (AWS has no word for it)."
     )
     node_selector: Labels = Field(
         default_factory=dict,
-        description="nodeSelector: the labels a node must have to belong to the environment. Empty: every node.",
+        description="nodeSelector: the labels a node must have to belong to the environment. Empty: every node. Of a "
+        "MANAGED environment: labels that its nodes are given, besides its own.",
     )
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = Field(
         default=(), description="tolerations given to the environment's pods, for nodes set apart by taints."
@@ -92,6 +130,27 @@ class Capacity(Model):
     gpus: int = Field(default=0, ge=0, description="gpus allocatable on these nodes.")
 
 
+class InstanceStatus(Model):
+    """One instance of a MANAGED environment."""
+
+    id: Word = Field(description="id of the instance.")
+    instance_type: Word = Field(description="instanceType of the instance.")
+    zone: Annotated[str, Field(max_length=64)] = Field(default="", description="zone it is in.")
+    state: Literal["STARTING", "READY", "DRAINING", "TERMINATING"] = Field(
+        description="state STARTING until its node is ready, READY, DRAINING when it is to go, TERMINATING."
+    )
+    node: Annotated[str, Field(max_length=253)] | None = Field(default=None, description="node it has become.")
+    launched_at: Timestamp | None = Field(default=None, description="launchedAt is when it was started.")
+
+
+class PendingLaunch(Model):
+    """A launch that was begun, and of which the answer is not known yet."""
+
+    token: Word = Field(description="token that the request and its instances carry.")
+    count: int = Field(ge=0, description="count of instances asked for.")
+    created_at: Timestamp = Field(description="createdAt is when it was begun.")
+
+
 class ComputeEnvironmentStatus(Model):
     """Observed state of a ComputeEnvironment."""
 
@@ -103,7 +162,23 @@ class ComputeEnvironmentStatus(Model):
     )
     status_reason: Text | None = Field(default=None, description="statusReason says why the status is what it is.")
     capacity: Capacity | None = Field(default=None, description="capacity of the environment's nodes.")
-    conditions: Conditions = Field(default=(), description="conditions: Ready.")
+    desired_vcpus: int | None = Field(
+        default=None,
+        ge=0,
+        alias="desiredvCpus",
+        description="desiredvCpus of a MANAGED environment: those of its instances, and of those it wants besides.",
+    )
+    instance_count: int | None = Field(default=None, ge=0, description="instanceCount of a MANAGED environment.")
+    starting_count: int | None = Field(
+        default=None, ge=0, description="startingCount: instances of which the node is not ready yet."
+    )
+    instances: Annotated[tuple[InstanceStatus, ...], Field(max_length=100, json_schema_extra=list_map("id"))] = Field(
+        default=(), description="instances of a MANAGED environment, the first hundred by age."
+    )
+    pending_launch: PendingLaunch | None = Field(
+        default=None, description="pendingLaunch is written before a launch, so that a restart does not repeat it."
+    )
+    conditions: Conditions = Field(default=(), description="conditions: Ready, and Scaling of a MANAGED environment.")
 
 
 class ComputeEnvironment(Model):

@@ -1,0 +1,104 @@
+"""What a pass asks of environments that grow: for all that waits of a kind, as far as its queue would let it start.
+
+What waits behind a limit of its queue (maxConcurrency, a quota, a licence) is no demand: the node would come, and stand
+idle. `Growing` knows the environments, this the queues.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from batchwright.scheduling import quota
+from batchwright.scheduling.growing import Growing
+from batchwright.scheduling.snapshot import Candidate, Queue, Shape, WaitKind
+from batchwright.scheduling.state import State
+from batchwright.scheduling.turns import Cursor
+from batchwright.scheduling.waiting import Group
+
+# The kinds of waiting that pass by themselves before those that somebody must end.
+_PASSING = (
+    WaitKind.AT_MAXIMUM,
+    WaitKind.INSUFFICIENT,
+    WaitKind.NO_NODES,
+    WaitKind.OVER_MAXIMUM,
+    WaitKind.NEVER_FITS,
+    WaitKind.UNSUITABLE,
+)
+
+
+@dataclass(slots=True)
+class Limits:
+    """What a queue's policies let start: how many, and the kind of limit that stops the next one."""
+
+    count: int
+    kind: WaitKind | None = None
+
+
+class Asking:
+    """`running`, `left` and `books` are the pass's own; `limits` says how many of so many pods a queue's policies let
+    start."""
+
+    def __init__(
+        self,
+        state: State,
+        growing: Growing,
+        running: Counter[str],
+        left: Mapping[str, int],
+        books: Mapping[str, quota.QuotaBook],
+        limits: Callable[[Queue, Candidate, int], Limits],
+    ) -> None:
+        self._state, self._growing, self._limits = state, growing, limits
+        self._running, self._left, self._books = running, left, books
+        # What pods whose nodes are to come will have: of a queue's maxConcurrency, of a consumable resource, of quotas.
+        self._queued: Counter[str] = Counter()
+        self._consumed: Counter[str] = Counter()
+        self._later: dict[str, quota.QuotaBook] = {}
+
+    def grow(self, cursor: Cursor, shape: Shape, group: Group, environments: list[str]) -> bool:
+        """Has the environments grow, the first that can before the others; whether for any of it they do."""
+        names = [name for name in environments if self._growing.has(name)]
+        provided = False
+        for first, count in cursor.rest(group) if names else ():
+            left = self._startable(cursor.queue, first, count)
+            for name in names:
+                taken = self._growing.take(name, shape, left)
+                left -= taken
+                provided |= taken > 0
+                self._count(cursor.queue, first, taken)
+        return provided
+
+    def _startable(self, queue: Queue, candidate: Candidate, count: int) -> int:
+        count = self._limits(queue, candidate, count).count
+        if queue.max_running is not None:
+            count = min(count, queue.max_running - self._running[queue.name] - self._queued[queue.name])
+        for name, quantity in candidate.consumables:
+            count = min(count, (self._left.get(name, 0) - self._consumed[name]) // quantity)
+        book = self._later.get(queue.name)
+        if book is not None and candidate.share in book:
+            count = min(count, book.room(candidate.share, candidate.shape.resources, max(0, count)))
+        return max(0, count)
+
+    def _count(self, queue: Queue, candidate: Candidate, count: int) -> None:
+        if not count:
+            return
+        self._queued[queue.name] += count
+        for name, quantity in candidate.consumables:
+            self._consumed[name] += quantity * count
+        book = self._books.get(queue.name)
+        if book is not None and candidate.share in book:
+            later = self._later.setdefault(queue.name, book.copy())
+            later.add(candidate.share, candidate.shape.resources, count)
+
+    def why_not(self, environments: list[str], shape: Shape) -> WaitKind:
+        """Of environments of which some grow and none has a node that would do. What may pass is said first: while it
+        may, nothing is misconfigured."""
+        state = self._state
+        if any(state.nodes.absent_could(state.environments[name], shape) for name in environments):
+            return WaitKind.NODES_AWAY
+        found = {self._growing.why_not(name, shape) for name in environments if self._growing.has(name)}
+        for name in environments:
+            if not self._growing.has(name) and not len(state.nodes.members(state.environments[name])):
+                found.add(WaitKind.NO_NODES)
+        return next(kind for kind in _PASSING if kind in found)

@@ -1,0 +1,188 @@
+"""What environments grow by, worked out along one pass: pods that found no room go to nodes that are on their way, and
+those for which there is none of these either become demand.
+
+Invariants: what is on its way is counted once; demand is for pods that a node the environment may start would take, in
+the order of the pass; it stays within the environment's maxvCpus but for its last pod (AWS: "never exceeds maxvCpus by
+more than a single instance"). Nodes on their way are kept in runs of equal ones, so that a thousand cost what one does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from batchwright.domain.observations import Node
+from batchwright.names import INSTANCE_TYPE
+from batchwright.scheduling.offers import Fitting, fitting, room_for, suits
+from batchwright.scheduling.room import Room, cpu_of
+from batchwright.scheduling.snapshot import Demand, Growth, Shape, Shortfall, WaitKind
+from batchwright.scheduling.state import State
+
+# Beyond so many kinds of request an environment is not asked to grow for more at one time.
+MOST_SHAPES = 200
+
+
+@dataclass(slots=True)
+class _Run:
+    """So many equal nodes that are to come, with this free on each."""
+
+    node: Node
+    free: dict[str, int]
+    count: int
+
+
+class Growing:
+    """The growth of every environment during one pass."""
+
+    def __init__(self, state: State, room: Room) -> None:
+        self._state = state
+        self._room = room
+        self._runs: dict[str, list[_Run]] = {}
+        self._left = {name: growth.left for name, growth in state.growth.items()}
+        self._cpu: Counter[str] = Counter()
+        self._wanted: dict[tuple[str, Shape], int] = {}
+        self._shapes: Counter[str] = Counter()
+        self._suited: dict[tuple[int, str, Shape], bool] = {}
+
+    def has(self, name: str) -> bool:
+        """Whether the environment grows at all."""
+        return name in self._state.growth
+
+    def most_cpu(self, name: str) -> int | None:
+        """The milli-vCPUs the environment may grow to; None for one that does not grow."""
+        growth = self._state.growth.get(name)
+        return None if growth is None else growth.most
+
+    def take(self, name: str, shape: Shape, count: int) -> int:
+        """Takes what is coming for up to so many pods, and asks for the rest: how many are provided for."""
+        environment = self._state.environments.get(name)
+        if environment is None or count <= 0:
+            return 0
+        cpu = cpu_of(shape)
+        left = self._room.vcpus_left(name)
+        if left is not None and cpu:
+            count = min(count, max(0, left - self._cpu[name]) // cpu)
+        taken = self._from_coming(name, shape, count)
+        taken += self._ask(name, shape, count - taken)
+        self._cpu[name] += taken * cpu
+        return taken
+
+    def hold(self, name: str, shape: Shape, count: int) -> None:
+        """As `take`, for pods that were started already: the environment's vCPUs count them."""
+        if name in self._state.environments and count > 0:
+            self._ask(name, shape, count - self._from_coming(name, shape, count))
+
+    def demand(self) -> tuple[Demand, ...]:
+        """What is asked for, in the order in which it was."""
+        growth = self._state.growth
+        return tuple(Demand(name, shape, count, growth[name].version) for (name, shape), count in self._wanted.items())
+
+    def why_not(self, name: str, shape: Shape) -> WaitKind:
+        """Why the environment does not grow for the pod."""
+        growth, known = self._state.growth[name], self._fitting(name, shape)
+        if known.offers:
+            most = self._state.environments[name].max_vcpus
+            return WaitKind.OVER_MAXIMUM if most is not None and cpu_of(shape) > most else WaitKind.AT_MAXIMUM
+        if known.barred:
+            return WaitKind.INSUFFICIENT
+        if not growth.is_known:
+            return WaitKind.NO_NODES
+        return WaitKind.NEVER_FITS if known.suited else WaitKind.UNSUITABLE
+
+    def barred(self, name: str, shape: Shape) -> set[str]:
+        """The instance types that would take the pod, and that nobody has to give at present."""
+        if not self.has(name):
+            return set()
+        return {each.node.labels.get(INSTANCE_TYPE, each.node.name) for each in self._fitting(name, shape).barred}
+
+    def shortfall(self, name: str, shape: Shape) -> Shortfall:
+        """The offer that comes closest to taking the pod, and what it is short of."""
+        growth, environment = self._state.growth[name], self._state.environments[name]
+        every = growth.offers + growth.barred
+        found = [offer.node.allocatable for offer in every if suits(offer.node, environment, shape)]
+        used, limit = self._room.vcpus_of(name), environment.max_vcpus
+        kinds = len({offer.node.name for offer in every})
+        if not found:
+            return Shortfall(name, kinds, used=used, limit=limit, of="kinds of node")
+        best = min(found, key=lambda has: _distance(has, shape))
+        missing = {key: amount - best.get(key, 0) for key, amount in shape.resources if amount > best.get(key, 0)}
+        return Shortfall(name, kinds, best, missing, used, limit, of="kinds of node")
+
+    def describe(self, name: str) -> str:
+        """What is on its way to the environment, in words."""
+        growth = self._state.growth[name]
+        coming = sum(count for _, count in growth.coming)
+        pods = sum(count for (asked, _), count in self._wanted.items() if asked == name)
+        told = [f"{coming} nodes of it are on their way"] if coming else []
+        return " and ".join(told + ([f"more are to be started for {pods} pods"] if pods else []))
+
+    def _fitting(self, name: str, shape: Shape) -> Fitting:
+        found = self._state.offers_for.get((name, shape))
+        if found is None:
+            found = fitting(self._state.growth[name], self._state.environments[name], shape)
+            self._state.offers_for[name, shape] = found
+        return found
+
+    def _ask(self, name: str, shape: Shape, count: int) -> int:
+        if count <= 0 or name not in self._state.growth or self._left[name] <= 0:
+            return 0
+        if (name, shape) not in self._wanted and self._shapes[name] >= MOST_SHAPES:
+            return 0
+        known = self._fitting(name, shape)
+        most = self._state.environments[name].max_vcpus
+        if not known.offers or (most is not None and cpu_of(shape) > most):
+            return 0
+        count = min(count, -(-self._left[name] // known.cost))
+        self._left[name] -= count * known.cost
+        if (name, shape) not in self._wanted:
+            self._shapes[name] += 1
+            self._wanted[name, shape] = 0
+        self._wanted[name, shape] += count
+        return count
+
+    def _from_coming(self, name: str, shape: Shape, count: int) -> int:
+        runs = self._runs.get(name)
+        if runs is None:
+            growth = self._state.growth.get(name)
+            runs = self._runs[name] = [] if growth is None else self._runs_of(growth)
+        rest = count
+        for run in list(runs):
+            if rest <= 0:
+                break
+            fits = room_for(run.free, shape) if self._suits(run.node, name, shape) else 0
+            if not fits:
+                continue
+            full = min(run.count, rest // fits)
+            if full:
+                runs.append(_Run(run.node, _less(run.free, shape, fits), full))
+            rest -= full * fits
+            run.count -= full
+            if rest and run.count:
+                runs.append(_Run(run.node, _less(run.free, shape, rest), 1))
+                run.count -= 1
+                rest = 0
+            if not run.count:
+                runs.remove(run)
+        return count - rest
+
+    def _runs_of(self, growth: Growth) -> list[_Run]:
+        # What something starts on in this pass suits it after all.
+        alone = ((node, 1) for node in growth.unused if self._room.is_untouched(node.name))
+        return [_Run(node, dict(node.allocatable), count) for node, count in (*growth.coming, *alone) if count > 0]
+
+    def _suits(self, node: Node, name: str, shape: Shape) -> bool:
+        key = (id(node), name, shape)
+        found = self._suited.get(key)
+        if found is None:
+            found = self._suited[key] = suits(node, self._state.environments[name], shape)
+        return found
+
+
+def _less(free: Mapping[str, int], shape: Shape, count: int) -> dict[str, int]:
+    asked = dict(shape.resources)
+    return {name: amount - asked.get(name, 0) * count for name, amount in free.items()}
+
+
+def _distance(has: Mapping[str, int], shape: Shape) -> float:
+    return sum(max(0, amount - has.get(name, 0)) / amount for name, amount in shape.resources if amount > 0)
