@@ -208,6 +208,16 @@ class Stage:
             assert time.monotonic() < deadline, f"no event {reason} on {name}: {self.events(name, kind)}"
             time.sleep(0.2)
 
+    def wait_cluster_event(self, name: str, reason: str, seconds: int = 20) -> str:
+        """The message of an event with this reason on an object that has no namespace."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = self.api.list("Event", "default", fieldSelector=f"involvedObject.name={name},reason={reason}")
+            if found:
+                return str(found[0]["message"])
+            assert time.monotonic() < deadline, f"no event {reason} on {name}"
+            time.sleep(0.2)
+
     def wait_none(self, kind: str, name: str, seconds: int = 40) -> None:
         """Returns once the namespace has no such object."""
         deadline = time.monotonic() + seconds

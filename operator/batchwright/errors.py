@@ -12,6 +12,12 @@ decides by matching text.
     ├── BenchmarkError            a benchmark cannot be run, or a contender failed in it
     ├── LeadershipLost            another operator may lead now: this one must end
     ├── LocalError                the embedded cluster cannot be made, and what to do
+    ├── CapacityError             a provider of nodes refused, or did not answer
+    │   ├── Misconfigured         what an environment names does not exist: somebody must mend it
+    │   ├── Denied                the provider does not allow it (IAM): somebody must mend it
+    │   ├── ProviderThrottled     asked too often: later
+    │   ├── ProviderUnavailable   out of reach, or broken inside: may pass
+    │   └── LaunchUncertain       a launch may or may not have been made
     └── ApiError                  the API server refused
         ├── ApiUnavailable        out of reach, or 5xx: may pass
         ├── Throttled             429: come back later
@@ -75,6 +81,34 @@ class LeadershipLost(BatchwrightError):
 
 class ConnectionSetupError(BatchwrightError):
     """No cluster can be found, or its configuration cannot be read."""
+
+
+class CapacityError(BatchwrightError):
+    """A provider of nodes cannot do what was asked. `code` is its own word for why."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Misconfigured(CapacityError):
+    """A subnet, group, profile, template or type does not exist, or does not go with the others: to be mended."""
+
+
+class Denied(CapacityError):
+    """The operator may not do this: credentials or rights (IAM) are missing."""
+
+
+class ProviderThrottled(CapacityError):
+    """The provider asks to come back later."""
+
+
+class ProviderUnavailable(CapacityError):
+    """The provider cannot be reached, or failed inside: the same request may succeed later."""
+
+
+class LaunchUncertain(CapacityError):
+    """The answer to a launch was lost: it may have been made."""
 
 
 class ApiError(BatchwrightError):

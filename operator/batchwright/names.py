@@ -83,6 +83,8 @@ CONDITION_FAILED: Final = "Failed"
 CONDITION_SCHEDULED: Final = "Scheduled"
 # Condition of queues, environments and definitions (kstatus).
 CONDITION_READY: Final = "Ready"
+# Of a MANAGED environment: True while instances of it are to come.
+CONDITION_SCALING: Final = "Scaling"
 
 # Simulated pods (kwok) obey these annotations of their template.
 SIMULATE: Final = f"simulate.{GROUP}"

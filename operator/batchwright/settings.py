@@ -31,6 +31,18 @@ class Settings(BaseSettings):
     lease_seconds: int = Field(
         default=10, ge=3, le=300, description="How long after its holder was last heard of another may take the Lease."
     )
+    capacity_interval_seconds: float = Field(
+        default=5.0, gt=0, description="How often the instances of MANAGED environments are looked at."
+    )
+    capacity_gather_seconds: float = Field(
+        default=0.3, ge=0, description="How long to wait for more that waits before instances are launched for it."
+    )
+    capacity_idle_seconds: float = Field(
+        default=60.0, ge=0, description="How long an instance stays idle where minScaleDownDelayMinutes does not say."
+    )
+    capacity_start_seconds: float = Field(
+        default=900.0, gt=0, description="How long an instance may take to become a ready node before it is ended."
+    )
     stale_watch_seconds: float = Field(
         default=400.0, gt=0, description="A watch silent for longer makes the liveness probe fail."
     )

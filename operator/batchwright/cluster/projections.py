@@ -199,8 +199,11 @@ def _words(condition: JSON) -> str:
 
 def occupant(item: JSON) -> Occupant:
     """A pod that is not ours."""
-    spec = item.get("spec") or {}
-    return Occupant(item["metadata"]["uid"], spec.get("nodeName", ""), pod_requests(spec))
+    spec, metadata = item.get("spec") or {}, item["metadata"]
+    owners = {each["kind"] for each in metadata.get("ownerReferences") or () if each.get("controller")}
+    # Static pods are owned by their Node.
+    is_daemon = bool(owners & {"DaemonSet", "Node"})
+    return Occupant(metadata["uid"], spec.get("nodeName", ""), pod_requests(spec), is_daemon)
 
 
 def node(item: JSON) -> Node:
@@ -224,6 +227,7 @@ def node(item: JSON) -> Node:
         allocatable=resources_from_wire(status.get("allocatable") or {}),
         ready=ready and not in_trouble,
         schedulable=not spec.get("unschedulable", False) and "deletionTimestamp" not in metadata,
+        cordoned=(metadata.get("annotations") or {}).get(names.ANNOTATION_CORDONED, ""),
     )
 
 

@@ -38,13 +38,17 @@ class Declarations:
         known = self._store.environments.get(key)
         if known is None:
             return
+        supply = self._store.supplies.get(known.name)
+        if known.spec.type == "MANAGED" and supply is None and known.status.get("status"):
+            # What it says of its instances stays until somebody has looked at them.
+            return
         environment = environment_of(known)
         members = [
             node
             for node in self._store.nodes.values()
             if node.ready and node.schedulable and belongs(node, environment)
         ]
-        status = environment_status(known.spec, known.generation, members, known.status, datetime.now(UTC))
+        status = environment_status(known.spec, known.generation, members, known.status, datetime.now(UTC), supply)
         await self._write(COMPUTE_ENVIRONMENTS, known, status.to_wire())
 
     async def reconcile_queue(self, key: Key) -> None:

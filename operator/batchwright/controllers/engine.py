@@ -51,6 +51,7 @@ from batchwright.domain.lifecycle import Decision, decide
 from batchwright.domain.observations import FINAL_STATES, FinishedJob, Job, Work
 from batchwright.errors import ApiError
 from batchwright.scheduling.cycle import plan
+from batchwright.scheduling.snapshot import Demand
 from batchwright.settings import Settings
 
 logger = structlog.get_logger(__name__)
@@ -68,6 +69,7 @@ class Engine:
         events: EventRecorder,
         hear_consumables: Callable[[], None] = lambda: None,
         clock: Clock | None = None,
+        hear_demand: Callable[[tuple[Demand, ...]], None] = lambda _: None,
     ) -> None:
         self._clock = clock or Clock()
         self._api = api
@@ -78,6 +80,7 @@ class Engine:
         self.scheduling = Scheduling(store, hear_consumables)
         self._planned = -1
         self._plan_again: datetime | None = None
+        self._hear_demand = hear_demand
         self._wakes: list[tuple[datetime, str]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.writer = StatusWriter(api, self._compose, self._written, workers=settings.status_writers)
@@ -198,11 +201,15 @@ class Engine:
         state = self.scheduling.state
         metrics.RUNNABLE.set(len(state.waiting_uids))
         is_due = self._plan_again is not None and self._plan_again <= now
-        if not state.waiting_uids or (state.changes == self._planned and not is_due):
+        if state.changes == self._planned and not is_due:
+            return
+        if not (state.waiting_uids or (state.growth and state.unbound)):
+            self._hear_demand(())
             return
         self._planned = state.changes
         placed = plan(state, now.timestamp())
         self._plan_again = None if placed.again_at is None else datetime.fromtimestamp(placed.again_at, UTC)
+        self._hear_demand(placed.demand)
         self._explaining.tell(placed, now)
         if self._explaining.limit(placed, now):
             self._planned = -1

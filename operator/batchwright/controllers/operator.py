@@ -41,10 +41,12 @@ from batchwright.cluster.resources import (
     SCHEDULING_POLICIES,
     Resource,
 )
+from batchwright.controllers.capacity import Capacity
 from batchwright.controllers.declarations import Declarations
 from batchwright.controllers.declared import Declared, declared
 from batchwright.controllers.definitions import Definitions
 from batchwright.controllers.engine import Engine
+from batchwright.controllers.providers import make_providers
 from batchwright.controllers.reconciler import Key, Reconciler
 from batchwright.controllers.store import Store
 from batchwright.domain.observations import FinishedJob, Job, Node, Occupant, Pod, Revision, Work
@@ -68,7 +70,15 @@ class Operator:
         self._settings = settings
         self.store = Store()
         events = EventRecorder(api)
-        self.engine = Engine(api, self.store, settings, events, self._count_consumables_soon, api.clock)
+        self.engine = Engine(
+            api,
+            self.store,
+            settings,
+            events,
+            self._count_consumables_soon,
+            api.clock,
+            lambda demand: self.capacity.see_demand(demand),
+        )
         declarations = Declarations(api, self.store, self.engine.scheduling)
         self._definitions = Reconciler(
             "JobDefinition", Definitions(api, self.store, events, self._definition_settled).reconcile
@@ -77,6 +87,16 @@ class Operator:
         self._environments = Reconciler("ComputeEnvironment", declarations.reconcile_environment)
         self._policies = Reconciler("SchedulingPolicy", declarations.reconcile_policy)
         self._consumables = Reconciler("ConsumableResource", declarations.reconcile_consumable)
+        self.capacity = Capacity(
+            api,
+            self.store,
+            settings,
+            events,
+            make_providers(api),
+            changed=self.engine.changed,
+            publish=self._environments.touch,
+            write=declarations.reconcile_environment,
+        )
         self._informers: tuple[Informer[Any], ...] = ()
         self._nodes_due = False
         self._consumables_due = False
@@ -140,6 +160,7 @@ class Operator:
             group.create_task(self.engine.writer.run(), name="status writer")
             group.create_task(self.engine.obstacles.run(), name="obstacles")
             group.create_task(self.engine.run(), name="engine")
+            group.create_task(self.capacity.run(), name="capacity")
             self.engine.changed()
             self.started.set()
 
@@ -231,6 +252,7 @@ class Operator:
         if not _same_spec(before, record):
             self._touch_all(self._queues, self.store.queues)
             self.engine.changed()
+            self.capacity.touch()
 
     def _see_policy(self, key: Key, record: Declared[SchedulingPolicySpec] | None) -> None:
         before = self.store.policies.get(key)
@@ -303,6 +325,7 @@ class Operator:
         before = self.store.nodes.get(record.name) if record is not None else None
         self.store.put_node(uid, record)
         if before != record or record is None:
+            self.capacity.touch()
             self.engine.changed()
             self._count_nodes_soon()
 

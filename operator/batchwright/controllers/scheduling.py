@@ -13,6 +13,7 @@ from typing import Any
 
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec, ConsumableResourceSpec, JobQueueSpec, SchedulingPolicySpec
 from batchwright.controllers.declared import Declared
+from batchwright.controllers.membership import node_labels, pod_tolerations
 from batchwright.controllers.store import Array, Entry, Pinned, Store
 from batchwright.domain.elements import Elements
 from batchwright.domain.granting import held as unbound_elements
@@ -49,6 +50,7 @@ class Scheduling:
             {known.name: environment_of(known) for known in store.environments.values()},
             {known.name: self.total_of(known) for known in store.consumables.values()},
         )
+        state.tell_growth(store.growth)
         for name in store.ledger.drain():
             state.occupy(name, store.ledger.occupied.get(name, {}))
         for name in store.drain_nodes():
@@ -265,8 +267,8 @@ def environment_of(known: Declared[ComputeEnvironmentSpec]) -> Environment:
     return Environment(
         name=known.name,
         is_open=known.spec.state == "ENABLED",
-        node_selector=tuple(sorted(known.spec.node_selector.items())),
-        tolerations=tuple(toleration(each.to_wire()) for each in known.spec.tolerations),
+        node_selector=tuple(sorted(node_labels(known.name, known.spec).items())),
+        tolerations=tuple(toleration(each) for each in pod_tolerations(known.name, known.spec)),
         max_vcpus=None if most is None else 1000 * most,
     )
 

@@ -17,6 +17,7 @@ from batchwright.cluster.client import ApiClient
 from batchwright.controllers import acting
 from batchwright.controllers.arrays import competitors
 from batchwright.controllers.gather import refusal
+from batchwright.controllers.membership import node_labels, pod_tolerations
 from batchwright.controllers.scheduling import Scheduling
 from batchwright.controllers.store import Array, Entry, Pinned, Store
 from batchwright.domain.actions import Notice, SuspendWork
@@ -87,8 +88,8 @@ class Starting:
         environment = self._store.environments[("", start.environment)].spec
         placement = Placement(
             environment=start.environment,
-            node_selector=environment.node_selector,
-            tolerations=tuple(each.to_wire() for each in environment.tolerations),
+            node_selector=node_labels(start.environment, environment),
+            tolerations=pod_tolerations(start.environment, environment),
         )
         entry.creating, entry.start = True, start
         self._scheduling.tell(start.uid, entry, is_runnable=False, now=now)

@@ -24,6 +24,8 @@ from batchwright.api.v1alpha1.batchjob import JobState
 from batchwright.cluster.client import JSON
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.ledger import Ledger
+from batchwright.controllers.tenants import Tenants
+from batchwright.domain.declarations import Supply
 from batchwright.domain.dependencies import Link, Peer
 from batchwright.domain.elements import Elements
 from batchwright.domain.elementwise import Edge
@@ -32,7 +34,7 @@ from batchwright.domain.items import ItemTable
 from batchwright.domain.lifecycle import Rules
 from batchwright.domain.observations import FINAL_STATES, FinishedJob, Job, Node, Occupant, Pod, Revision, Work
 from batchwright.scheduling.limits import Blocked
-from batchwright.scheduling.snapshot import Shape, Start, WaitKind
+from batchwright.scheduling.snapshot import Growth, Shape, Start, WaitKind
 
 
 @dataclass(slots=True)
@@ -146,6 +148,10 @@ class Store:
     # Whether the cluster gives elements their parameters (workloads.elementpolicy).
     fills_in_elements: bool = True
     ledger: Ledger = field(default_factory=Ledger)
+    tenants: Tenants = field(default_factory=Tenants)
+    # Of MANAGED environments, by name: what they may grow by, and what their status says of their instances.
+    growth: dict[str, Growth] = field(default_factory=dict)
+    supplies: dict[str, Supply] = field(default_factory=dict)
     dirty: set[str] = field(default_factory=set)
     cycles_due: set[str] = field(default_factory=set)
 
@@ -287,8 +293,10 @@ class Store:
         if record is None:
             job_id = self.pod_jobs.pop(uid, "")
             self.ledger.release(uid)
+            self.tenants.put(uid, "")
         else:
             job_id = self.pod_jobs[uid] = record.job_id
+            self.tenants.put(uid, "" if record.is_finished else record.node)
             self.ledger.account(uid, "" if record.is_finished else record.node, record.request)
         entry = self.entries.get(job_id)
         if entry is None or (record is not None and record.namespace != entry.job.namespace):
@@ -342,6 +350,7 @@ class Store:
 
     def put_occupant(self, uid: str, record: Occupant | None) -> None:
         """A pod that is not ours was seen, changed, or is gone."""
+        self.tenants.put_other(uid, record)
         if record is None:
             self.ledger.release(uid)
         else:

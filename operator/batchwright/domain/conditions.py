@@ -16,12 +16,19 @@ def ready(
     held: Mapping[str, Any], generation: int, now: datetime, *, is_ready: bool, reason: str, message: str
 ) -> Condition:
     """The Ready condition; `held` is the status the API server has, whose time is kept if the verdict is the same."""
-    verdict = "True" if is_ready else "False"
-    before = next((c for c in held.get("conditions") or () if c.get("type") == CONDITION_READY), None)
-    same = before is not None and before.get("status") == verdict
+    return verdict(CONDITION_READY, held, generation, now, holds=is_ready, reason=reason, message=message)
+
+
+def verdict(
+    kind: str, held: Mapping[str, Any], generation: int, now: datetime, *, holds: bool, reason: str, message: str
+) -> Condition:
+    """As `ready`, for a condition of any type."""
+    says = "True" if holds else "False"
+    before = next((c for c in held.get("conditions") or () if c.get("type") == kind), None)
+    same = before is not None and before.get("status") == says
     return Condition(
-        type=CONDITION_READY,
-        status="True" if is_ready else "False",
+        type=kind,
+        status="True" if holds else "False",
         reason=reason,
         message=bounded(message),
         last_transition_time=before["lastTransitionTime"] if same and before else timestamp(now),

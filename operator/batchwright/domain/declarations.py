@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,21 +11,49 @@ from batchwright.api.v1alpha1.computeenvironment import (
     Capacity,
     ComputeEnvironmentSpec,
     ComputeEnvironmentStatus,
+    InstanceStatus,
+    PendingLaunch,
 )
 from batchwright.api.v1alpha1.consumableresource import ConsumableResourceSpec, ConsumableResourceStatus
 from batchwright.api.v1alpha1.jobqueue import JobQueueSpec, JobQueueStatus
 from batchwright.api.v1alpha1.schedulingpolicy import SchedulingPolicySpec, SchedulingPolicyStatus, find_overlap
-from batchwright.domain.conditions import ready
+from batchwright.domain.conditions import ready, verdict
 from batchwright.domain.observations import Node
 from batchwright.domain.quantities import format_cpu
 from batchwright.domain.texts import bounded
-from batchwright.names import GPU_RESOURCE
+from batchwright.names import CONDITION_SCALING, GPU_RESOURCE
 
 MEBIBYTE = 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a MANAGED environment gets no instances. One that `is_invalid` lasts until somebody mends it."""
+
+    reason: str
+    message: str
+    is_invalid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """What is known of the instances of a MANAGED environment; `desired` in whole vCPUs."""
+
+    desired: int = 0
+    starting: int = 0
+    instances: tuple[InstanceStatus, ...] = ()
+    pending: PendingLaunch | None = None
+    problem: Problem | None = None
+    is_known: bool = False
+
+
 def environment_status(
-    spec: ComputeEnvironmentSpec, generation: int, members: Iterable[Node], held: Mapping[str, Any], now: datetime
+    spec: ComputeEnvironmentSpec,
+    generation: int,
+    members: Iterable[Node],
+    held: Mapping[str, Any],
+    now: datetime,
+    supply: Supply | None = None,
 ) -> ComputeEnvironmentStatus:
     """An UNMANAGED environment is valid as it stands; without a node it says so. `members`: its usable nodes."""
     nodes = tuple(members)
@@ -34,6 +63,8 @@ def environment_status(
         memory_mib=sum(node.allocatable.get("memory", 0) for node in nodes) // MEBIBYTE,
         gpus=sum(node.allocatable.get(GPU_RESOURCE, 0) for node in nodes),
     )
+    if spec.type == "MANAGED":
+        return _managed_status(spec, generation, capacity, held, now, supply or Supply())
     wanted = ", ".join(f"{key}={value}" for key, value in sorted(spec.node_selector.items())) or "any labels"
     message = (
         f"{len(nodes)} ready nodes"
@@ -47,6 +78,43 @@ def environment_status(
         status_reason=bounded(message),
         capacity=capacity,
         conditions=(ready(held, generation, now, is_ready=True, reason=reason, message=message),),
+    )
+
+
+def _managed_status(
+    spec: ComputeEnvironmentSpec,
+    generation: int,
+    capacity: Capacity,
+    held: Mapping[str, Any],
+    now: datetime,
+    supply: Supply,
+) -> ComputeEnvironmentStatus:
+    problem = supply.problem
+    is_invalid = problem is not None and problem.is_invalid
+    # AWS's own words: "ComputeEnvironment Healthy", and "CLIENT_ERROR - …" for what somebody has to mend.
+    message = "ComputeEnvironment Healthy"
+    reason = "Disabled" if spec.state == "DISABLED" else "Healthy"
+    if problem is not None:
+        reason, message = problem.reason, f"CLIENT_ERROR - {problem.message}" if is_invalid else problem.message
+    elif not supply.is_known:
+        reason, message = "Creating", "The provider has not been asked yet"
+    is_scaling = problem is None and bool(supply.starting or supply.pending)
+    scaling = f"{supply.starting} of {len(supply.instances)} instances are starting" if is_scaling else message
+    why = "Launching" if is_scaling else problem.reason if problem else "Steady"
+    return ComputeEnvironmentStatus(
+        observed_generation=generation,
+        status="INVALID" if is_invalid else "VALID" if supply.is_known else "CREATING",
+        status_reason=bounded(message),
+        capacity=capacity,
+        desired_vcpus=supply.desired,
+        instance_count=len(supply.instances),
+        starting_count=supply.starting,
+        instances=supply.instances[:100],
+        pending_launch=supply.pending,
+        conditions=(
+            ready(held, generation, now, is_ready=not is_invalid, reason=reason, message=message),
+            verdict(CONDITION_SCALING, held, generation, now, holds=is_scaling, reason=why, message=scaling),
+        ),
     )
 
 

@@ -146,11 +146,12 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Occupant:
-    """A pod that is not ours: what it takes from its node."""
+    """A pod that is not ours: what it takes from its node. A daemon goes with its node, and keeps none."""
 
     uid: str
     node: str
     request: Resources
+    is_daemon: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,8 @@ class Taint:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node; `instance` is its EC2 instance id where it has one, else its name."""
+    """A node; `instance` is its EC2 instance id where it has one, else its name. `cordoned` says why and when the
+    operator cordoned it."""
 
     name: str
     instance: str
@@ -173,6 +175,7 @@ class Node:
     allocatable: Resources
     ready: bool
     schedulable: bool
+    cordoned: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,211 @@
+"""The instances of one environment, joined with the nodes they have become: what is to go, and what is to come.
+
+Pure: everything it looks at is given, the time too. An instance is known by its id, from whatever the provider shows
+and the cluster shows, so an operator that has just started decides as one that has run for days.
+
+Invariants: only idle nodes go for being idle, cordoned first and looked at again; minvCpus stay; a node with somebody
+else's pods is left alone; an instance that never becomes a node is ended, and the next one comes after a pause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from batchwright.capacity.launching import Choice
+from batchwright.capacity.port import Instance
+from batchwright.domain.observations import Node
+from batchwright.scheduling.snapshot import Growth, Offer
+
+Why = Literal["idle", "update", "interrupted", "deleted"]
+# Between the cordon and the second look: what was on its way to the node is there by then.
+SETTLE_SECONDS = 3.0
+# A node of an instance that the provider does not know may be older than its knowledge.
+UNKNOWN_SECONDS = 60.0
+FIRST_PAUSE_SECONDS = 60.0
+LONGEST_PAUSE_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An instance and its node. `ours` and `others` are how many pods are there, of ours and of others (daemons and
+    static pods apart); `cordoned` is why we cordoned it, and when; `lost_since` when its node ceased to be ready."""
+
+    instance: Instance
+    vcpus: int
+    node: str = ""
+    is_ready: bool = False
+    ours: int = 0
+    others: int = 0
+    was_used: bool = False
+    idle_since: float | None = None
+    lost_since: float | None = None
+    cordoned: Why | None = None
+    cordoned_at: float = 0.0
+    is_interrupted: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody has a pod there."""
+        return not self.ours and not self.others
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the environment wants: milli-vCPUs, seconds. `digest` is that of its blueprint, None once it is deleted."""
+
+    minimum: int
+    maximum: int
+    digest: str | None
+    idle_seconds: float = 60.0
+    start_seconds: float = 900.0
+    lost_seconds: float = 300.0
+    update_seconds: float = 1800.0
+    ends_jobs_on_update: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """What is to be done with instances that are there: `ended` are to be terminated, each with why; `nodes` are those
+    of instances that are gone; `failed` how many of the ended never became nodes."""
+
+    ended: tuple[tuple[Seen, str], ...] = ()
+    cordon: tuple[tuple[Seen, Why], ...] = ()
+    uncordon: tuple[Seen, ...] = ()
+    nodes: tuple[str, ...] = ()
+    failed: int = 0
+
+
+@dataclass
+class _Draft:
+    ended: list[tuple[Seen, str]] = field(default_factory=list)
+    cordon: list[tuple[Seen, Why]] = field(default_factory=list)
+    uncordon: list[Seen] = field(default_factory=list)
+    failed: int = 0
+
+
+def retire(fleet: Iterable[Seen], bounds: Bounds, now: float) -> Retirement:
+    """Which instances go, or are made ready to."""
+    every = sorted(fleet, key=lambda each: each.instance.id)
+    live = [seen for seen in every if seen.instance.is_live]
+    draft = _Draft()
+    staying = [seen for seen in live if not _must_go(seen, bounds, now, draft)]
+    _retire_idle(staying, bounds, now, draft)
+    gone = tuple(seen.node for seen in every if seen.node and not seen.instance.is_live)
+    return Retirement(tuple(draft.ended), tuple(draft.cordon), tuple(draft.uncordon), gone, draft.failed)
+
+
+def _must_go(seen: Seen, bounds: Bounds, now: float, draft: _Draft) -> bool:
+    """Whether the instance goes whatever it costs: it is old, lost, or nobody's."""
+    why: Why | None = None
+    if bounds.digest is None:
+        why = "deleted"
+    elif seen.is_interrupted:
+        why = "interrupted"
+    elif seen.instance.digest and seen.instance.digest != bounds.digest:
+        why = "update"
+    if not seen.node or (not seen.is_ready and not seen.was_used and seen.lost_since is None):
+        if why in ("deleted", "update"):
+            draft.ended.append((seen, _WORDS[why]))
+        elif now - seen.instance.launched_at >= bounds.start_seconds:
+            draft.failed += 1
+            draft.ended.append((seen, f"its node was not ready within {bounds.start_seconds:.0f} s"))
+        else:
+            return False
+        return True
+    if seen.lost_since is not None and now - seen.lost_since >= bounds.lost_seconds:
+        draft.ended.append((seen, f"its node has not been ready for {bounds.lost_seconds:.0f} s"))
+        return True
+    if why is None:
+        return False
+    if seen.cordoned is None:
+        draft.cordon.append((seen, why))
+    elif now - seen.cordoned_at >= SETTLE_SECONDS and (not seen.ours or _is_overdue(seen, why, bounds, now)):
+        draft.ended.append((seen, _WORDS[why]))
+    return True
+
+
+_WORDS: dict[Why, str] = {
+    "idle": "it is idle",
+    "update": "the environment has changed",
+    "interrupted": "EC2 takes it back",
+    "deleted": "the environment is deleted",
+}
+
+
+def _is_overdue(seen: Seen, why: Why, bounds: Bounds, now: float) -> bool:
+    if why != "update":
+        return False
+    return bounds.ends_jobs_on_update or now - seen.cordoned_at >= bounds.update_seconds
+
+
+def _retire_idle(staying: list[Seen], bounds: Bounds, now: float, draft: _Draft) -> None:
+    have = sum(seen.vcpus for seen in staying)
+    # The ones that have been idle for longest go first.
+    for seen in sorted(staying, key=lambda each: (each.idle_since or now, each.instance.id)):
+        is_spare = seen.is_empty and have - seen.vcpus >= bounds.minimum
+        if seen.cordoned == "idle":
+            if not is_spare:
+                draft.uncordon.append(seen)
+            else:
+                have -= seen.vcpus
+                if now - seen.cordoned_at >= SETTLE_SECONDS:
+                    draft.ended.append((seen, _WORDS["idle"]))
+        elif seen.cordoned is not None:
+            # What it was cordoned for holds no more: the change was taken back.
+            draft.uncordon.append(seen)
+        elif is_spare and seen.is_ready and _idle_for(seen, now) >= bounds.idle_seconds:
+            have -= seen.vcpus
+            draft.cordon.append((seen, "idle"))
+
+
+def _idle_for(seen: Seen, now: float) -> float:
+    return -1.0 if seen.idle_since is None else now - seen.idle_since
+
+
+def pause_after(failures: int) -> float:
+    """How long nothing is launched after so many times that what came never became a node, in seconds."""
+    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** max(0, failures - 1)) if failures else 0.0
+
+
+def growth_of(
+    fleet: Sequence[Seen],
+    choices: Iterable[Choice],
+    barred: Iterable[Choice],
+    bounds: Bounds,
+    version: int,
+    *,
+    is_known: bool = True,
+) -> Growth:
+    """What the scheduler is to know: what may come, and what is coming. An instance whose type the environment does not
+    name any more counts for nothing, but for its vCPUs."""
+    offered, sold_out = tuple(choices), tuple(barred)
+    nodes: dict[tuple[str, str, str], Node] = {each.kind.key: each.node for each in (*sold_out, *offered)}
+    coming: dict[tuple[str, str, str], int] = {}
+    unused: list[Node] = []
+    for seen in fleet:
+        key = (seen.instance.capacity, seen.instance.type, seen.instance.zone)
+        if not seen.instance.is_live or seen.cordoned or seen.is_interrupted or key not in nodes:
+            continue
+        if seen.instance.digest and seen.instance.digest != bounds.digest:
+            continue
+        if not seen.is_ready and not seen.was_used and seen.lost_since is None:
+            coming[key] = coming.get(key, 0) + 1
+        elif seen.is_ready and not seen.was_used:
+            unused.append(_named(nodes[key], seen.node))
+    live = sum(seen.vcpus for seen in fleet if seen.instance.is_live)
+    return Growth(
+        most=bounds.maximum,
+        left=bounds.maximum - live,
+        offers=tuple(Offer(each.node, each.kind.type.vcpus) for each in offered),
+        barred=tuple(Offer(each.node, each.kind.type.vcpus) for each in sold_out),
+        coming=tuple((nodes[key], count) for key, count in coming.items()),
+        unused=tuple(unused),
+        is_known=is_known,
+        version=version,
+    )
+
+
+def _named(node: Node, name: str) -> Node:
+    return Node(name, "", node.labels, node.taints, node.allocatable, node.ready, node.schedulable)

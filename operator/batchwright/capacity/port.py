@@ -1,0 +1,178 @@
+"""What a provider of nodes can do, and what it answers.
+
+The contract, tested by one suite for every provider (tests/unit/capacity/test_contract.py): a launch whose answer is
+lost can be found again by its token; `describe` shows every instance of this cluster until it has ended, whoever
+launched it; nothing here is a matter of order or of how often it is asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import orjson
+
+from batchwright.api.v1alpha1.computeresources import AllocationStrategy, ComputeResources
+from batchwright.api.v1alpha1.nodejoin import NodeJoin
+from batchwright.domain.observations import Taint
+
+CapacityType = Literal["ON_DEMAND", "SPOT"]
+InstanceState = Literal["pending", "running", "shutting-down", "terminated"]
+# What makes no difference to an instance that runs: a change of these replaces nothing (AWS: scaling updates).
+_SCALING = {"minvCpus", "maxvCpus", "desiredvCpus", "scalingPolicy"}
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceType:
+    """A type of instance: milli-vCPUs and bytes of the whole, before anything is kept back for the node itself."""
+
+    name: str
+    vcpus: int
+    memory: int
+    architecture: str = "amd64"
+    gpus: int = 0
+    pods: int = 110
+    disk: int = 20 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A type of instance in one zone, bought in one way. `price` is in US dollars an hour, None if nobody says; `place`
+    is the provider's word for where (a subnet)."""
+
+    type: InstanceType
+    zone: str
+    capacity: CapacityType
+    price: float | None = None
+    place: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What insufficient capacity is remembered by."""
+        return self.capacity, self.type.name, self.zone
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """What the instances of an environment are made of. `labels` and `taints` are what their nodes begin with."""
+
+    environment: str
+    uid: str
+    resources: ComputeResources
+    labels: dict[str, str]
+    taints: tuple[Taint, ...] = ()
+    join: NodeJoin | None = None
+
+    @property
+    def digest(self) -> str:
+        """Tells instances that are made of the same from others."""
+        resources = {key: value for key, value in self.resources.to_wire().items() if key not in _SCALING}
+        join = None if self.join is None else self.join.to_wire()
+        taints = [[taint.key, taint.value, taint.effect] for taint in self.taints]
+        content: Any = [resources, self.labels, taints, join]
+        return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+    @property
+    def capacity(self) -> CapacityType:
+        """How the environment buys."""
+        return "SPOT" if self.resources.type == "SPOT" else "ON_DEMAND"
+
+    @property
+    def strategy(self) -> AllocationStrategy:
+        """The allocationStrategy in force."""
+        default: AllocationStrategy = (
+            "SPOT_PRICE_CAPACITY_OPTIMIZED" if self.capacity == "SPOT" else "BEST_FIT_PROGRESSIVE"
+        )
+        return self.resources.allocation_strategy or default
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """So many instances of any of these kinds, the preferred first. `token` makes it known again."""
+
+    token: str
+    count: int
+    kinds: tuple[Kind, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An instance that belongs to this cluster. `environment` is the uid of its environment, `token` that of its
+    order, `digest` that of its blueprint; times are seconds since the epoch."""
+
+    id: str
+    environment: str
+    type: str
+    zone: str
+    capacity: CapacityType
+    launched_at: float
+    state: InstanceState = "pending"
+    token: str = ""
+    digest: str = ""
+    environment_name: str = ""
+    reason: str = ""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it runs, or is to."""
+        return self.state in ("pending", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a part of an order was not filled. With `is_capacity` there is none to be had for the moment of `kinds`;
+    else somebody has to do something about it."""
+
+    code: str
+    message: str
+    is_capacity: bool
+    kinds: tuple[Kind, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an order: some of it, all of it, or nothing."""
+
+    instances: tuple[Instance, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Somebody says that an instance is to go. `handle` is what `settle` takes."""
+
+    instance: str
+    kind: Literal["SPOT_INTERRUPTION", "REBALANCE", "STATE_CHANGE", "MAINTENANCE"]
+    handle: str = field(default="", compare=False)
+
+
+class Provider(Protocol):
+    """A source of nodes. Every method may raise CapacityError or one of its kinds."""
+
+    name: str
+
+    async def kinds(self, blueprint: Blueprint) -> tuple[Kind, ...]:
+        """What the environment may start, with prices as they are now. Raises Misconfigured for what does not exist."""
+        ...
+
+    async def launch(self, blueprint: Blueprint, order: Order) -> Outcome:
+        """Starts instances. LaunchUncertain when it may or may not have: `describe` will show them, if it has."""
+        ...
+
+    async def terminate(self, ids: Collection[str]) -> None:
+        """Ends instances. Those that have ended, or do not exist, are no error."""
+        ...
+
+    async def describe(self) -> tuple[Instance, ...]:
+        """Every instance of this cluster that has not been gone for long."""
+        ...
+
+    async def warnings(self) -> tuple[Warned, ...]:
+        """What is known of instances that are to go; each is told until it is settled."""
+        ...
+
+    async def settle(self, handled: Collection[Warned]) -> None:
+        """These have been acted upon."""
+        ...

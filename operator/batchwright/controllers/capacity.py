@@ -1,0 +1,207 @@
+"""Capacity: MANAGED environments get the instances that what waits needs, and lose those that nobody needs.
+
+Level-triggered: each round asks the providers what there is, joins it with the nodes, and decides anew. The provider's
+own list, by tags, is the only record; what the operator adds is one line in the environment's status before a launch
+(`pendingLaunch`), so that one that was killed in between neither loses instances nor buys them twice.
+Hazard: a demand that was worked out before the last launch is known would be bought twice; hence its `version`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
+from batchwright.capacity.port import Instance
+from batchwright.capacity.soldout import SoldOut
+from batchwright.cluster.client import ApiClient
+from batchwright.cluster.events import EventRecorder
+from batchwright.controllers.capacityacting import cordon, delete_node
+from batchwright.controllers.declared import Declared
+from batchwright.controllers.environment import ManagedEnvironment
+from batchwright.controllers.providers import Providers
+from batchwright.controllers.reconciler import Key
+from batchwright.controllers.store import Store
+from batchwright.domain.observations import Node
+from batchwright.errors import ApiError, CapacityError
+from batchwright.names import LABEL_ENVIRONMENT, label_value
+from batchwright.scheduling.snapshot import Demand
+from batchwright.settings import Settings
+
+logger = structlog.get_logger(__name__)
+# With no instance anywhere and nothing that waits for one, it is enough to look for what was left over.
+QUIET_SECONDS = 60.0
+# A Node of an instance that nobody knows may be newer than the list of instances.
+STRANGER_SECONDS = 60.0
+ORPHAN_SECONDS = 30.0
+
+
+class Capacity:
+    """Looks after every MANAGED environment. `changed` makes the engine pass anew; `publish` has an environment's
+    status written soon, `write` now."""
+
+    def __init__(
+        self,
+        api: ApiClient,
+        store: Store,
+        settings: Settings,
+        events: EventRecorder,
+        providers: Providers,
+        *,
+        changed: Callable[[], None],
+        publish: Callable[[Key], None],
+        write: Callable[[Key], Awaitable[None]],
+    ) -> None:
+        self._api, self._store, self._settings, self._events = api, store, settings, events
+        self._providers = providers
+        self._changed, self._publish, self._write = changed, publish, write
+        self._environments: dict[str, ManagedEnvironment] = {}
+        self._demand: dict[str, tuple[Demand, ...]] = {}
+        self._woken = asyncio.Event()
+        self._strangers: dict[str, float] = {}
+        self._orphans: dict[str, float] = {}
+        self._sold_out = SoldOut()
+
+    def see_demand(self, demand: tuple[Demand, ...]) -> None:
+        """What the last pass would have environments grow by."""
+        found: defaultdict[str, list[Demand]] = defaultdict(list)
+        for each in demand:
+            found[each.environment].append(each)
+        now = {name: tuple(listed) for name, listed in found.items()}
+        if now != self._demand:
+            self._demand = now
+            self.touch()
+
+    def touch(self) -> None:
+        """Something changed that may concern instances."""
+        if self._environments or any(known.spec.type == "MANAGED" for known in self._store.environments.values()):
+            self._woken.set()
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        await self._providers.start()
+        while True:
+            try:
+                await self._round(time.time())
+            except (ApiError, CapacityError) as error:
+                logger.warning("capacity not reconciled", error=str(error))
+            await self._wait()
+
+    async def _wait(self) -> None:
+        is_quiet = not self._demand and not any(each.fleet for each in self._environments.values())
+        is_quiet = is_quiet and not self._providers.must_look
+        seconds = QUIET_SECONDS if is_quiet else self._settings.capacity_interval_seconds
+        due = min((each.due for each in self._environments.values()), default=0.0) - time.time()
+        if due > 0:
+            seconds = min(seconds, due)
+        try:
+            await asyncio.wait_for(self._woken.wait(), seconds)
+        except TimeoutError:
+            return
+        # Many jobs that come together make few launches.
+        await asyncio.sleep(self._settings.capacity_gather_seconds)
+        self._woken.clear()
+
+    async def _round(self, now: float) -> None:
+        managed = {known.uid: known for known in self._store.environments.values() if known.spec.type == "MANAGED"}
+        for uid in self._environments.keys() - managed.keys():
+            self._forget(self._environments.pop(uid))
+        nodes = {node.instance: node for node in self._store.nodes.values()}
+        names = self._providers.in_use(managed.values())
+        await asyncio.gather(*(self._look_after(name, managed, nodes, now) for name in names))
+
+    async def _look_after(
+        self, name: str, managed: dict[str, Declared[ComputeEnvironmentSpec]], nodes: dict[str, Node], now: float
+    ) -> None:
+        """The environments of one provider."""
+        mine = [known for known in managed.values() if (known.spec.provider or "EC2_FLEET") == name]
+        try:
+            provider = self._providers.get(name)
+            listed = await provider.describe()
+            warned = await provider.warnings()
+        except CapacityError as error:
+            for known in mine:
+                environment = self._environment(known)
+                environment.fail(error, now)
+                await environment.post()
+            return
+        by_environment: defaultdict[str, list[Instance]] = defaultdict(list)
+        for instance in listed:
+            by_environment[instance.environment].append(instance)
+        interrupted = {each.instance for each in warned if each.kind in ("SPOT_INTERRUPTION", "STATE_CHANGE")}
+        rounds = []
+        for known in mine:
+            environment = self._environment(known)
+            environment.memory.interrupted |= interrupted & {each.id for each in by_environment[known.uid]}
+            rounds.append(environment.round(known, provider, by_environment[known.uid], nodes, now))
+        await asyncio.gather(*rounds)
+        await provider.settle(warned)
+        strays = [each for uid, found in by_environment.items() if uid not in managed for each in found]
+        await self._end_orphans(name, strays, nodes, now)
+        await self._delete_strangers({each.id for each in listed}, mine, now)
+
+    def _environment(self, known: Declared[ComputeEnvironmentSpec]) -> ManagedEnvironment:
+        found = self._environments.get(known.uid)
+        if found is None:
+            found = self._environments[known.uid] = ManagedEnvironment(
+                self._api,
+                self._store,
+                self._settings,
+                self._events,
+                self._sold_out,
+                known,
+                demand=lambda: self._demand.get(known.name, ()),
+                changed=self._changed,
+                publish=lambda: self._publish(("", known.name)),
+                write=lambda: self._write(("", known.name)),
+            )
+        return found
+
+    def _forget(self, environment: ManagedEnvironment) -> None:
+        if not any(known.name == environment.name for known in self._store.environments.values()):
+            self._store.growth = {k: v for k, v in self._store.growth.items() if k != environment.name}
+            self._store.supplies.pop(environment.name, None)
+        self._changed()
+
+    async def _end_orphans(self, name: str, strays: list[Instance], nodes: dict[str, Node], now: float) -> None:
+        """Instances of environments that are deleted: jobs that run there may end, then they go. A moment is given to
+        what may be of an environment that is not known yet."""
+        live = {each.id for each in strays if each.is_live}
+        self._orphans = {key: since for key, since in self._orphans.items() if key in live}
+        self._providers.must_look = bool(strays)
+        ending = []
+        for each in strays:
+            node = nodes.get(each.id)
+            if not each.is_live:
+                if node is not None:
+                    await delete_node(self._api, node.name)
+                continue
+            since = self._orphans.setdefault(each.id, now)
+            if node is not None and node.schedulable:
+                await cordon(self._api, node.name, "deleted")
+            is_busy = node is not None and self._store.tenants.ours(node.name) > 0
+            if now - since >= min(ORPHAN_SECONDS, 6 * self._settings.capacity_interval_seconds) and not is_busy:
+                ending.append(each.id)
+        if ending:
+            logger.info("instances without an environment", provider=name, instances=ending)
+            await self._providers.get(name).terminate(ending)
+            for identity in ending:
+                if identity in nodes:
+                    await delete_node(self._api, nodes[identity].name)
+
+    async def _delete_strangers(
+        self, listed: set[str], mine: list[Declared[ComputeEnvironmentSpec]], now: float
+    ) -> None:
+        """Nodes of these environments whose instance is none any more, and that are not ready."""
+        labels = {label_value(known.name) for known in mine}
+        present = set()
+        for node in list(self._store.nodes.values()):
+            if node.labels.get(LABEL_ENVIRONMENT) in labels and not node.ready and node.instance not in listed:
+                present.add(node.name)
+                if now - self._strangers.setdefault(node.name, now) >= STRANGER_SECONDS:
+                    await delete_node(self._api, node.name)
+        self._strangers = {name: since for name, since in self._strangers.items() if name in present}

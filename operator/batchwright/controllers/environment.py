@@ -1,0 +1,339 @@
+"""One MANAGED environment, round by round: gather, decide, act.
+
+A round is: what there is and what may be had; which instances go; what the scheduler is to know; what to launch for
+what the scheduler wants. Whatever goes wrong ends in the environment's status, and in a pause.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import structlog
+
+from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
+from batchwright.api.v1alpha1.computeenvironment import PendingLaunch
+from batchwright.capacity.fleet import Bounds, Retirement, Seen, growth_of, pause_after, retire
+from batchwright.capacity.launching import Batch, Choice, plan_floor, plan_launches
+from batchwright.capacity.nodes import node_of
+from batchwright.capacity.port import Blueprint, Instance, Kind, Order, Outcome, Provider
+from batchwright.capacity.soldout import SoldOut
+from batchwright.cluster.client import ApiClient
+from batchwright.cluster.events import EventRecorder, Subject
+from batchwright.cluster.resources import COMPUTE_ENVIRONMENTS
+from batchwright.controllers import capacityacting as acting
+from batchwright.controllers.declared import Declared
+from batchwright.controllers.gathering import Memory, blueprint_of, bounds_of, instance_status, learn, see
+from batchwright.controllers.scheduling import environment_of
+from batchwright.controllers.store import Store
+from batchwright.domain.actions import Notice
+from batchwright.domain.declarations import Problem, Supply
+from batchwright.domain.observations import Node
+from batchwright.domain.texts import moment, timestamp
+from batchwright.errors import ApiError, CapacityError, Denied, LaunchUncertain, Misconfigured
+from batchwright.scheduling.snapshot import Demand
+from batchwright.settings import Settings
+
+logger = structlog.get_logger(__name__)
+# Types and prices are asked for again after this long.
+KINDS_SECONDS = 600.0
+# After a refusal that somebody has to mend, and after one that may pass.
+MENDING_SECONDS, PASSING_SECONDS = 60.0, 10.0
+# So long after a launch of which the answer was lost EC2 may still not show its instances.
+UNCERTAIN_SECONDS = 60.0
+# What shows some of its instances by then was filled in part.
+PARTIAL_SECONDS = 15.0
+# An instance that was launched, and that the provider does not list, is counted for this long.
+UNLISTED_SECONDS = 60.0
+
+
+class ManagedEnvironment:
+    """`demand` tells what the last pass wants; `publish` has the status written soon, `write` before it returns."""
+
+    def __init__(
+        self,
+        api: ApiClient,
+        store: Store,
+        settings: Settings,
+        events: EventRecorder,
+        sold_out: SoldOut,
+        known: Declared[ComputeEnvironmentSpec],
+        *,
+        demand: Callable[[], tuple[Demand, ...]],
+        changed: Callable[[], None],
+        publish: Callable[[], None],
+        write: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._api, self._store, self._settings, self._events = api, store, settings, events
+        self._sold_out = sold_out
+        self._demand, self._changed, self._publish, self._write = demand, changed, publish, write
+        self._known = known
+        self.name = known.name
+        self.memory = Memory()
+        self.fleet: tuple[Seen, ...] = ()
+        # When the next look is due that nothing else would cause.
+        self.due = 0.0
+        self._kinds: tuple[Kind, ...] | None = None
+        self._kinds_at = 0.0
+        self._digest = ""
+        self._launched: dict[str, Instance] = {}
+        self._problem: Problem | None = None
+        self._paused_until = 0.0
+        self._failures = 0
+        self._version = 0
+        self._told: object = None
+        self._notices: list[Notice] = []
+        pending = known.status.get("pendingLaunch")
+        self._pending = PendingLaunch.model_validate(pending) if pending else None
+        # For which generation desiredvCpus has been seen to; one that has never had a verdict is new.
+        is_new = known.status.get("status") in (None, "CREATING")
+        self._floor_for = 0 if is_new else int(known.status.get("observedGeneration") or 0)
+
+    def fail(self, error: CapacityError, now: float) -> None:
+        """The provider did not answer, or not as one would wish."""
+        lasting = isinstance(error, Misconfigured | Denied)
+        reason = error.code or type(error).__name__
+        self._problem = Problem(_word(reason), str(error), is_invalid=lasting)
+        self._paused_until = max(self._paused_until, now + (MENDING_SECONDS if lasting else PASSING_SECONDS))
+        self._notify(Notice(type(error).__name__, str(error), warning=True))
+        self._tell(now)
+
+    async def round(
+        self,
+        known: Declared[ComputeEnvironmentSpec],
+        provider: Provider,
+        listed: list[Instance],
+        nodes: dict[str, Node],
+        now: float,
+    ) -> None:
+        """Looks at everything once."""
+        if known.generation != self._known.generation and self._problem is not None:
+            # Somebody has mended it, perhaps.
+            self._paused_until, self._kinds_at, self._problem = 0.0, 0.0, None
+        if self._problem is not None and not self._problem.is_invalid and self._paused_until <= now:
+            self._problem = None
+        self._known = known
+        blueprint = blueprint_of(known)
+        try:
+            await self._ask_kinds(provider, blueprint, now)
+            self._gather(listed, nodes, now)
+            await self._retire(provider, self._bounds(blueprint), nodes, now)
+            self._resolve(now)
+            self._tell(now)
+            await self._launch(provider, blueprint, now)
+        except CapacityError as error:
+            self.fail(error, now)
+        except ApiError as error:
+            logger.warning("environment not reconciled", environment=self.name, error=str(error))
+        self._tell(time.time())
+        await self.post()
+
+    def _bounds(self, blueprint: Blueprint) -> Bounds:
+        return bounds_of(self._known.spec, blueprint, self._settings)
+
+    # 1. What there is.
+
+    async def _ask_kinds(self, provider: Provider, blueprint: Blueprint, now: float) -> None:
+        is_fresh = self._kinds is not None and now - self._kinds_at < KINDS_SECONDS
+        if is_fresh and self._digest == blueprint.digest:
+            return
+        if self._paused_until > now and self._digest == blueprint.digest:
+            return
+        self._digest = blueprint.digest
+        self._kinds = None
+        self._kinds = await provider.kinds(blueprint)
+        self._kinds_at, self._problem = now, None
+
+    def _gather(self, listed: list[Instance], nodes: dict[str, Node], now: float) -> None:
+        instances = {each.id: each for each in listed}
+        for identity, instance in list(self._launched.items()):
+            if identity in instances or now - instance.launched_at > UNLISTED_SECONDS:
+                del self._launched[identity]
+        every = list(instances.values()) + list(self._launched.values())
+        self.memory.keep({each.id for each in every})
+        vcpus = {kind.type.name: kind.type.vcpus for kind in self._kinds or ()}
+        self.fleet = see(every, nodes, self._store, vcpus, self.memory, now)
+
+    def _resolve(self, now: float) -> None:
+        """A launch of which nobody knows the answer: its instances are there by now, or it was never made."""
+        if self._pending is None:
+            return
+        found = sum(each.instance.token.startswith(self._pending.token) for each in self.fleet)
+        seconds = now - moment(self._pending.created_at).timestamp()
+        is_settled = found >= self._pending.count or (found and seconds > PARTIAL_SECONDS)
+        if is_settled or seconds > UNCERTAIN_SECONDS:
+            self._pending = None
+
+    # 2. What goes.
+
+    async def _retire(self, provider: Provider, bounds: Bounds, nodes: dict[str, Node], now: float) -> None:
+        decided = retire(self.fleet, bounds, now)
+        for seen in self.fleet:
+            node = nodes.get(seen.instance.id)
+            wanted = blueprint_of(self._known).labels
+            if node is not None and any(node.labels.get(key) != value for key, value in wanted.items()):
+                await acting.label(self._api, node.name, wanted)
+        for seen in decided.uncordon:
+            await acting.uncordon(self._api, seen.node)
+        for seen, why in decided.cordon:
+            await acting.cordon(self._api, seen.node, why)
+        await self._end(provider, decided)
+        for node_name in decided.nodes:
+            await acting.delete_node(self._api, node_name)
+        self.due = now + 3.5 if decided.cordon else 0.0
+        if any(seen.is_ready for seen in self.fleet):
+            self._failures = 0
+        if decided.failed:
+            self._failures += 1
+            self._paused_until = max(self._paused_until, now + pause_after(self._failures))
+            text = f"{decided.failed} instances did not become ready nodes within {bounds.start_seconds:.0f} s"
+            self._problem = Problem("NodesNotReady", f"{text}; the next launch is tried after a pause")
+
+    async def _end(self, provider: Provider, decided: Retirement) -> None:
+        ending: list[tuple[Seen, str]] = []
+        for seen, why in decided.ended:
+            # What still runs is ended on purpose; an idle node is looked at again.
+            if seen.ours or seen.lost_since is not None or await acting.is_really_empty(self._api, seen):
+                ending.append((seen, why))
+        if not ending:
+            return
+        await provider.terminate([seen.instance.id for seen, _ in ending])
+        for seen, why in ending:
+            self._notify(Notice("Terminated", f"Instance {seen.instance.id} ({seen.instance.type}) ended: {why}"))
+            self._launched.pop(seen.instance.id, None)
+        gone = {seen.instance.id for seen, _ in ending}
+        self.fleet = tuple(
+            replace(seen, instance=replace(seen.instance, state="shutting-down")) if seen.instance.id in gone else seen
+            for seen in self.fleet
+        )
+
+    # 3. What the scheduler is to know.
+
+    def _choices(self, now: float) -> tuple[list[Choice], list[Choice]]:
+        blueprint, learnt = blueprint_of(self._known), learn(self.fleet, self._store)
+        offered: list[Choice] = []
+        barred: list[Choice] = []
+        for kind in self._kinds or ():
+            choice = Choice(kind, node_of(kind, blueprint, learnt))
+            (barred if self._sold_out.has(kind, now) else offered).append(choice)
+        return offered, barred
+
+    def _tell(self, now: float) -> None:
+        offered, barred = self._choices(now)
+        bounds = self._bounds(blueprint_of(self._known))
+        is_known = self._kinds is not None and (self._problem is None or self._paused_until <= now)
+        growth = growth_of(
+            self.fleet, offered if is_known else (), barred, bounds, self._version + 1, is_known=is_known
+        )
+        told = growth.most, growth.left, growth.offers, growth.barred, growth.coming, growth.unused, is_known
+        if told != self._told:
+            self._told, self._version = told, self._version + 1
+            self._store.growth = self._store.growth | {self.name: growth}
+            self._changed()
+        self._show()
+
+    def _show(self) -> None:
+        live = [seen for seen in self.fleet if seen.instance.is_live]
+        shown = sorted(self.fleet, key=lambda seen: (seen.instance.launched_at, seen.instance.id))
+        supply = Supply(
+            desired=sum(seen.vcpus for seen in live) // 1000,
+            starting=sum(not seen.is_ready and not seen.was_used for seen in live),
+            instances=tuple(instance_status(seen) for seen in shown),
+            pending=self._pending,
+            problem=self._problem,
+            is_known=self._kinds is not None,
+        )
+        if supply != self._store.supplies.get(self.name):
+            self._store.supplies[self.name] = supply
+            self._publish()
+
+    # 4. What comes.
+
+    async def _launch(self, provider: Provider, blueprint: Blueprint, now: float) -> None:
+        if self._kinds is None or self._pending is not None or self._paused_until > now:
+            return
+        offered, _ = self._choices(now)
+        batches = self._floor(offered) or self._wanted(blueprint, offered)
+        if not batches:
+            self._floor_for = self._known.generation
+            return
+        if self._failures:
+            # Nothing of this environment has become a node: one shows whether it does now.
+            batches = (replace(batches[0], count=1),)
+        token = uuid.uuid4().hex[:20]
+        total = sum(batch.count for batch in batches)
+        created = timestamp(datetime.now(UTC))
+        self._pending = PendingLaunch(token=token, count=total, created_at=created)
+        self._show()
+        try:
+            await self._write()
+        except ApiError:
+            self._pending = None
+            raise
+        for number, batch in enumerate(batches):
+            order = Order(f"{token}-{number}", batch.count, batch.kinds)
+            try:
+                outcome = await provider.launch(blueprint, order)
+            except LaunchUncertain:
+                # It stays pending: what came of it is looked for, and not asked for again.
+                raise
+            except CapacityError:
+                self._pending = None
+                raise
+            self._take(order, outcome, now)
+        self._pending = None
+
+    def _floor(self, offered: list[Choice]) -> tuple[Batch, ...]:
+        """Instances for minvCpus; and for desiredvCpus, once for each change of the environment."""
+        found = self._known.spec.compute_resources
+        wanted = found.min_vcpus or 0
+        if self._known.generation != self._floor_for and self._known.spec.state == "ENABLED":
+            wanted = max(wanted, found.desired_vcpus or 0)
+        live = sum(seen.vcpus for seen in self.fleet if seen.instance.is_live and not seen.cordoned)
+        return plan_floor(1000 * wanted - live, offered, 1000 * (found.max_vcpus or 0) - live)
+
+    def _wanted(self, blueprint: Blueprint, offered: list[Choice]) -> tuple[Batch, ...]:
+        demand = [each for each in self._demand() if each.version == self._version]
+        live = sum(seen.vcpus for seen in self.fleet if seen.instance.is_live)
+        left = 1000 * (self._known.spec.compute_resources.max_vcpus or 0) - live
+        asked = [(each.shape, each.count) for each in demand]
+        return plan_launches(asked, offered, environment_of(self._known), blueprint.strategy, left)
+
+    def _take(self, order: Order, outcome: Outcome, now: float) -> None:
+        """Takes over what came of a launch."""
+        for instance in outcome.instances:
+            self._launched[instance.id] = instance
+        if outcome.instances:
+            self._problem = None
+            types = sorted({each.type for each in outcome.instances})
+            count = len(outcome.instances)
+            self._notify(Notice("Launched", f"{count} of {order.count} instances launched: {', '.join(types)}"))
+            known = {seen.instance.id for seen in self.fleet}
+            fresh = [each for each in outcome.instances if each.id not in known]
+            vcpus = {kind.type.name: kind.type.vcpus for kind in self._kinds or ()}
+            self.fleet += see(fresh, {}, self._store, vcpus, self.memory, now)
+        for refusal in outcome.refusals:
+            if refusal.is_capacity:
+                self._sold_out.bar(refusal.kinds, now)
+            else:
+                self._problem = Problem(_word(refusal.code), refusal.message, is_invalid=not outcome.instances)
+                self._paused_until = max(self._paused_until, now + MENDING_SECONDS)
+            self._notify(Notice(_word(refusal.code), refusal.message, warning=True))
+
+    def _notify(self, notice: Notice) -> None:
+        self._notices.append(notice)
+
+    async def post(self) -> None:
+        """Makes events of what happened."""
+        subject = Subject(COMPUTE_ENVIRONMENTS, None, self.name, self._known.uid)
+        notices, self._notices = self._notices, []
+        for notice in notices:
+            await self._events.post(subject, notice)
+
+
+def _word(code: str) -> str:
+    """A provider's error code as a condition's reason: a word in CamelCase."""
+    return "".join(part[:1].upper() + part[1:] for part in code.replace(".", " ").replace("_", " ").split()) or "Failed"
