@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     capacity_start_seconds: float = Field(
         default=900.0, gt=0, description="How long an instance may take to become a ready node before it is ended."
     )
+    interruption_queue: str = Field(
+        default="", description="Name or URL of the SQS queue with EC2's warnings; none without one."
+    )
     stale_watch_seconds: float = Field(
         default=400.0, gt=0, description="A watch silent for longer makes the liveness probe fail."
     )

@@ -83,9 +83,12 @@ class Capacity:
 
     async def run(self) -> None:
         """Works until cancelled."""
-        await self._providers.start()
+        is_started = False
         while True:
             try:
+                if not is_started:
+                    await self._providers.start()
+                    is_started = True
                 await self._round(time.time())
             except (ApiError, CapacityError) as error:
                 logger.warning("capacity not reconciled", error=str(error))
@@ -124,6 +127,7 @@ class Capacity:
             listed = await provider.describe()
             warned = await provider.warnings()
         except CapacityError as error:
+            logger.warning("provider does not answer", provider=name, error=str(error))
             for known in mine:
                 environment = self._environment(known)
                 environment.fail(error, now)

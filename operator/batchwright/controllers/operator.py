@@ -92,7 +92,7 @@ class Operator:
             self.store,
             settings,
             events,
-            make_providers(api),
+            make_providers(api, settings),
             changed=self.engine.changed,
             publish=self._environments.touch,
             write=declarations.reconcile_environment,

@@ -2,36 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
+from batchwright.capacity.ec2.fleet import Ec2Fleet
+from batchwright.capacity.ec2.warnings import Warnings
 from batchwright.capacity.port import Provider
 from batchwright.capacity.simulated import Simulated
 from batchwright.cluster.client import ApiClient
+from batchwright.cluster.resources import NAMESPACES
 from batchwright.controllers.declared import Declared
 from batchwright.errors import Misconfigured
+from batchwright.settings import Settings
 
-Maker = Callable[[], Provider]
+Maker = Callable[[str], Provider]
+_REGION = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_CREDENTIALS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_PROFILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
 
 
-def make_providers(api: ApiClient) -> Providers:
+def make_providers(api: ApiClient, settings: Settings) -> Providers:
     """The providers of this operator."""
-    return Providers({"SIMULATED": lambda: Simulated(api)})
+
+    def ec2_fleet(cluster: str) -> Provider:
+        queue = settings.interruption_queue
+        return Ec2Fleet(cluster, warnings=Warnings(queue) if queue else None)
+
+    async def cluster_id() -> str:
+        # What others know a cluster by, for want of an id of its own: kube-system is never deleted.
+        found = await api.list_all(NAMESPACES, fields="metadata.name=kube-system")
+        return str(found[0]["metadata"]["uid"])
+
+    at_start = ("EC2_FLEET",) if _has_credentials(os.environ) else ()
+    return Providers({"SIMULATED": lambda _: Simulated(api), "EC2_FLEET": ec2_fleet}, cluster_id, at_start)
+
+
+def _has_credentials(environment: Mapping[str, str]) -> bool:
+    """Whether somebody has set up this process for AWS: then instances may be left of an operator before this one."""
+    return any(name in environment for name in _REGION) and any(name in environment for name in _CREDENTIALS)
 
 
 class Providers:
-    """`must_look` says that instances are left of which the environment is gone."""
+    """`must_look` says that instances are left of which the environment is gone. `cluster_id` is what all that belongs
+    to this cluster is known by; `at_start` names those of which instances may be left from before."""
 
-    def __init__(self, makers: Mapping[str, Maker], at_start: Callable[[], Iterable[str]] = tuple) -> None:
+    def __init__(
+        self, makers: Mapping[str, Maker], cluster_id: Callable[[], Awaitable[str]], at_start: Iterable[str] = ()
+    ) -> None:
         self._makers = makers
-        self._at_start = at_start
+        self._cluster_id = cluster_id
+        self._at_start = tuple(at_start)
         self._made: dict[str, Provider] = {}
+        self._cluster = ""
         self.must_look = True
 
     async def start(self) -> None:
-        """Makes those of which instances may be left from before: their environments may have been deleted while no
-        operator ran."""
-        for name in self._at_start():
+        """Makes those of which instances may be left: environments may have been deleted while no operator ran."""
+        self._cluster = await self._cluster_id()
+        for name in self._at_start:
             self.get(name)
 
     def get(self, name: str) -> Provider:
@@ -40,7 +73,7 @@ class Providers:
         if found is None:
             if name not in self._makers:
                 raise Misconfigured(f"this operator has no provider {name}")
-            found = self._made[name] = self._makers[name]()
+            found = self._made[name] = self._makers[name](self._cluster)
         return found
 
     def in_use(self, managed: Iterable[Declared[ComputeEnvironmentSpec]]) -> list[str]:

@@ -1,0 +1,117 @@
+"""EC2's API (and SQS's): one call at a time in a bounded pool of threads, never on the event loop, and typed errors.
+
+botocore's own retries are off: a launch must not be repeated behind our back, and everything else is asked again by the
+next round. Buckets are below EC2's own (API throttling: 100 reads with 20 a second, 50 writes with 5 a second).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+)
+
+from batchwright.capacity.buckets import TokenBucket
+from batchwright.errors import (
+    CapacityError,
+    Denied,
+    LaunchUncertain,
+    Misconfigured,
+    ProviderThrottled,
+    ProviderUnavailable,
+)
+
+JSON = dict[str, Any]
+THREADS = 8
+_CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30, max_pool_connections=THREADS)
+_THROTTLED = {"RequestLimitExceeded", "Throttling", "ThrottlingException", "EC2ThrottledException", "SlowDown"}
+_DENIED = {
+    "UnauthorizedOperation",
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthFailure",
+    "ExpiredToken",
+    "RequestExpired",
+    "InvalidClientTokenId",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+    "OptInRequired",
+}
+
+
+class Aws:
+    """Calls of one service in one region; `region` None for that of the environment (AWS_REGION, the profile)."""
+
+    def __init__(self, service: str = "ec2", region: str | None = None) -> None:
+        self._service, self._region = service, region
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix=f"aws-{service}")
+        self._client: Any = None
+        self._reads, self._writes = TokenBucket(100, 20), TokenBucket(50, 5)
+        self._making = asyncio.Lock()
+
+    async def call(self, operation: str, *, uncertain: bool = False, **parameters: Any) -> JSON:
+        """One call. With `uncertain` an answer that was lost is LaunchUncertain. Raises CapacityError."""
+        bucket = self._reads if operation.startswith(("describe_", "get_", "receive_")) else self._writes
+        await bucket.take()
+        loop = asyncio.get_running_loop()
+        try:
+            async with self._making:
+                if self._client is None:
+                    self._client = await loop.run_in_executor(self._pool, self._make)
+            made: JSON = await loop.run_in_executor(self._pool, partial(getattr(self._client, operation), **parameters))
+        except (ClientError, BotoCoreError) as error:
+            found = typed(error, uncertain=uncertain)
+            if isinstance(found, ProviderThrottled):
+                bucket.drain()
+            raise found from error
+        return made
+
+    async def pages(self, operation: str, key: str, **parameters: Any) -> AsyncIterator[list[JSON]]:
+        """The pages of a list. Raises CapacityError."""
+        while True:
+            page = await self.call(operation, **parameters)
+            yield page.get(key, [])
+            if not page.get("NextToken"):
+                return
+            parameters["NextToken"] = page["NextToken"]
+
+    def _make(self) -> Any:
+        return boto3.session.Session().client(self._service, region_name=self._region, config=_CONFIG)  # type: ignore[call-overload]
+
+
+def typed(error: ClientError | BotoCoreError, *, uncertain: bool = False) -> CapacityError:
+    """The error in our terms."""
+    if isinstance(error, NoCredentialsError | NoRegionError):
+        return Denied(f"{error}. Give the operator credentials and AWS_REGION", type(error).__name__)
+    if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
+        return ProviderUnavailable(str(error), type(error).__name__)
+    if isinstance(error, BotoCoreError):
+        # Read timeouts and connections that were cut: the request may have arrived.
+        kind = LaunchUncertain if uncertain else ProviderUnavailable
+        return kind(str(error), type(error).__name__)
+    code, status = code_of(error), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    message = error.response.get("Error", {}).get("Message") or str(error)
+    if code in _THROTTLED:
+        return ProviderThrottled(message, code)
+    if code in _DENIED:
+        return Denied(message, code)
+    if status >= 500:
+        return (LaunchUncertain if uncertain else ProviderUnavailable)(message, code)
+    return Misconfigured(message, code)
+
+
+def code_of(error: ClientError) -> str:
+    """AWS's word for what is wrong."""
+    return str(error.response.get("Error", {}).get("Code", ""))

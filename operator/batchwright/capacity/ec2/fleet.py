@@ -1,0 +1,264 @@
+"""The provider EC2_FLEET: one CreateFleet call of type `instant` for each batch, with types x subnets as overrides.
+
+The call is synchronous and says of each override why it gave nothing, which is what other ways of asking do not. The
+order's token is the ClientToken and a tag of every instance, so a launch of which the answer was lost is found again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Collection
+from typing import Any
+
+from batchwright import names
+from batchwright.capacity.ec2.catalogue import Catalogue
+from batchwright.capacity.ec2.client import JSON, Aws
+from batchwright.capacity.ec2.prices import SpotPrices
+from batchwright.capacity.ec2.templates import Templates, image_for, template_for
+from batchwright.capacity.ec2.warnings import Warnings
+from batchwright.capacity.launching import worth
+from batchwright.capacity.port import Blueprint, Instance, InstanceType, Kind, Order, Outcome, Refusal, Warned
+from batchwright.capacity.types import select
+from batchwright.domain.quantities import CPU, MEMORY
+from batchwright.errors import Misconfigured
+from batchwright.names import GPU_RESOURCE
+
+# EC2 Fleet takes at most 300 overrides in all of a request's templates.
+MOST_OVERRIDES = 300
+_TERMINATED_AT_ONCE = 500
+# Codes of which the reason passes by itself, and what they say nothing is to be had of: the one pool, all of the
+# subnet, or all that the order asks for.
+_POOL = {"InsufficientInstanceCapacity", "UnfulfillableCapacity", "SpotMaxPriceTooLow", "InsufficientCapacity"}
+_PLACE = {"InsufficientFreeAddressesInSubnet", "InsufficientAddressCapacity"}
+_ACCOUNT = {
+    "MaxSpotInstanceCountExceeded",
+    "VcpuLimitExceeded",
+    "InstanceLimitExceeded",
+    "MaxScheduledInstanceCapacityExceeded",
+}
+_SPOT = {
+    "SPOT_CAPACITY_OPTIMIZED": "capacity-optimized",
+    "SPOT_PRICE_CAPACITY_OPTIMIZED": "price-capacity-optimized",
+    "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED": "capacity-optimized-prioritized",
+}
+
+
+class Ec2Fleet:
+    """Instances of one cluster in one region. `cluster` is the id that they are tagged with."""
+
+    name = "EC2_FLEET"
+
+    def __init__(self, cluster: str, aws: Aws | None = None, warnings: Warnings | None = None) -> None:
+        self._cluster = cluster
+        self._aws = aws or Aws()
+        self._catalogue = Catalogue(self._aws)
+        self._prices = SpotPrices(self._aws)
+        self._templates = Templates(self._aws, cluster)
+        self._warnings = warnings
+        self._architectures: dict[str, str] = {}
+
+    async def kinds(self, blueprint: Blueprint) -> tuple[Kind, ...]:
+        """The types that the environment names, in the zones of its subnets, as far as they are offered there."""
+        places = await self._places(blueprint)
+        types = list((await self._catalogue.types()).values())
+        offered = await self._catalogue.offered()
+        chosen = [
+            found for found in select(blueprint.resources.instance_types, types) if await self._runs(blueprint, found)
+        ]
+        prices = await self._prices.of([each.name for each in chosen]) if blueprint.capacity == "SPOT" else {}
+        return tuple(
+            Kind(found, zone, blueprint.capacity, prices.get((found.name, zone)), place)
+            for found in chosen
+            for place, zone in places
+            if zone in offered.get(found.name, ())
+        )
+
+    async def _places(self, blueprint: Blueprint) -> list[tuple[str, str]]:
+        asked = list(blueprint.resources.subnets or ())
+        found = await self._aws.call("describe_subnets", SubnetIds=asked)
+        places = {each["SubnetId"]: each["AvailabilityZone"] for each in found["Subnets"]}
+        if blueprint.resources.security_group_ids:
+            await self._aws.call("describe_security_groups", GroupIds=list(blueprint.resources.security_group_ids))
+        return [(subnet, places[subnet]) for subnet in asked if subnet in places]
+
+    async def _runs(self, blueprint: Blueprint, found: InstanceType) -> bool:
+        """Whether the image for this type is of its architecture; that of a template is taken on trust."""
+        image = image_for(blueprint, found)
+        if image is None:
+            if template_for(blueprint.resources.launch_template, found.name) is None:
+                await self._templates.content(blueprint, found)
+            return True
+        if image not in self._architectures:
+            answer = await self._aws.call("describe_images", ImageIds=[image])
+            if not answer["Images"]:
+                raise Misconfigured(f"The image {image} does not exist", "InvalidAMIID.NotFound")
+            self._architectures[image] = answer["Images"][0].get("Architecture", "x86_64")
+        return self._architectures[image] == ("arm64" if found.architecture == "arm64" else "x86_64")
+
+    async def launch(self, blueprint: Blueprint, order: Order) -> Outcome:
+        """One CreateFleet call; a template that has vanished is made anew, once."""
+        try:
+            answer = await self._create(blueprint, order)
+        except Misconfigured as error:
+            if "LaunchTemplate" not in error.code or "NotFound" not in error.code:
+                raise
+            self._templates.forget()
+            answer = await self._create(blueprint, order)
+        return self._outcome(blueprint, order, answer)
+
+    async def _create(self, blueprint: Blueprint, order: Order) -> JSON:
+        prioritized = blueprint.strategy in ("BEST_FIT_PROGRESSIVE_ORDERED", "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED")
+        overrides: defaultdict[str, list[JSON]] = defaultdict(list)
+        ranks = {name: rank for rank, name in enumerate(dict.fromkeys(kind.type.name for kind in order.kinds))}
+        for kind in order.kinds[:MOST_OVERRIDES]:
+            template = await self._templates.ensure(blueprint, kind.type)
+            override: JSON = {"InstanceType": kind.type.name, "SubnetId": kind.place}
+            if prioritized:
+                override["Priority"] = float(ranks[kind.type.name])
+            bid = blueprint.resources.bid_percentage
+            if bid is not None and bid < 100:
+                override["MaxPrice"] = f"{on_demand_price(kind.type) * bid / 100:.4f}"
+            overrides[template].append(override)
+        is_spot = blueprint.capacity == "SPOT"
+        options: JSON = (
+            {"SpotOptions": {"AllocationStrategy": _SPOT.get(blueprint.strategy, "lowest-price")}}
+            if is_spot
+            else {"OnDemandOptions": {"AllocationStrategy": "prioritized" if prioritized else "lowest-price"}}
+        )
+        tags = self._tags(blueprint, order)
+        return await self._aws.call(
+            "create_fleet",
+            uncertain=True,
+            Type="instant",
+            ClientToken=order.token,
+            LaunchTemplateConfigs=[
+                {
+                    "LaunchTemplateSpecification": {"LaunchTemplateName": template, "Version": "$Latest"},
+                    "Overrides": listed,
+                }
+                for template, listed in overrides.items()
+            ],
+            TargetCapacitySpecification={
+                "TotalTargetCapacity": order.count,
+                "DefaultTargetCapacityType": "spot" if is_spot else "on-demand",
+            },
+            TagSpecifications=[
+                {"ResourceType": "instance", "Tags": tags},
+                {"ResourceType": "fleet", "Tags": tags},
+            ],
+            **options,
+        )
+
+    def _tags(self, blueprint: Blueprint, order: Order) -> list[dict[str, str]]:
+        own = {
+            "Name": f"batchwright/{blueprint.environment}",
+            **(blueprint.resources.tags or {}),
+            names.TAG_CLUSTER: self._cluster,
+            names.TAG_ENVIRONMENT: blueprint.environment,
+            names.TAG_ENVIRONMENT_UID: blueprint.uid,
+            names.TAG_LAUNCH: order.token,
+            names.TAG_BLUEPRINT: blueprint.digest,
+        }
+        return [{"Key": key, "Value": value} for key, value in own.items()]
+
+    def _outcome(self, blueprint: Blueprint, order: Order, answer: JSON) -> Outcome:
+        zones = {kind.place: kind.zone for kind in order.kinds}
+        made: list[Instance] = []
+        for group in answer.get("Instances", []):
+            override = group.get("LaunchTemplateAndOverrides", {}).get("Overrides", {})
+            made += [
+                Instance(
+                    id=identity,
+                    environment=blueprint.uid,
+                    type=group["InstanceType"],
+                    zone=zones.get(override.get("SubnetId", ""), override.get("AvailabilityZone", "")),
+                    capacity="SPOT" if group.get("Lifecycle") == "spot" else "ON_DEMAND",
+                    launched_at=_now(),
+                    token=order.token,
+                    digest=blueprint.digest,
+                    environment_name=blueprint.environment,
+                )
+                for identity in group["InstanceIds"]
+            ]
+        errors = {(each.get("ErrorCode", ""), _pool(each)): each for each in answer.get("Errors", [])}
+        return Outcome(tuple(made), tuple(refusal(order, each) for each in errors.values()))
+
+    async def terminate(self, ids: Collection[str]) -> None:
+        """TerminateInstances; EC2 refuses a whole list for one id that it does not know, which is then left out."""
+        rest = sorted(ids)
+        for begin in range(0, len(rest), _TERMINATED_AT_ONCE):
+            part = rest[begin : begin + _TERMINATED_AT_ONCE]
+            try:
+                await self._aws.call("terminate_instances", InstanceIds=part)
+            except Misconfigured as error:
+                if error.code != "InvalidInstanceID.NotFound":
+                    raise
+                known = {each.id for each in await self.describe()}
+                left = [identity for identity in part if identity in known]
+                if left:
+                    await self._aws.call("terminate_instances", InstanceIds=left)
+
+    async def describe(self) -> tuple[Instance, ...]:
+        """Every instance with this cluster's tag; EC2 shows those that ended for about an hour."""
+        found: list[Instance] = []
+        filters = [{"Name": f"tag:{names.TAG_CLUSTER}", "Values": [self._cluster]}]
+        async for page in self._aws.pages("describe_instances", "Reservations", Filters=filters, MaxResults=1000):
+            found += [_instance(item) for reservation in page for item in reservation["Instances"]]
+        return tuple(found)
+
+    async def warnings(self) -> tuple[Warned, ...]:
+        """What EventBridge has put into the queue, if there is one."""
+        return await self._warnings.read() if self._warnings is not None else ()
+
+    async def settle(self, handled: Collection[Warned]) -> None:
+        """Deletes the messages."""
+        if self._warnings is not None:
+            await self._warnings.delete(handled)
+
+
+def refusal(order: Order, error: JSON) -> Refusal:
+    """One of CreateFleet's errors, with the kinds that it is about."""
+    code, message = error.get("ErrorCode", ""), error.get("ErrorMessage", "")
+    name, place = _pool(error)
+    if code in _ACCOUNT:
+        about = order.kinds
+    elif code in _PLACE:
+        about = tuple(kind for kind in order.kinds if kind.place == place)
+    else:
+        about = tuple(kind for kind in order.kinds if kind.type.name == name and (not place or kind.place == place))
+    return Refusal(code, message, code in _POOL | _PLACE | _ACCOUNT, about)
+
+
+def _pool(error: JSON) -> tuple[str, str]:
+    override = error.get("LaunchTemplateAndOverrides", {}).get("Overrides", {})
+    return override.get("InstanceType", ""), override.get("SubnetId", "")
+
+
+def on_demand_price(found: InstanceType) -> float:
+    """About what an hour costs On-Demand."""
+    return worth(((CPU, found.vcpus), (MEMORY, found.memory), (GPU_RESOURCE, found.gpus)))
+
+
+def _instance(item: JSON) -> Instance:
+    tags = {each["Key"]: each["Value"] for each in item.get("Tags", [])}
+    state: Any = {"stopping": "shutting-down", "stopped": "terminated"}.get(
+        item["State"]["Name"], item["State"]["Name"]
+    )
+    return Instance(
+        id=item["InstanceId"],
+        environment=tags.get(names.TAG_ENVIRONMENT_UID, ""),
+        type=item["InstanceType"],
+        zone=item.get("Placement", {}).get("AvailabilityZone", ""),
+        capacity="SPOT" if item.get("InstanceLifecycle") == "spot" else "ON_DEMAND",
+        launched_at=item["LaunchTime"].timestamp(),
+        state=state,
+        token=tags.get(names.TAG_LAUNCH, ""),
+        digest=tags.get(names.TAG_BLUEPRINT, ""),
+        environment_name=tags.get(names.TAG_ENVIRONMENT, ""),
+        reason=item.get("StateTransitionReason", ""),
+    )
+
+
+def _now() -> float:
+    return time.time()

@@ -1,0 +1,125 @@
+"""Launch templates named after their content: made when first needed, never changed, shared by who needs the same.
+
+computeResources goes before what a template of one's own says (AWS Batch API, launchTemplate). A template that somebody
+deleted is made anew: `forget` it, and ask again.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+import orjson
+
+from batchwright import names
+from batchwright.api.v1alpha1.computeresources import LaunchTemplate, LaunchTemplateOverride
+from batchwright.capacity.ec2.client import JSON, Aws
+from batchwright.capacity.ec2.userdata import user_data
+from batchwright.capacity.port import Blueprint, InstanceType
+from batchwright.capacity.types import family
+from batchwright.errors import Misconfigured
+
+GPU_IMAGES = ("NVIDIA", "NEURON")
+
+
+class Templates:
+    """Our launch templates in one region. `cluster` is the id that everything of ours is tagged with."""
+
+    def __init__(self, aws: Aws, cluster: str) -> None:
+        self._aws, self._cluster = aws, cluster
+        self._made: set[str] = set()
+        self._bases: dict[tuple[str | None, str | None, str | None], JSON] = {}
+
+    async def ensure(self, blueprint: Blueprint, of: InstanceType) -> str:
+        """The name of the template for instances of this type. Raises CapacityError."""
+        return await self._ensure(await self.content(blueprint, of))
+
+    async def content(self, blueprint: Blueprint, of: InstanceType) -> JSON:
+        """LaunchTemplateData: what a template of one's own says, and over it what computeResources does."""
+        found = blueprint.resources
+        base = await self._base(template_for(blueprint.resources.launch_template, of.name))
+        own: JSON = {"MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 2}}
+        image = image_for(blueprint, of)
+        if image:
+            own["ImageId"] = image
+        if found.ec2_key_pair:
+            own["KeyName"] = found.ec2_key_pair
+        if found.instance_role:
+            key = "Arn" if found.instance_role.startswith("arn:") else "Name"
+            own["IamInstanceProfile"] = {key: found.instance_role}
+        if found.security_group_ids:
+            own["SecurityGroupIds"] = list(found.security_group_ids)
+        if found.placement_group:
+            own["Placement"] = {"GroupName": found.placement_group}
+        told = user_data(blueprint)
+        if told is not None:
+            own["UserData"] = base64.b64encode(told.encode()).decode()
+        # Somebody's own metadata options stay: an image may need the older way.
+        merged = own | base | {key: value for key, value in own.items() if key != "MetadataOptions"}
+        if "ImageId" not in merged:
+            raise Misconfigured(
+                "No image: give computeResources.imageId, ec2Configuration.imageIdOverride or a launchTemplate",
+                "MissingImage",
+            )
+        return merged
+
+    async def _base(self, chosen: LaunchTemplate | LaunchTemplateOverride | None) -> JSON:
+        if chosen is None:
+            return {}
+        key = chosen.launch_template_id, chosen.launch_template_name, chosen.version
+        known = self._bases.get(key)
+        if known is None:
+            which = (
+                {"LaunchTemplateId": chosen.launch_template_id}
+                if chosen.launch_template_id
+                else {"LaunchTemplateName": chosen.launch_template_name}
+            )
+            answer = await self._aws.call(
+                "describe_launch_template_versions", **which, Versions=[chosen.version or "$Default"]
+            )
+            versions = answer["LaunchTemplateVersions"]
+            if not versions:
+                raise Misconfigured(f"launchTemplate {key[0] or key[1]} has no version {key[2]}", "LaunchTemplate")
+            known = self._bases[key] = dict(versions[0]["LaunchTemplateData"])
+        return known
+
+    async def _ensure(self, content: JSON) -> str:
+        digest = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:20]
+        name = f"batchwright-{digest}"
+        if name in self._made:
+            return name
+        tags = [{"Key": names.TAG_CLUSTER, "Value": self._cluster}]
+        try:
+            await self._aws.call(
+                "create_launch_template",
+                LaunchTemplateName=name,
+                LaunchTemplateData=content,
+                TagSpecifications=[{"ResourceType": "launch-template", "Tags": tags}],
+            )
+        except Misconfigured as error:
+            if error.code != "InvalidLaunchTemplateName.AlreadyExistsException":
+                raise
+        self._made.add(name)
+        return name
+
+    def forget(self) -> None:
+        """Somebody has deleted one: what is there has to be found out anew."""
+        self._made.clear()
+        self._bases.clear()
+
+
+def template_for(own: LaunchTemplate | None, name: str) -> LaunchTemplate | LaunchTemplateOverride | None:
+    """The template of one's own that is for this type."""
+    for override in own.overrides if own else ():
+        if name in override.target_instance_types or family(name) in override.target_instance_types:
+            return override
+    return own
+
+
+def image_for(blueprint: Blueprint, of: InstanceType) -> str | None:
+    """The image for this type: ec2Configuration goes before imageId, and images for GPUs are for types with some."""
+    listed = [each for each in blueprint.resources.ec2_configuration if each.image_id_override]
+    for_gpus = [each for each in listed if any(word in each.image_type.upper() for word in GPU_IMAGES)]
+    others = [each for each in listed if each not in for_gpus]
+    chosen = (for_gpus or others) if of.gpus else (others or for_gpus)
+    return chosen[0].image_id_override if chosen else blueprint.resources.image_id

@@ -1,0 +1,57 @@
+"""What an instance is told at its start, so that it joins the cluster as the node it was bought to be.
+
+nodeadm's NodeConfig (awslabs/amazon-eks-ami, nodeadm) in a MIME part, as EKS images read it; or somebody's own text,
+with @LABELS@ and @TAINTS@ filled in for kubelet's --node-labels and --register-with-taints.
+"""
+
+from __future__ import annotations
+
+import yaml
+
+from batchwright.api.v1alpha1.nodejoin import NodeJoin
+from batchwright.capacity.port import Blueprint, CapacityType
+from batchwright.names import LABEL_CAPACITY
+
+_BOUNDARY = "batchwright"
+
+
+def labels_flag(labels: dict[str, str], capacity: CapacityType) -> str:
+    """As kubelet's --node-labels takes them."""
+    return ",".join(f"{key}={value}" for key, value in sorted((labels | {LABEL_CAPACITY: capacity}).items()))
+
+
+def taints_flag(blueprint: Blueprint) -> str:
+    """As kubelet's --register-with-taints takes them."""
+    return ",".join(f"{each.key}={each.value}:{each.effect}" for each in blueprint.taints)
+
+
+def user_data(blueprint: Blueprint) -> str | None:
+    """The user data; None where the launch template brings its own."""
+    join = blueprint.join
+    if join is None or join.type == "LAUNCH_TEMPLATE":
+        return None
+    labels, taints = labels_flag(blueprint.labels, blueprint.capacity), taints_flag(blueprint)
+    if join.type == "USER_DATA":
+        return (join.user_data or "").replace("@LABELS@", labels).replace("@TAINTS@", taints)
+    return _node_config(join, labels, taints)
+
+
+def _node_config(join: NodeJoin, labels: str, taints: str) -> str:
+    config = {
+        "apiVersion": "node.eks.aws/v1alpha1",
+        "kind": "NodeConfig",
+        "spec": {
+            "cluster": {
+                "name": join.cluster_name,
+                "apiServerEndpoint": join.api_server_endpoint,
+                "certificateAuthority": join.certificate_authority,
+                "cidr": join.service_cidr,
+            },
+            "kubelet": {"flags": [f"--node-labels={labels}", f"--register-with-taints={taints}"]},
+        },
+    }
+    body = yaml.safe_dump(config, sort_keys=False)
+    return (
+        f'MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="{_BOUNDARY}"\n\n'
+        f"--{_BOUNDARY}\nContent-Type: application/node.eks.aws\n\n{body}\n--{_BOUNDARY}--\n"
+    )
