@@ -143,7 +143,7 @@ def _is_overdue(seen: Seen, why: Why, bounds: Bounds, now: float) -> bool:
 def _retire_idle(staying: list[Seen], bounds: Bounds, now: float, draft: _Draft) -> None:
     have = sum(seen.vcpus for seen in staying)
     # The ones that have been idle for longest go first.
-    for seen in sorted(staying, key=lambda each: (each.idle_since or now, each.instance.id)):
+    for seen in sorted(staying, key=lambda each: (-_idle_for(each, now), each.instance.id)):
         is_spare = seen.is_empty and have - seen.vcpus >= bounds.minimum
         if seen.cordoned == "idle":
             if not is_spare:

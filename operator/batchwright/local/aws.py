@@ -1,4 +1,4 @@
-"""The embedded AWS endpoint: a moto server as a detached process of the cluster.
+"""The embedded AWS endpoint: a moto server, with a joiner for its instances, as a detached process of the cluster.
 
 Hazard: moto keeps everything in memory; after a restart its accounts are empty.
 """
@@ -44,10 +44,14 @@ def check_installed() -> None:
         raise LocalError("--aws needs moto's server: `pip install 'batchwright[local]'`")
 
 
-def start(directory: Path, address: str, port: int) -> None:
-    """Start the endpoint unless it runs, and wait until it answers."""
+def start(directory: Path, address: str, port: int, kubeconfig: Path | None = None) -> None:
+    """Start the endpoint unless it runs, and wait until it answers. Its EC2 instances join the cluster of the
+    kubeconfig as simulated nodes."""
     if not processes.find(directory, COMPONENT):
-        processes.spawn(COMPONENT, [sys.executable, "-m", "moto.server", "-H", address, "-p", str(port)], directory, {})
+        argv = [sys.executable, "-m", "batchwright.local.ec2", "--address", address, "--port", str(port)]
+        if kubeconfig is not None:
+            argv += ["--kubeconfig", str(kubeconfig)]
+        processes.spawn(COMPONENT, argv, directory, {})
     log = directory / "logs" / f"{COMPONENT}.log"
     wait_until(
         lambda: is_answering(address, port) or not processes.find(directory, COMPONENT),

@@ -237,7 +237,8 @@ def _add_missing(directory: Path, state: ClusterState, options: Options, tell: R
         port = state.aws_port or ports.free_ports(1, state.host_address)[0]
         state = _remember(directory, state, aws_port=port)
         with tell.step("start the AWS endpoint") as show:
-            aws.start(directory, state.host_address, port)
+            # Only clusters of ours have kwok, which keeps the nodes ready.
+            aws.start(directory, state.host_address, port, None if state.runtime == "existing" else kubeconfig)
             show(aws.endpoint(state.host_address, port))
     if options.operator or state.operator_port is not None:
         with tell.step("install the CRDs"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+
+from batchwright.local.ec2.server import serve
+from batchwright.local.ec2.switches import Switches
 
 REGION = "us-east-1"
 
@@ -19,6 +22,7 @@ class Network:
     """What a test may name in an environment. `subnets` are of zones a, b, c in this order."""
 
     url: str
+    switches: Switches
     subnets: tuple[str, ...]
     group: str
     image: str
@@ -31,12 +35,12 @@ class Network:
 @contextmanager
 def aws_server() -> Iterator[Network]:
     """Runs the server for as long as the context lasts."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
+    switches = Switches()
+    server = serve("127.0.0.1", 0, switches)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     patch = pytest.MonkeyPatch()
     try:
-        host, port = server.get_host_and_port()
-        url = f"http://{host}:{port}"
+        url = f"http://127.0.0.1:{server.server_address[1]}"
         for name, value in {
             "AWS_ENDPOINT_URL": url,
             "AWS_ACCESS_KEY_ID": "test",
@@ -45,13 +49,13 @@ def aws_server() -> Iterator[Network]:
             "AWS_DEFAULT_REGION": REGION,
         }.items():
             patch.setenv(name, value)
-        yield _network(url)
+        yield _network(url, switches)
     finally:
         patch.undo()
-        server.stop()
+        server.shutdown()
 
 
-def _network(url: str) -> Network:
+def _network(url: str, switches: Switches) -> Network:
     ec2: Any = boto3.client("ec2", endpoint_url=url, region_name=REGION)
     vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     subnets = tuple(
@@ -64,4 +68,4 @@ def _network(url: str) -> Network:
     images = ec2.describe_images(Owners=["amazon"])["Images"]
     x86 = next(each["ImageId"] for each in images if each["Architecture"] == "x86_64")
     arm = next((each["ImageId"] for each in images if each["Architecture"] == "arm64"), "")
-    return Network(url, subnets, group, x86, arm)
+    return Network(url, switches, subnets, group, x86, arm)

@@ -1,0 +1,265 @@
+"""EC2's own ways, against a moto server over HTTP: what is sold out, what is refused, answers that are lost, templates,
+user data, the queue of warnings."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from awsserver import Network, aws_server
+from batchwright.api.v1alpha1.nodejoin import NodeJoin
+from batchwright.capacity.ec2.client import Aws
+from batchwright.capacity.ec2.fleet import Ec2Fleet, refusal
+from batchwright.capacity.ec2.userdata import user_data
+from batchwright.capacity.ec2.warnings import Warnings, parse
+from batchwright.capacity.port import Blueprint, Order, Outcome, Warned
+from batchwright.errors import Denied, LaunchUncertain, Misconfigured, ProviderThrottled
+from batchwright.local.ec2.switches import Switches
+from capacityparts import blueprint, kind
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Network]:
+    with aws_server() as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def calm(network: Network) -> Iterator[None]:
+    yield
+    network.switches.change(Switches().to_wire())
+
+
+@pytest.fixture
+def fleet(request: pytest.FixtureRequest) -> Ec2Fleet:
+    return Ec2Fleet(request.node.name)
+
+
+def environment(network: Network, **resources: object) -> Blueprint:
+    found = {"subnets": network.subnets, "securityGroupIds": [network.group], "imageId": network.image}
+    return blueprint(**{"instanceTypes": ["m5.large", "c5.large"], **found, **resources})
+
+
+async def launch(fleet: Ec2Fleet, made: Blueprint, count: int = 2, token: str = "t1") -> Outcome:
+    return await fleet.launch(made, Order(token, count, await fleet.kinds(made)))
+
+
+async def test_what_is_sold_out_in_one_zone_comes_from_the_next(network: Network, fleet: Ec2Fleet) -> None:
+    network.switches.change({"exhausted": ["m5.large us-east-1a"]})
+    found = await launch(fleet, environment(network))
+    assert [each.zone for each in found.instances] == ["us-east-1b", "us-east-1b"]
+    (refused,) = found.refusals
+    assert (refused.code, refused.is_capacity) == ("InsufficientInstanceCapacity", True)
+    assert [each.key for each in refused.kinds] == [("ON_DEMAND", "m5.large", "us-east-1a")]
+
+
+async def test_everything_is_sold_out(network: Network, fleet: Ec2Fleet) -> None:
+    network.switches.change({"exhausted": ["* *"]})
+    found = await launch(fleet, environment(network))
+    assert found.instances == ()
+    assert len({each.key for refused in found.refusals for each in refused.kinds}) == 6
+    assert await fleet.describe() == ()
+
+
+async def test_an_order_is_filled_in_part(network: Network, fleet: Ec2Fleet) -> None:
+    network.switches.change({"most": 2})
+    found = await launch(fleet, environment(network), count=5)
+    assert len(found.instances) == len(await fleet.describe()) == 2
+    assert all(refused.is_capacity for refused in found.refusals)
+
+
+async def test_an_answer_that_is_lost_is_no_launch_that_failed(network: Network, fleet: Ec2Fleet) -> None:
+    network.switches.change({"lost": 1})
+    with pytest.raises(LaunchUncertain):
+        await launch(fleet, environment(network))
+    assert {each.token for each in await fleet.describe()} == {"t1"}
+    again = await launch(fleet, environment(network))
+    assert {each.id for each in again.instances} == {each.id for each in await fleet.describe()}
+
+
+async def test_asked_too_often(network: Network, fleet: Ec2Fleet) -> None:
+    made = environment(network)
+    kinds = await fleet.kinds(made)
+    network.switches.change({"throttled": 1})
+    with pytest.raises(ProviderThrottled):
+        await fleet.describe()
+    assert len((await fleet.launch(made, Order("t1", 1, kinds))).instances) == 1
+
+
+async def test_without_the_rights(network: Network, fleet: Ec2Fleet) -> None:
+    network.switches.change({"denied": 1})
+    with pytest.raises(Denied, match="not authorized") as refused:
+        await launch(fleet, environment(network))
+    assert refused.value.code == "UnauthorizedOperation"
+
+
+@pytest.mark.parametrize(
+    ("resources", "want_code"),
+    [
+        pytest.param({"subnets": ["subnet-0123456789abcdef0"]}, "InvalidSubnetID.NotFound", id="subnet"),
+        pytest.param({"securityGroupIds": ["sg-0123456789abcdef0"]}, "InvalidGroup.NotFound", id="security group"),
+        pytest.param({"imageId": "ami-0123456789abcdef0"}, "InvalidAMIID.NotFound", id="image"),
+        pytest.param({"imageId": None}, "MissingImage", id="no image"),
+        pytest.param(
+            {"imageId": None, "launchTemplate": {"launchTemplateName": "nobody"}},
+            "InvalidLaunchTemplateName.NotFoundException",
+            id="launch template",
+        ),
+    ],
+)
+async def test_what_does_not_exist_is_said(
+    network: Network, fleet: Ec2Fleet, resources: dict[str, Any], want_code: str
+) -> None:
+    with pytest.raises(Misconfigured) as refused:
+        await launch(fleet, environment(network, **resources))
+    assert refused.value.code == want_code
+
+
+async def test_an_instance_is_what_the_environment_says(network: Network, fleet: Ec2Fleet) -> None:
+    join = NodeJoin.model_validate({"type": "USER_DATA", "userData": "join @LABELS@ @TAINTS@"})
+    network.client().create_key_pair(KeyName="mine")
+    made = environment(network, ec2KeyPair="mine", tags={"team": "weather"})
+    made = Blueprint(made.environment, made.uid, made.resources, made.labels, made.taints, join)
+    (instance,) = (await launch(fleet, made, count=1)).instances
+    ec2 = network.client()
+    shown = ec2.describe_instances(InstanceIds=[instance.id])["Reservations"][0]["Instances"][0]
+    tags = {each["Key"]: each["Value"] for each in shown["Tags"]}
+    assert (shown["ImageId"], shown["KeyName"], tags["team"], tags["Name"]) == (
+        network.image,
+        "mine",
+        "weather",
+        "batchwright/env",
+    )
+    told = ec2.describe_instance_attribute(InstanceId=instance.id, Attribute="userData")["UserData"]["Value"]
+    assert base64.b64decode(told).decode() == (
+        "join batchwright.io/capacity-type=ON_DEMAND,batchwright.io/compute-environment=env "
+        "batchwright.io/compute-environment=env:NoSchedule"
+    )
+
+
+async def test_a_template_is_made_once_and_anew_when_it_is_gone(network: Network, fleet: Ec2Fleet) -> None:
+    made, ec2 = environment(network, tags={"test": "templates"}, ec2KeyPair="other"), network.client()
+    before = {each["LaunchTemplateName"] for each in ec2.describe_launch_templates()["LaunchTemplates"]}
+    await launch(fleet, made, token="t1")
+    await launch(fleet, made, token="t2")
+    after = {each["LaunchTemplateName"] for each in ec2.describe_launch_templates()["LaunchTemplates"]}
+    (name,) = after - before
+    ec2.delete_launch_template(LaunchTemplateName=name)
+    assert len((await launch(fleet, made, token="t3")).instances) == 2
+
+
+async def test_a_template_of_ones_own_says_the_rest(network: Network, fleet: Ec2Fleet) -> None:
+    ec2 = network.client()
+    ec2.create_key_pair(KeyName="theirs")
+    ec2.create_launch_template(
+        LaunchTemplateName="own", LaunchTemplateData={"ImageId": network.image, "KeyName": "theirs"}
+    )
+    made = environment(network, imageId=None, launchTemplate={"launchTemplateName": "own"})
+    (instance,) = (await launch(fleet, made, count=1)).instances
+    shown = ec2.describe_instances(InstanceIds=[instance.id])["Reservations"][0]["Instances"][0]
+    assert (shown["ImageId"], shown["KeyName"]) == (network.image, "theirs")
+
+
+async def test_an_image_is_for_its_architecture(network: Network, fleet: Ec2Fleet) -> None:
+    kinds = await fleet.kinds(environment(network, instanceTypes=["m5", "m6g"]))
+    assert {each.type.architecture for each in kinds} == {"amd64"}
+
+
+@pytest.mark.parametrize(
+    ("code", "want_capacity", "want_kinds"),
+    [
+        pytest.param("InsufficientInstanceCapacity", True, [("m5.large", "a")], id="a pool"),
+        pytest.param("InsufficientFreeAddressesInSubnet", True, [("m5.large", "a"), ("c5.large", "a")], id="a subnet"),
+        pytest.param(
+            "MaxSpotInstanceCountExceeded",
+            True,
+            [("m5.large", "a"), ("c5.large", "a"), ("m5.large", "b")],
+            id="an account",
+        ),
+        pytest.param("UnauthorizedOperation", False, [("m5.large", "a")], id="no capacity at all"),
+    ],
+)
+def test_what_a_refusal_is_about(code: str, want_capacity: bool, want_kinds: list[tuple[str, str]]) -> None:
+    order = Order("t", 1, (kind("m5.large"), kind("c5.large"), kind("m5.large", zone="b")))
+    overrides = {"InstanceType": "m5.large", "SubnetId": "subnet-a"}
+    found = refusal(order, {"ErrorCode": code, "LaunchTemplateAndOverrides": {"Overrides": overrides}})
+    assert (found.is_capacity, [(each.type.name, each.zone) for each in found.kinds]) == (want_capacity, want_kinds)
+
+
+def test_nodeadm_is_told_of_the_cluster_and_the_node() -> None:
+    join = NodeJoin.model_validate(
+        {
+            "type": "EKS_NODEADM",
+            "clusterName": "c",
+            "apiServerEndpoint": "https://c.example",
+            "certificateAuthority": "Y2E=",
+            "serviceCidr": "10.0.0.0/16",
+        }
+    )
+    told = user_data(blueprint(join=join)) or ""
+    assert "Content-Type: application/node.eks.aws" in told
+    assert "name: c" in told
+    assert "--node-labels=batchwright.io/capacity-type=ON_DEMAND,batchwright.io/compute-environment=env" in told
+    assert "--register-with-taints=batchwright.io/compute-environment=env:NoSchedule" in told
+
+
+def event(kind: str, **detail: Any) -> str:
+    return json.dumps({"source": "aws.ec2", "detail-type": kind, "detail": detail})
+
+
+SPOT = "EC2 Spot Instance Interruption Warning"
+STATE = "EC2 Instance State-change Notification"
+
+
+@pytest.mark.parametrize(
+    ("body", "want"),
+    [
+        pytest.param(event(SPOT, **{"instance-id": "i-1"}), [("i-1", "SPOT_INTERRUPTION")], id="interruption"),
+        pytest.param(
+            event("EC2 Instance Rebalance Recommendation", **{"instance-id": "i-1"}),
+            [("i-1", "REBALANCE")],
+            id="rebalance",
+        ),
+        pytest.param(event(STATE, **{"instance-id": "i-1", "state": "stopping"}), [("i-1", "STATE_CHANGE")], id="ends"),
+        pytest.param(event(STATE, **{"instance-id": "i-1", "state": "running"}), [], id="runs"),
+        pytest.param(
+            event("AWS Health Event", affectedEntities=[{"entityValue": "i-1"}, {"entityValue": "i-2"}]),
+            [("i-1", "MAINTENANCE"), ("i-2", "MAINTENANCE")],
+            id="maintenance",
+        ),
+        *(
+            pytest.param(junk, [], id=f"junk {junk[:12]}")
+            for junk in (
+                "",
+                "no json",
+                "[]",
+                '{"detail-type": 1}',
+                event("Other"),
+                event(SPOT),
+                event(SPOT, **{"instance-id": 3}),
+            )
+        ),
+    ],
+)
+def test_what_a_message_says(body: str, want: list[tuple[str, str]]) -> None:
+    assert [(each.instance, each.kind) for each in parse({"Body": body, "ReceiptHandle": "r"})] == want
+
+
+async def test_messages_go_when_they_have_been_acted_upon(network: Network) -> None:
+    sqs = network.client("sqs")
+    url = sqs.create_queue(QueueName="warnings")["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody=event(SPOT, **{"instance-id": "i-1"}))
+    sqs.send_message(QueueUrl=url, MessageBody="junk")
+    warnings = Warnings("warnings", Aws("sqs"))
+    found = await warnings.read()
+    assert [(each.instance, each.kind) for each in found] == [("i-1", "SPOT_INTERRUPTION")]
+    count = "ApproximateNumberOfMessagesNotVisible"
+    assert sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[count])["Attributes"][count] == "1"
+    await warnings.delete(found)
+    assert sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[count])["Attributes"][count] == "0"
+    assert await warnings.read() == ()
+    assert isinstance(found[0], Warned)
