@@ -24,7 +24,9 @@ class OperatorProcess:
     Without leader election unless a setting says otherwise: one that was killed keeps its lease for a while.
     """
 
-    def __init__(self, kubeconfig: Path, log: Path, *flags: str, **settings: str) -> None:
+    def __init__(
+        self, kubeconfig: Path, log: Path, *flags: str, environment: Mapping[str, str] | None = None, **settings: str
+    ) -> None:
         settings = {"leader_election": "false", **settings}
         self._kubeconfig = kubeconfig
         self._flags = flags
@@ -32,7 +34,7 @@ class OperatorProcess:
         self._settings = {f"BATCHWRIGHT_{name.upper()}": value for name, value in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
         self._url = ""
-        self.environment: Mapping[str, str] = {}
+        self.environment: Mapping[str, str] = environment or {}
 
     def start(self, *, wait: bool = True) -> None:
         """Starts it; with `wait`, returns when its probes answer."""

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     capacity_start_seconds: float = Field(
         default=900.0, gt=0, description="How long an instance may take to become a ready node before it is ended."
     )
+    capacity_sold_out_seconds: float = Field(
+        default=180.0, ge=0, description="How long a type is not asked for in a zone that had none of it."
+    )
     interruption_queue: str = Field(
         default="", description="Name or URL of the SQS queue with EC2's warnings; none without one."
     )

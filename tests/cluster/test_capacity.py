@@ -5,17 +5,22 @@ The operator is this module's own, with short delays; the nodes are simulated.
 
 from __future__ import annotations
 
+import json
 import os
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
+import boto3
 import pytest
 
 import manifests
 from apiserver import ApiServer, Manifest
 from batchwright.local import cluster as local_cluster
 from batchwright.local import install
+from batchwright.local.ec2.switches import Switches
 from operatorprocess import OperatorProcess
 from stage import Stage
 
@@ -23,16 +28,44 @@ DELAYS = {
     "capacity_interval_seconds": "0.5",
     "capacity_idle_seconds": "2",
     "capacity_gather_seconds": "0.2",
+    "capacity_start_seconds": "12",
+    "capacity_sold_out_seconds": "4",
     "explain_interval_seconds": "1",
+    "interruption_queue": "warnings",
 }
+REGION = "us-east-1"
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The embedded AWS endpoint, with a network to start instances in."""
+
+    url: str
+    subnets: list[str]
+    image: str
+
+    def client(self, service: str = "ec2") -> Any:
+        return boto3.client(  # type: ignore[call-overload]
+            service, endpoint_url=self.url, region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x"
+        )
+
+    def switch(self, **switches: object) -> None:
+        request = urllib.request.Request(f"{self.url}/batchwright/switches", json.dumps(switches).encode())
+        urllib.request.urlopen(request, timeout=10).read()
+
+    def instances(self, environment: str, *states: str) -> list[Manifest]:
+        filters = [{"Name": "tag:batchwright.io/compute-environment", "Values": [environment]}]
+        found = self.client().describe_instances(Filters=filters)["Reservations"]
+        every = [each for reservation in found for each in reservation["Instances"]]
+        return [each for each in every if not states or each["State"]["Name"] in states]
 
 
 @pytest.fixture(scope="module")
 def grown() -> Iterator[local_cluster.Cluster]:
-    """A cluster without a node."""
+    """A cluster without a node, with an AWS endpoint whose instances join it."""
     name = f"capacity-{os.getpid()}"
     try:
-        made = local_cluster.up(local_cluster.Options(name=name, runtime="binary", nodes=0))
+        made = local_cluster.up(local_cluster.Options(name=name, runtime="binary", nodes=0, aws=True))
         install.apply_crds(made.kubeconfig)
         yield made
     finally:
@@ -40,17 +73,36 @@ def grown() -> Iterator[local_cluster.Cluster]:
 
 
 @pytest.fixture(scope="module")
-def buyer(grown: local_cluster.Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+def cloud(grown: local_cluster.Cluster) -> Cloud:
+    assert grown.aws_endpoint is not None
+    cloud = Cloud(grown.aws_endpoint, [], "")
+    ec2 = cloud.client()
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.9.{number}.0/24", AvailabilityZone=f"{REGION}{zone}")["Subnet"]
+        for number, zone in enumerate("ab")
+    ]
+    images = ec2.describe_images(Owners=["amazon"])["Images"]
+    image = next(each["ImageId"] for each in images if each["Architecture"] == "x86_64")
+    cloud.client("sqs").create_queue(QueueName="warnings")
+    return Cloud(grown.aws_endpoint, [each["SubnetId"] for each in subnets], image)
+
+
+@pytest.fixture(scope="module")
+def buyer(
+    grown: local_cluster.Cluster, cloud: Cloud, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OperatorProcess]:
     """An operator that looks at instances twice a second."""
-    process = OperatorProcess(grown.kubeconfig, tmp_path_factory.mktemp("operator") / "operator.log", **DELAYS)
+    log = tmp_path_factory.mktemp("operator") / "operator.log"
+    process = OperatorProcess(grown.kubeconfig, log, environment=local_cluster.environment(grown), **DELAYS)
     process.start()
     yield process
     process.stop()
 
 
 @pytest.fixture
-def scene(grown: local_cluster.Cluster, buyer: OperatorProcess) -> Iterator[Stage]:
-    """A namespace with a stage of its own."""
+def scene(grown: local_cluster.Cluster, cloud: Cloud, buyer: OperatorProcess) -> Iterator[Stage]:
+    """A namespace with a stage of its own; all switches of the endpoint are off after it."""
     api = ApiServer(grown.kubeconfig)
     name = f"t-{os.urandom(3).hex()}"
     api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
@@ -58,6 +110,7 @@ def scene(grown: local_cluster.Cluster, buyer: OperatorProcess) -> Iterator[Stag
     yield made
     made.close()
     api.delete("Namespace", name)
+    cloud.switch(**Switches().to_wire())
 
 
 def managed(scene: Stage, name: str = "env", **resources: object) -> str:
@@ -65,6 +118,22 @@ def managed(scene: Stage, name: str = "env", **resources: object) -> str:
     full = f"{scene.namespace}-{name}"
     found = {"type": "EC2", "maxvCpus": 64, "instanceTypes": ["m5"], **resources}
     scene.declare(manifests.compute_environment(full, type="MANAGED", provider="SIMULATED", computeResources=found))
+    return full
+
+
+def bought(scene: Stage, cloud: Cloud, name: str = "env", **resources: object) -> str:
+    """A MANAGED environment of instances that the endpoint starts; its full name."""
+    full = f"{scene.namespace}-{name}"
+    found = {
+        "type": "EC2",
+        "maxvCpus": 64,
+        "instanceTypes": ["m5.xlarge"],
+        "subnets": cloud.subnets,
+        "imageId": cloud.image,
+        **resources,
+    }
+    join = {"type": "USER_DATA", "userData": "kubelet --node-labels=@LABELS@ --register-with-taints=@TAINTS@"}
+    scene.declare(manifests.compute_environment(full, type="MANAGED", computeResources=found, nodeJoin=join))
     return full
 
 
@@ -105,3 +174,132 @@ def test_from_zero_to_what_waits_and_back(scene: Stage) -> None:
     assert "pendingLaunch" not in shown
     launched = scene.wait_cluster_event(environment, "Launched")
     assert "instances launched: m5." in launched
+
+
+def test_instances_come_and_go(scene: Stage, cloud: Cloud) -> None:
+    environment = bought(scene, cloud)
+    scene.queue()
+    scene.simulated(cpu="1500m", simulate={"seconds": "4"})
+    scene.submit("sweep", arrayProperties={"size": 6})
+
+    assert scene.wait_final("sweep", 90)["state"] == "SUCCEEDED"
+    made = cloud.instances(environment)
+    assert [each["InstanceType"] for each in made] == ["m5.xlarge"] * 3
+    until(lambda: not cloud.instances(environment, "pending", "running"), "instances stay though nothing runs")
+    until(lambda: not nodes_of(scene, environment), "nodes of ended instances stay")
+
+
+def test_a_launch_of_which_the_answer_is_lost_is_not_made_twice(scene: Stage, cloud: Cloud) -> None:
+    cloud.switch(lost=1)
+    environment = bought(scene, cloud)
+    scene.queue()
+    scene.simulated(cpu="3", simulate={"seconds": "2"})
+    scene.submit("sweep", arrayProperties={"size": 3})
+
+    assert scene.wait_final("sweep", 120)["state"] == "SUCCEEDED"
+    assert len(cloud.instances(environment)) == 3
+    until(lambda: not cloud.instances(environment, "pending", "running"), "instances are left over")
+
+
+def test_killed_between_launch_and_record_nothing_is_lost_or_bought_twice(
+    scene: Stage, cloud: Cloud, buyer: OperatorProcess
+) -> None:
+    environment = bought(scene, cloud)
+    scene.queue()
+    until(lambda: status_of(scene, environment).get("status") == "VALID", "the environment does not become VALID")
+    scene.simulated(cpu="3", simulate={"seconds": "2"})
+    cloud.switch(slow_seconds=2.0)
+    scene.submit("sweep", arrayProperties={"size": 3})
+    until(lambda: status_of(scene, environment).get("pendingLaunch"), "no launch is noted")
+    buyer.kill()
+    until(lambda: len(cloud.instances(environment)) == 3, "the endpoint does not carry the launch out")
+    cloud.switch(slow_seconds=0.0)
+    buyer.start()
+
+    assert scene.wait_final("sweep", 120)["state"] == "SUCCEEDED"
+    assert len(cloud.instances(environment)) == 3
+    until(lambda: not cloud.instances(environment, "pending", "running"), "instances are left over")
+
+
+def test_what_is_sold_out_is_said_and_tried_again(scene: Stage, cloud: Cloud) -> None:
+    cloud.switch(exhausted=["* *"])
+    environment = bought(scene, cloud)
+    scene.queue()
+    scene.simulated()
+    scene.submit("one")
+
+    text = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity requested for instance type"
+    scene.wait("one", lambda status: text in str(status.get("statusReason")), 60)
+    assert status_of(scene, environment)["status"] == "VALID"
+    cloud.switch(exhausted=["m5.xlarge us-east-1a"])
+    assert scene.wait_final("one", 90)["state"] == "SUCCEEDED"
+    assert {each["Placement"]["AvailabilityZone"] for each in cloud.instances(environment)} == {"us-east-1b"}
+
+
+def test_the_next_environment_is_taken_when_the_first_is_sold_out(scene: Stage, cloud: Cloud) -> None:
+    cloud.switch(exhausted=["m5.xlarge *"])
+    first = bought(scene, cloud, "first")
+    second = bought(scene, cloud, "second", instanceTypes=["c5.xlarge"])
+    scene.queue("queue", first, second)
+    scene.simulated()
+    scene.submit("one")
+
+    assert scene.wait_final("one", 90)["state"] == "SUCCEEDED"
+    assert (len(cloud.instances(first)), len(cloud.instances(second))) == (0, 1)
+
+
+def test_a_node_that_never_comes_does_not_make_a_hundred(scene: Stage, cloud: Cloud) -> None:
+    cloud.switch(deaf=["m5.xlarge"])
+    environment = bought(scene, cloud)
+    scene.queue()
+    scene.simulated()
+    scene.submit("one")
+
+    shown = until(
+        lambda: (found := status_of(scene, environment)) and "did not become ready" in found["statusReason"] and found,
+        "the environment does not say that its nodes never come",
+    )
+    assert shown["status"] == "VALID"
+    time.sleep(5)
+    made = cloud.instances(environment)
+    assert [each["State"]["Name"] for each in made] == ["terminated"]
+
+
+def test_an_interruption_takes_the_node_and_the_job_runs_again(scene: Stage, cloud: Cloud) -> None:
+    environment = bought(scene, cloud, type="SPOT")
+    scene.queue()
+    scene.simulated(simulate={"seconds": "8"}, retryStrategy={"attempts": 2})
+    scene.submit("one")
+    scene.wait("one", "RUNNING", 90)
+    (victim,) = (each["InstanceId"] for each in cloud.instances(environment, "running"))
+    warning = {"detail-type": "EC2 Spot Instance Interruption Warning", "detail": {"instance-id": victim}}
+    sqs = cloud.client("sqs")
+    sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName="warnings")["QueueUrl"], MessageBody=json.dumps(warning))
+    until(
+        lambda: [each["spec"].get("unschedulable") for each in nodes_of(scene, environment)] == [True],
+        "the node still takes work",
+    )
+    cloud.client().terminate_instances(InstanceIds=[victim])
+
+    status = scene.wait_final("one", 120)
+    assert status["state"] == "SUCCEEDED"
+    assert len(cloud.instances(environment)) == 2
+    assert f"Host EC2 (instance {victim}) terminated." in str(status.get("attempts"))
+
+
+def test_a_subnet_that_is_none_makes_the_environment_invalid_and_it_can_be_deleted(scene: Stage, cloud: Cloud) -> None:
+    environment = bought(scene, cloud, subnets=["subnet-0123456789abcdef0"])
+    shown = until(
+        lambda: (found := status_of(scene, environment)).get("status") == "INVALID" and found, "it does not get INVALID"
+    )
+    assert shown["statusReason"].startswith("CLIENT_ERROR - ")
+    assert "subnet-0123456789abcdef0" in shown["statusReason"]
+    scene.api.delete("ComputeEnvironment", environment)
+    until(lambda: scene.api.find("ComputeEnvironment", environment) is None, "it cannot be deleted", 10)
+
+
+def test_a_deleted_environment_leaves_no_instance(scene: Stage, cloud: Cloud) -> None:
+    environment = bought(scene, cloud, minvCpus=8)
+    until(lambda: len(cloud.instances(environment, "running")) == 2, "minvCpus are not there")
+    scene.api.delete("ComputeEnvironment", environment)
+    until(lambda: not cloud.instances(environment, "pending", "running"), "instances of no environment stay")

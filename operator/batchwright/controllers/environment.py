@@ -317,7 +317,7 @@ class ManagedEnvironment:
             self.fleet += see(fresh, {}, self._store, vcpus, self.memory, now)
         for refusal in outcome.refusals:
             if refusal.is_capacity:
-                self._sold_out.bar(refusal.kinds, now)
+                self._sold_out.bar(refusal.kinds, now, self._settings.capacity_sold_out_seconds)
             else:
                 self._problem = Problem(_word(refusal.code), refusal.message, is_invalid=not outcome.instances)
                 self._paused_until = max(self._paused_until, now + MENDING_SECONDS)

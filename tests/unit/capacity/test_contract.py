@@ -3,12 +3,15 @@ server over HTTP, simulated nodes against an API server's Nodes."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
 from awsserver import Network, aws_server
+from batchwright.capacity.ec2.catalogue import Catalogue
+from batchwright.capacity.ec2.client import Aws
 from batchwright.capacity.ec2.fleet import Ec2Fleet
 from batchwright.capacity.port import Blueprint, Order, Provider
 from batchwright.capacity.simulated import Simulated
@@ -26,12 +29,19 @@ class Bench:
     again: Callable[[], Provider]
     blueprint: Callable[..., Blueprint]
     cut: Callable[[], None]
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[Network]:
     with aws_server() as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def catalogue(network: Network) -> Catalogue:
+    """Asked once: moto takes seconds to list its types."""
+    return Catalogue(Aws())
 
 
 @pytest.fixture(params=["EC2_FLEET", "SIMULATED"])
@@ -48,6 +58,7 @@ def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         yield Bench(Simulated(api), lambda: Simulated(api), simulated, away)  # type: ignore[arg-type]
         return
     network: Network = request.getfixturevalue("network")
+    catalogue: Catalogue = request.getfixturevalue("catalogue")
     cluster = request.node.name
 
     def ec2(**resources: object) -> Blueprint:
@@ -58,7 +69,10 @@ def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         # A client that is made now finds nobody there.
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
 
-    yield Bench(Ec2Fleet(cluster), lambda: Ec2Fleet(cluster), ec2, cut)
+    def made() -> Ec2Fleet:
+        return Ec2Fleet(cluster, catalogue=catalogue)
+
+    yield Bench(made(), made, ec2, cut)
 
 
 async def test_kinds_are_of_the_types_that_are_asked_for_and_of_each_zone(bench: Bench) -> None:
@@ -72,21 +86,21 @@ async def test_kinds_are_of_the_types_that_are_asked_for_and_of_each_zone(bench:
 async def test_an_order_makes_instances_that_are_listed(bench: Bench) -> None:
     environment = bench.blueprint()
     kinds = await bench.provider.kinds(environment)
-    made = await bench.provider.launch(environment, Order("t1", 3, kinds[:1]))
+    made = await bench.provider.launch(environment, Order(bench.token, 3, kinds[:1]))
     assert (len(made.instances), made.refusals) == (3, ())
     listed = await bench.again().describe()
     assert {each.id for each in listed} == {each.id for each in made.instances}
     for each in listed:
         assert (each.environment, each.environment_name) == (environment.uid, environment.environment)
         assert (each.type, each.zone, each.capacity) == (kinds[0].type.name, kinds[0].zone, "ON_DEMAND")
-        assert (each.token, each.digest, each.is_live) == ("t1", environment.digest, True)
+        assert (each.token, each.digest, each.is_live) == (bench.token, environment.digest, True)
 
 
 async def test_the_same_order_twice_makes_one(bench: Bench) -> None:
     environment = bench.blueprint()
     kinds = await bench.provider.kinds(environment)
-    first = await bench.provider.launch(environment, Order("t1", 2, kinds[:1]))
-    second = await bench.again().launch(environment, Order("t1", 2, kinds[:1]))
+    first = await bench.provider.launch(environment, Order(bench.token, 2, kinds[:1]))
+    second = await bench.again().launch(environment, Order(bench.token, 2, kinds[:1]))
     assert {each.id for each in first.instances} == {each.id for each in second.instances}
     assert len(await bench.provider.describe()) == 2
 
@@ -96,14 +110,14 @@ async def test_spot_is_spot(bench: Bench) -> None:
     kinds = await bench.provider.kinds(environment)
     assert {each.capacity for each in kinds} == {"SPOT"}
     assert all(each.price is not None for each in kinds)
-    await bench.provider.launch(environment, Order("t1", 1, kinds[:1]))
+    await bench.provider.launch(environment, Order(bench.token, 1, kinds[:1]))
     assert [each.capacity for each in await bench.provider.describe()] == ["SPOT"]
 
 
 async def test_what_is_ended_is_not_live(bench: Bench) -> None:
     environment = bench.blueprint()
     kinds = await bench.provider.kinds(environment)
-    made = await bench.provider.launch(environment, Order("t1", 2, kinds[:1]))
+    made = await bench.provider.launch(environment, Order(bench.token, 2, kinds[:1]))
     first, second = (each.id for each in made.instances)
     await bench.provider.terminate([first])
     assert [each.id for each in await bench.provider.describe() if each.is_live] == [second]
@@ -112,7 +126,7 @@ async def test_what_is_ended_is_not_live(bench: Bench) -> None:
 async def test_to_end_what_is_gone_is_no_error(bench: Bench) -> None:
     environment = bench.blueprint()
     kinds = await bench.provider.kinds(environment)
-    made = await bench.provider.launch(environment, Order("t1", 1, kinds[:1]))
+    made = await bench.provider.launch(environment, Order(bench.token, 1, kinds[:1]))
     ids = [each.id for each in made.instances]
     await bench.provider.terminate([*ids, "i-00000000000000001"])
     await bench.provider.terminate(ids)

@@ -12,6 +12,7 @@ import pytest
 
 from awsserver import Network, aws_server
 from batchwright.api.v1alpha1.nodejoin import NodeJoin
+from batchwright.capacity.ec2.catalogue import Catalogue
 from batchwright.capacity.ec2.client import Aws
 from batchwright.capacity.ec2.fleet import Ec2Fleet, refusal
 from batchwright.capacity.ec2.userdata import user_data
@@ -34,9 +35,15 @@ def calm(network: Network) -> Iterator[None]:
     network.switches.change(Switches().to_wire())
 
 
+@pytest.fixture(scope="module")
+def catalogue(network: Network) -> Catalogue:
+    """Asked once: moto takes seconds to list its types."""
+    return Catalogue(Aws())
+
+
 @pytest.fixture
-def fleet(request: pytest.FixtureRequest) -> Ec2Fleet:
-    return Ec2Fleet(request.node.name)
+def fleet(request: pytest.FixtureRequest, catalogue: Catalogue) -> Ec2Fleet:
+    return Ec2Fleet(request.node.name, catalogue=catalogue)
 
 
 def environment(network: Network, **resources: object) -> Blueprint:
@@ -45,7 +52,8 @@ def environment(network: Network, **resources: object) -> Blueprint:
 
 
 async def launch(fleet: Ec2Fleet, made: Blueprint, count: int = 2, token: str = "t1") -> Outcome:
-    return await fleet.launch(made, Order(token, count, await fleet.kinds(made)))
+    # Tokens are the account's, which these tests share.
+    return await fleet.launch(made, Order(f"{fleet._cluster}/{token}", count, await fleet.kinds(made)))
 
 
 async def test_what_is_sold_out_in_one_zone_comes_from_the_next(network: Network, fleet: Ec2Fleet) -> None:
@@ -76,7 +84,7 @@ async def test_an_answer_that_is_lost_is_no_launch_that_failed(network: Network,
     network.switches.change({"lost": 1})
     with pytest.raises(LaunchUncertain):
         await launch(fleet, environment(network))
-    assert {each.token for each in await fleet.describe()} == {"t1"}
+    assert {each.token.rpartition("/")[2] for each in await fleet.describe()} == {"t1"}
     again = await launch(fleet, environment(network))
     assert {each.id for each in again.instances} == {each.id for each in await fleet.describe()}
 
@@ -87,7 +95,7 @@ async def test_asked_too_often(network: Network, fleet: Ec2Fleet) -> None:
     network.switches.change({"throttled": 1})
     with pytest.raises(ProviderThrottled):
         await fleet.describe()
-    assert len((await fleet.launch(made, Order("t1", 1, kinds))).instances) == 1
+    assert len((await fleet.launch(made, Order("throttled", 1, kinds))).instances) == 1
 
 
 async def test_without_the_rights(network: Network, fleet: Ec2Fleet) -> None:

@@ -49,10 +49,16 @@ class Ec2Fleet:
 
     name = "EC2_FLEET"
 
-    def __init__(self, cluster: str, aws: Aws | None = None, warnings: Warnings | None = None) -> None:
+    def __init__(
+        self,
+        cluster: str,
+        aws: Aws | None = None,
+        warnings: Warnings | None = None,
+        catalogue: Catalogue | None = None,
+    ) -> None:
         self._cluster = cluster
         self._aws = aws or Aws()
-        self._catalogue = Catalogue(self._aws)
+        self._catalogue = catalogue or Catalogue(self._aws)
         self._prices = SpotPrices(self._aws)
         self._templates = Templates(self._aws, cluster)
         self._warnings = warnings

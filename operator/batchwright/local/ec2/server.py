@@ -75,7 +75,7 @@ class Endpoint:
         answer = self._launched.get(token)
         if answer is None:
             answer = self._launch(environ, form)
-            if token:
+            if token and answer[0].startswith("200"):
                 self._launched[token] = answer
         if self.switches.take("lost"):
             return _error("500 Internal Server Error", "InternalError", "An internal error has occurred")
