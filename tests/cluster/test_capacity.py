@@ -208,13 +208,15 @@ def test_killed_between_launch_and_record_nothing_is_lost_or_bought_twice(
     scene.queue()
     until(lambda: status_of(scene, environment).get("status") == "VALID", "the environment does not become VALID")
     scene.simulated(cpu="3", simulate={"seconds": "2"})
-    cloud.switch(slow_seconds=2.0)
+    cloud.switch(late_seconds=20.0)
     scene.submit("sweep", arrayProperties={"size": 3})
-    until(lambda: status_of(scene, environment).get("pendingLaunch"), "no launch is noted")
-    buyer.kill()
-    until(lambda: len(cloud.instances(environment)) == 3, "the endpoint does not carry the launch out")
-    cloud.switch(slow_seconds=0.0)
-    buyer.start()
+    try:
+        until(lambda: len(cloud.instances(environment)) == 3, "nothing is launched")
+        assert status_of(scene, environment)["pendingLaunch"]["count"] == 3
+    finally:
+        buyer.kill()
+        cloud.switch(late_seconds=0.0)
+        buyer.start()
 
     assert scene.wait_final("sweep", 120)["state"] == "SUCCEEDED"
     assert len(cloud.instances(environment)) == 3

@@ -184,6 +184,21 @@ def test_the_rights_suffice_for_what_arrays_need(
     assert _forbidden_to(limited_operator) == []
 
 
+def test_the_rights_suffice_for_nodes_that_come_and_go(
+    documented: Cluster, limited_operator: OperatorProcess, place: str
+) -> None:
+    declared = Page(ROOT / "docs/capacity.md").manifests()
+    _apply(documented, [each for each in declared if each["metadata"]["name"] != "spot"])
+    api = ApiServer(documented.kubeconfig)
+    job = api.wait_for("BatchJob", "sweep", place, lambda job: _state(job) in ("SUCCEEDED", "FAILED"), 90)
+    assert _state(job) == "SUCCEEDED"
+    mine = "batchwright.io/compute-environment=simulated"
+    assert api.list("Node", labelSelector=mine)
+    api.delete("ComputeEnvironment", "simulated")
+    documented.kubectl("wait", "--for=delete", "node", "-l", mine, "--timeout=90s")
+    assert _forbidden_to(limited_operator) == []
+
+
 def test_the_commands_of_the_readme_work(
     documented: Cluster, limited_operator: OperatorProcess, place: str, tmp_path: Path
 ) -> None:

@@ -55,7 +55,9 @@ class Endpoint:
             return _send(start, _error("403 Forbidden", "UnauthorizedOperation", text))
         if action == "CreateFleet":
             with self._launching:
-                return _send(start, self._create_fleet(environ, form))
+                answer = self._create_fleet(environ, form)
+            time.sleep(self.switches.late_seconds)
+            return _send(start, answer)
         return _send(start, self._ask(environ, body))
 
     def _switch(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
