@@ -11,8 +11,11 @@ from collections.abc import Iterator
 import pytest
 
 from apiserver import ApiServer, Refused
-from crd_cases import accepted, arrayjob, batchjob, bj, clusterscoped, jobdefinition, named, scheduling
+from crd_cases import accepted, arrayjob, batchjob, bj, capacity, clusterscoped, jobdefinition, named, scheduling
 from manifests import Manifest
+
+TABLES = (batchjob, arrayjob, jobdefinition, clusterscoped, scheduling, capacity)
+ACCEPTED = accepted.ACCEPTED + arrayjob.ACCEPTED + scheduling.ACCEPTED + capacity.ACCEPTED
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +29,12 @@ def shared_namespace(api: ApiServer) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     ("manifest", "want_field", "want_text"),
-    batchjob.REFUSED + arrayjob.REFUSED + jobdefinition.REFUSED + clusterscoped.REFUSED + scheduling.REFUSED,
+    batchjob.REFUSED
+    + arrayjob.REFUSED
+    + jobdefinition.REFUSED
+    + clusterscoped.REFUSED
+    + scheduling.REFUSED
+    + capacity.REFUSED,
 )
 def test_bad_object_is_refused(
     api: ApiServer, shared_namespace: str, manifest: Manifest, want_field: str, want_text: str
@@ -46,7 +54,7 @@ def test_bad_object_is_refused(
     assert any(want_text in message for message in about), f"no {want_text!r} at {want_field} in {refused.causes}"
 
 
-@pytest.mark.parametrize(("manifest", "want_defaults"), accepted.ACCEPTED + arrayjob.ACCEPTED + scheduling.ACCEPTED)
+@pytest.mark.parametrize(("manifest", "want_defaults"), ACCEPTED)
 def test_good_object_reads_back_as_sent(
     api: ApiServer, shared_namespace: str, manifest: Manifest, want_defaults: dict[str, object]
 ) -> None:

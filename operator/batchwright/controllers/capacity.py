@@ -98,9 +98,8 @@ class Capacity:
         is_quiet = not self._demand and not any(each.fleet for each in self._environments.values())
         is_quiet = is_quiet and not self._providers.must_look
         seconds = QUIET_SECONDS if is_quiet else self._settings.capacity_interval_seconds
-        due = min((each.due for each in self._environments.values()), default=0.0) - time.time()
-        if due > 0:
-            seconds = min(seconds, due)
+        now = time.time()
+        seconds = min([seconds, *(each.due - now for each in self._environments.values() if each.due > now)])
         try:
             await asyncio.wait_for(self._woken.wait(), seconds)
         except TimeoutError:

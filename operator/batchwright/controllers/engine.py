@@ -69,7 +69,7 @@ class Engine:
         events: EventRecorder,
         hear_consumables: Callable[[], None] = lambda: None,
         clock: Clock | None = None,
-        hear_demand: Callable[[tuple[Demand, ...]], None] = lambda _: None,
+        hear_demand: Callable[[tuple[Demand, ...], frozenset[str]], None] = lambda *_: None,
     ) -> None:
         self._clock = clock or Clock()
         self._api = api
@@ -204,12 +204,12 @@ class Engine:
         if state.changes == self._planned and not is_due:
             return
         if not (state.waiting_uids or (state.growth and state.unbound)):
-            self._hear_demand(())
+            self._hear_demand((), frozenset())
             return
         self._planned = state.changes
         placed = plan(state, now.timestamp())
         self._plan_again = None if placed.again_at is None else datetime.fromtimestamp(placed.again_at, UTC)
-        self._hear_demand(placed.demand)
+        self._hear_demand(placed.demand, placed.expecting)
         self._explaining.tell(placed, now)
         if self._explaining.limit(placed, now):
             self._planned = -1

@@ -90,7 +90,9 @@ class _Pass:
         state.claims = self.claims
         waits = Waits(state, self.room, self.growing, self.judged, self.heads, self.starts, self.books)
         made = tuple(self.starts.values()), tuple(self.preempts)
-        return Plan(*made, self.heads, self.firsts, waits, self.growing.demand(), again_at=self.again_at)
+        expecting = self.room.expecting() if state.growth else frozenset()
+        demand = self.growing.demand()
+        return Plan(*made, self.heads, self.firsts, waits, demand, expecting, self.again_at)
 
     def _try(self, cursor: Cursor, candidate: Candidate, group: Group) -> None:
         queue, left = cursor.queue, cursor.left(candidate)

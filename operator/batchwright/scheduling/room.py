@@ -161,6 +161,12 @@ class Room:
         column = self._nodes.column(node)
         return column is None or bool((self._free[:, column] == self._nodes.free[:, column]).all())
 
+    def expecting(self) -> frozenset[str]:
+        """The nodes on which something was given room in this pass: what starts, and what has started and is not there
+        yet."""
+        columns = np.flatnonzero((self._free != self._nodes.free).any(axis=0))
+        return frozenset(self._nodes.names[column] for column in columns.tolist())
+
     def vcpus_left(self, name: str, ends: float = inf) -> int | None:
         """What the environment may hold more, in milli-CPU, of work that ends so; None without a limit."""
         most = self._environments[name].max_vcpus

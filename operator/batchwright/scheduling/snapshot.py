@@ -281,8 +281,9 @@ class Answers(Mapping[str, Wait]):
 class Plan:
     """What a pass decided: plain data, printable as a dry run. `heads` are the first of each queue that wait for room,
     and so have a claim; `firsts` those that were tried first, and could not start for whatever reason. `demand` is what
-    environments are to grow by, beside what is on its way, the most urgent first. At `again_at` (seconds since the
-    epoch) another pass may decide otherwise though nothing has happened."""
+    environments are to grow by, beside what is on its way, the most urgent first; `expecting` are nodes that something
+    is to come to, where environments grow. At `again_at` (seconds since the epoch) another pass may decide otherwise
+    though nothing has happened."""
 
     starts: tuple[Start, ...]
     preempts: tuple[Preempt, ...]
@@ -290,4 +291,5 @@ class Plan:
     firsts: Mapping[str, str]
     waits: Answers
     demand: tuple[Demand, ...] = ()
+    expecting: frozenset[str] = frozenset()
     again_at: float | None = None

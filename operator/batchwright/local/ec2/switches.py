@@ -14,8 +14,8 @@ from typing import Any
 class Switches:
     """`exhausted` pools are "type zone", with * for every one of either; `most` instances come of one launch; what is
     `deaf` (types) never joins; `throttled`, `denied` and `lost` count the calls (launches, for the last) that are
-    refused so, or whose answer is lost after they were carried out; `slow_seconds` every call takes longer,
-    and `late_seconds` the answer to a launch that has been carried out; `join_seconds` an instance takes to become a node."""
+    refused so, or whose answer is lost after they were carried out; `slow_seconds` every call takes longer, and
+    `late_seconds` the answer to a launch that has been carried out; `join_seconds` an instance takes to be a node."""
 
     exhausted: list[str] = field(default_factory=list)
     most: int | None = None

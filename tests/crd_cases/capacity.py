@@ -1,0 +1,126 @@
+"""ComputeEnvironments of type MANAGED: what must be refused, and what is taken."""
+
+from __future__ import annotations
+
+import pytest
+
+from crd_cases import Manifest, ce
+
+SUBNET = "subnet-0123456789abcdef0"
+R = "spec.computeResources"
+
+
+def managed(provider: str | None = None, **resources: object) -> Manifest:
+    """A MANAGED environment of On-Demand instances with these fields of computeResources besides."""
+    given = {"type": "EC2", "maxvCpus": 16, "subnets": [SUBNET], **resources}
+    found = {key: value for key, value in given.items() if value is not None}
+    return ce(type="MANAGED", computeResources=found, **({"provider": provider} if provider else {}))
+
+
+def joined(**join: object) -> Manifest:
+    """One with this nodeJoin."""
+    return ce(type="MANAGED", computeResources={"type": "EC2", "maxvCpus": 1, "subnets": [SUBNET]}, nodeJoin=join)
+
+
+TEMPLATE = {"launchTemplateName": "own"}
+EKS = {
+    "clusterName": "c",
+    "apiServerEndpoint": "https://c.example",
+    "certificateAuthority": "Y2E=",
+    "serviceCidr": "10.0.0.0/16",
+}
+
+REFUSED = [
+    pytest.param(ce(type="MANAGED"), R, "needs computeResources.type", id="ce-managed-nothing"),
+    pytest.param(managed(type=None, subnets=None), R, "needs computeResources.type", id="ce-managed-no-type"),
+    pytest.param(managed(maxvCpus=None), R, "needs computeResources.type and", id="ce-no-max"),
+    pytest.param(managed(subnets=None), f"{R}.subnets", "subnets to start in", id="ce-no-subnets"),
+    pytest.param(managed(subnets=[]), f"{R}.subnets", "subnets to start in", id="ce-subnets-empty"),
+    pytest.param(managed(subnets=["vpc-1"]), f"{R}.subnets[0]", "must be a subnet id", id="ce-subnet-form"),
+    pytest.param(managed("LAMBDA"), "spec.provider", "supported values", id="ce-provider"),
+    pytest.param(managed(type="FARGATE"), f"{R}.type", "supported values", id="ce-fargate"),
+    pytest.param(managed(minvCpus=17), f"{R}.minvCpus", "must not be above maxvCpus", id="ce-min-above-max"),
+    pytest.param(managed(desiredvCpus=17), f"{R}.desiredvCpus", "from minvCpus to maxvCpus", id="ce-desired-high"),
+    pytest.param(
+        managed(minvCpus=4, desiredvCpus=3), f"{R}.desiredvCpus", "from minvCpus to maxvCpus", id="ce-desired-low"
+    ),
+    pytest.param(managed(bidPercentage=50), f"{R}.bidPercentage", "for type SPOT", id="ce-bid-on-demand"),
+    pytest.param(managed(type="SPOT", bidPercentage=101), f"{R}.bidPercentage", "100", id="ce-bid-101"),
+    pytest.param(
+        managed(allocationStrategy="SPOT_CAPACITY_OPTIMIZED"),
+        f"{R}.allocationStrategy",
+        "for type SPOT",
+        id="ce-strategy",
+    ),
+    pytest.param(managed(instanceTypes=[]), f"{R}.instanceTypes", "at least one type", id="ce-types-empty"),
+    pytest.param(managed(instanceTypes=["M5"]), f"{R}.instanceTypes[0]", "must be an instance type", id="ce-type-form"),
+    pytest.param(managed(launchTemplate={}), f"{R}.launchTemplate", "give one of", id="ce-template-none"),
+    pytest.param(
+        managed(launchTemplate={**TEMPLATE, "launchTemplateId": "lt-1"}),
+        f"{R}.launchTemplate",
+        "give one of launchTemplateId",
+        id="ce-template-both",
+    ),
+    pytest.param(
+        managed(launchTemplate={**TEMPLATE, "overrides": [{**TEMPLATE, "targetInstanceTypes": ["optimal"]}]}),
+        f"{R}.launchTemplate.overrides[0].targetInstanceTypes[0]",
+        "not for optimal",
+        id="ce-override-optimal",
+    ),
+    pytest.param(
+        managed(scalingPolicy={"minScaleDownDelayMinutes": 19}),
+        f"{R}.scalingPolicy.minScaleDownDelayMinutes",
+        "0, or from 20",
+        id="ce-delay-19",
+    ),
+    pytest.param(ce(provider="SIMULATED"), "spec.type", "are for type MANAGED", id="ce-unmanaged-provider"),
+    pytest.param(ce(updatePolicy={}), "spec.type", "are for type MANAGED", id="ce-unmanaged-update-policy"),
+    pytest.param(
+        ce(computeResources={"type": "EC2", "maxvCpus": 1}), "spec.type", "are for type MANAGED", id="ce-unmanaged-type"
+    ),
+    pytest.param(ce(computeResources={"minvCpus": 0, "maxvCpus": 1}), f"{R}.type", "give type EC2", id="ce-min"),
+    pytest.param(joined(type="EKS_NODEADM"), "spec.nodeJoin", "needs clusterName", id="ce-nodeadm"),
+    pytest.param(joined(type="USER_DATA"), "spec.nodeJoin.userData", "which needs it", id="ce-user-data-none"),
+    pytest.param(
+        joined(type="LAUNCH_TEMPLATE", userData="x"),
+        "spec.nodeJoin.userData",
+        "is for type USER_DATA",
+        id="ce-user-data",
+    ),
+]
+
+ACCEPTED = [
+    pytest.param(managed(), {"state": "ENABLED"}, id="ce-managed-least"),
+    pytest.param(managed("SIMULATED", subnets=None), {"state": "ENABLED"}, id="ce-simulated-least"),
+    pytest.param(
+        managed(
+            "EC2_FLEET",
+            type="SPOT",
+            allocationStrategy="SPOT_CAPACITY_OPTIMIZED_PRIORITIZED",
+            minvCpus=0,
+            maxvCpus=1_000_000_000,
+            desiredvCpus=0,
+            instanceTypes=["optimal", "default_arm64", "m5", "c7gn.16xlarge", "u-6tb1.metal"],
+            imageId="ami-0123456789abcdef0",
+            securityGroupIds=["sg-0123456789abcdef0"],
+            instanceRole="arn:aws:iam::123456789012:instance-profile/nodes",
+            ec2KeyPair="mine",
+            tags={"team": "weather"},
+            placementGroup="near",
+            bidPercentage=60,
+            launchTemplate={
+                "launchTemplateId": "lt-0123456789abcdef0",
+                "version": "$Latest",
+                "overrides": [
+                    {"launchTemplateName": "gpu", "version": "3", "targetInstanceTypes": ["p4d", "g5.xlarge"]}
+                ],
+            },
+            ec2Configuration=[{"imageType": "EKS_AL2023", "imageIdOverride": "ami-0123456789abcdef0"}],
+            scalingPolicy={"minScaleDownDelayMinutes": 20},
+        ),
+        {"state": "ENABLED"},
+        id="ce-managed-everything",
+    ),
+    pytest.param(joined(type="EKS_NODEADM", **EKS), {"state": "ENABLED"}, id="ce-nodeadm-whole"),
+    pytest.param(joined(type="USER_DATA", userData="join @LABELS@"), {"state": "ENABLED"}, id="ce-user-data-whole"),
+]
