@@ -66,8 +66,9 @@ class Capacity:
         self._orphans: dict[str, float] = {}
         self._sold_out = SoldOut()
 
-    def see_demand(self, demand: tuple[Demand, ...]) -> None:
-        """What the last pass would have environments grow by."""
+    def see_demand(self, demand: tuple[Demand, ...], expecting: frozenset[str]) -> None:
+        """What the last pass would have environments grow by, and which nodes are not idle, though nobody is there."""
+        self._store.expecting = expecting
         found: defaultdict[str, list[Demand]] = defaultdict(list)
         for each in demand:
             found[each.environment].append(each)

@@ -71,7 +71,8 @@ def _see(
     word, _, when = node.cordoned.partition(" ")
     why = _WHYS.get(word)
     is_foreign = not node.schedulable and why is None
-    is_idle = node.ready and not ours and not others and not is_foreign
+    is_expected = node.name in store.expecting
+    is_idle = node.ready and not ours and not others and not is_foreign and not is_expected
     was_ready = instance.id in memory.ready
     return Seen(
         instance,

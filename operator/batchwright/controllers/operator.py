@@ -51,6 +51,7 @@ from batchwright.controllers.reconciler import Key, Reconciler
 from batchwright.controllers.store import Store
 from batchwright.domain.observations import FinishedJob, Job, Node, Occupant, Pod, Revision, Work
 from batchwright.errors import ApiError
+from batchwright.scheduling.snapshot import Demand
 from batchwright.settings import Settings
 
 logger = structlog.get_logger(__name__)
@@ -77,7 +78,7 @@ class Operator:
             events,
             self._count_consumables_soon,
             api.clock,
-            lambda demand: self.capacity.see_demand(demand),
+            self._hear_demand,
         )
         declarations = Declarations(api, self.store, self.engine.scheduling)
         self._definitions = Reconciler(
@@ -328,6 +329,9 @@ class Operator:
             self.capacity.touch()
             self.engine.changed()
             self._count_nodes_soon()
+
+    def _hear_demand(self, demand: tuple[Demand, ...], expecting: frozenset[str]) -> None:
+        self.capacity.see_demand(demand, expecting)
 
     def _count_nodes_soon(self) -> None:
         if not self._nodes_due:

@@ -152,6 +152,8 @@ class Store:
     # Of MANAGED environments, by name: what they may grow by, and what their status says of their instances.
     growth: dict[str, Growth] = field(default_factory=dict)
     supplies: dict[str, Supply] = field(default_factory=dict)
+    # Nodes that pods which have started, or start, are to come to.
+    expecting: frozenset[str] = frozenset()
     dirty: set[str] = field(default_factory=set)
     cycles_due: set[str] = field(default_factory=set)
 

@@ -267,3 +267,10 @@ def test_a_thousand_nodes_that_come_cost_what_one_does() -> None:
     coming = ((b.node("m", cpu=3900), 100_000),)
     found = plan(b.snapshot(b.queue(one), growth={"e1": b.growth(coming=coming, most=10**9)}))
     assert found.demand == ()
+
+
+def test_a_node_that_something_is_to_come_to_is_expecting() -> None:
+    nodes = (b.node("n1", cpu=1000), b.node("n2", cpu=1000), b.node("n3", cpu=1000))
+    found = plan(b.snapshot(b.queue(*jobs(1)), nodes=nodes, held=(b.held(),), growth={"e1": b.growth()}))
+    assert found.expecting == {"n1", "n2"}
+    assert found.demand == ()
