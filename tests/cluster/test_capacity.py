@@ -20,6 +20,7 @@ import manifests
 from apiserver import ApiServer, Manifest
 from batchwright.local import cluster as local_cluster
 from batchwright.local import install
+from batchwright.local.aws import INTERRUPTION_QUEUE
 from batchwright.local.ec2.switches import Switches
 from operatorprocess import OperatorProcess
 from stage import Stage
@@ -31,7 +32,7 @@ DELAYS = {
     "capacity_start_seconds": "12",
     "capacity_sold_out_seconds": "4",
     "explain_interval_seconds": "1",
-    "interruption_queue": "warnings",
+    "interruption_queue": INTERRUPTION_QUEUE,
 }
 REGION = "us-east-1"
 
@@ -51,6 +52,11 @@ class Cloud:
 
     def switch(self, **switches: object) -> None:
         request = urllib.request.Request(f"{self.url}/batchwright/switches", json.dumps(switches).encode())
+        urllib.request.urlopen(request, timeout=10).read()
+
+    def interrupt(self, instance: str, seconds: float) -> None:
+        body = json.dumps({"instance": instance, "seconds": seconds}).encode()
+        request = urllib.request.Request(f"{self.url}/batchwright/interruptions", body)
         urllib.request.urlopen(request, timeout=10).read()
 
     def instances(self, environment: str, *states: str) -> list[Manifest]:
@@ -84,7 +90,6 @@ def cloud(grown: local_cluster.Cluster) -> Cloud:
     ]
     images = ec2.describe_images(Owners=["amazon"])["Images"]
     image = next(each["ImageId"] for each in images if each["Architecture"] == "x86_64")
-    cloud.client("sqs").create_queue(QueueName="warnings")
     return Cloud(grown.aws_endpoint, [each["SubnetId"] for each in subnets], image)
 
 
@@ -270,18 +275,15 @@ def test_a_node_that_never_comes_does_not_make_a_hundred(scene: Stage, cloud: Cl
 def test_an_interruption_takes_the_node_and_the_job_runs_again(scene: Stage, cloud: Cloud) -> None:
     environment = bought(scene, cloud, type="SPOT")
     scene.queue()
-    scene.simulated(simulate={"seconds": "8"}, retryStrategy={"attempts": 2})
+    scene.simulated(simulate={"seconds": "12"}, retryStrategy={"attempts": 2})
     scene.submit("one")
     scene.wait("one", "RUNNING", 90)
     (victim,) = (each["InstanceId"] for each in cloud.instances(environment, "running"))
-    warning = {"detail-type": "EC2 Spot Instance Interruption Warning", "detail": {"instance-id": victim}}
-    sqs = cloud.client("sqs")
-    sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName="warnings")["QueueUrl"], MessageBody=json.dumps(warning))
+    cloud.interrupt(victim, 5)
     until(
         lambda: [each["spec"].get("unschedulable") for each in nodes_of(scene, environment)] == [True],
         "the node still takes work",
     )
-    cloud.client().terminate_instances(InstanceIds=[victim])
 
     status = scene.wait_final("one", 120)
     assert status["state"] == "SUCCEEDED"

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from batchwright.cli import local_aws
 from batchwright.errors import BatchwrightError, NoClusterError
 from batchwright.local import binaries, images, paths
 from batchwright.local.cluster import Options, describe, environment
@@ -37,6 +38,7 @@ app = typer.Typer(
     help="A Kubernetes cluster on this machine: for trying, testing and measuring Batchwright, without Docker.",
     no_args_is_help=True,
 )
+app.add_typer(local_aws.app)
 
 
 class Runtime(StrEnum):

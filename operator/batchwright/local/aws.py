@@ -19,6 +19,8 @@ COMPONENT: Final = "aws"
 REGION: Final = "us-east-1"
 # moto looks at no key.
 ANY_KEY: Final = "batchwright-local"
+# Where the endpoint puts EC2's warnings.
+INTERRUPTION_QUEUE: Final = "batchwright-interruptions"
 _READY_SECONDS: Final = 60.0
 
 

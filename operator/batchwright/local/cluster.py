@@ -246,7 +246,7 @@ def _add_missing(directory: Path, state: ClusterState, options: Options, tell: R
         port = state.operator_port or ports.free_ports(1)[0]
         state = _remember(directory, state, operator_port=port)
         with tell.step("start the operator"):
-            variables = environment(describe(directory, state))
+            variables = _operator_environment(describe(directory, state))
             operator_process.start(directory, kubeconfig, port, variables, alone=state.runtime != "existing")
     return state
 
@@ -275,6 +275,11 @@ def environment(cluster: Cluster) -> dict[str, str]:
     """The environment variables with which other programs use the cluster."""
     found = {"KUBECONFIG": str(cluster.kubeconfig)}
     return found | (aws.environment(cluster.aws_endpoint) if cluster.aws_endpoint else {})
+
+
+def _operator_environment(cluster: Cluster) -> dict[str, str]:
+    queue = {"BATCHWRIGHT_INTERRUPTION_QUEUE": aws.INTERRUPTION_QUEUE} if cluster.aws_endpoint else {}
+    return environment(cluster) | queue
 
 
 def _remember(directory: Path, state: ClusterState, **changes: int) -> ClusterState:

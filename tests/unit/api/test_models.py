@@ -59,7 +59,9 @@ def objects_of(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
             keys = schema.get("x-kubernetes-list-map-keys", [])
             unique = (lambda item: tuple(item[key] for key in keys)) if keys else None
             low = max([schema.get("minItems", 0), *(int(found[1]) for found in said(schema, AT_LEAST))])
-            return st.lists(objects_of(schema["items"]), min_size=low, max_size=3, unique_by=unique)
+            return st.lists(
+                objects_of(schema["items"]), min_size=low, max_size=min(3, schema.get("maxItems", 3)), unique_by=unique
+            )
     if schema.get("x-kubernetes-preserve-unknown-fields"):
         return st.dictionaries(st.text(max_size=8), JSON_VALUES, max_size=3)
     if "additionalProperties" in schema:

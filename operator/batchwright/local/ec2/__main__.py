@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from batchwright.local.ec2.interruptions import Interruptions
 from batchwright.local.ec2.joiner import Joiner
 from batchwright.local.ec2.server import serve
 from batchwright.local.ec2.switches import Switches
@@ -21,9 +22,12 @@ def main(
 ) -> None:
     """Serves until ended."""
     switches = Switches()
-    server = serve(address, port, switches)
+    url = f"http://{address}:{port}"
+    interruptions = Interruptions(url, region)
+    server = serve(address, port, switches, interruptions.interrupt)
+    threading.Thread(target=interruptions.prepare, daemon=True).start()
     if kubeconfig is not None:
-        joiner = Joiner(f"http://{address}:{port}", region, kubeconfig, switches)
+        joiner = Joiner(url, region, kubeconfig, switches)
         threading.Thread(target=joiner.run, daemon=True).start()
     server.serve_forever()
 

@@ -16,13 +16,17 @@ from urllib.parse import parse_qsl, urlencode
 from xml.sax.saxutils import escape
 
 import orjson
+from botocore.exceptions import ClientError
 from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from batchwright.local.ec2.interruptions import WARNING_SECONDS
 from batchwright.local.ec2.switches import Switches
 
 PATH = "/batchwright/switches"
+INTERRUPTIONS = "/batchwright/interruptions"
+Interrupt = Callable[[str, float], None]
 _OVERRIDE = re.compile(r"LaunchTemplateConfigs\.(\d+)\.Overrides\.(\d+)\.(\w+)")
 _SOLD_OUT = "InsufficientInstanceCapacity"
 Start = Callable[[str, list[tuple[str, str]]], object]
@@ -31,17 +35,18 @@ Answer = tuple[str, list[tuple[str, str]], bytes]
 
 
 class Endpoint:
-    """A WSGI application."""
+    """A WSGI application. `interrupt` takes an instance back, after so many seconds."""
 
-    def __init__(self, switches: Switches) -> None:
+    def __init__(self, switches: Switches, interrupt: Interrupt | None = None) -> None:
         self.switches = switches
+        self.interrupt = interrupt
         self._moto: Any = DomainDispatcherApplication(create_backend_app)
         self._launched: dict[str, Answer] = {}
         self._launching = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         """Answers one request."""
-        if environ.get("PATH_INFO") == PATH:
+        if environ.get("PATH_INFO") in (PATH, INTERRUPTIONS):
             return self._switch(environ, start)
         size = int(environ.get("CONTENT_LENGTH") or 0)
         body = environ["wsgi.input"].read(size) if size else b""
@@ -65,8 +70,12 @@ class Endpoint:
         answer: dict[str, Any] = {}
         if environ["REQUEST_METHOD"] == "POST":
             try:
-                self.switches.change(orjson.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))))
-            except (KeyError, orjson.JSONDecodeError) as error:
+                asked = orjson.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+                if environ["PATH_INFO"] == PATH:
+                    self.switches.change(asked)
+                elif self.interrupt is not None:
+                    self.interrupt(asked["instance"], float(asked.get("seconds", WARNING_SECONDS)))
+            except (KeyError, ValueError, ClientError) as error:
                 status, answer = "400 Bad Request", {"error": str(error)}
         return _send(
             start, (status, [("Content-Type", "application/json")], orjson.dumps(answer or self.switches.to_wire()))
@@ -181,6 +190,6 @@ def _send(start: Start, answer: Answer) -> Iterable[bytes]:
     return [body]
 
 
-def serve(address: str, port: int, switches: Switches) -> BaseWSGIServer:
+def serve(address: str, port: int, switches: Switches, interrupt: Interrupt | None = None) -> BaseWSGIServer:
     """A server that is bound, and answers once its serve_forever runs. Port 0 takes a free one."""
-    return make_server(address, port, Endpoint(switches), threaded=True, request_handler=MotoRequestHandler)
+    return make_server(address, port, Endpoint(switches, interrupt), threaded=True, request_handler=MotoRequestHandler)
