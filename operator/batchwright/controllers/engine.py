@@ -222,7 +222,7 @@ class Engine:
                 self._touch(preempt.uid)
 
     def _instances(self) -> dict[str, str]:
-        return {node.name: node.instance for node in self._store.nodes.values()}
+        return self._store.instances
 
     def _decide(self, uid: str, entry: Entry, instances: dict[str, str], now: datetime) -> None:
         try:

@@ -36,6 +36,8 @@ from batchwright.domain.observations import FINAL_STATES, FinishedJob, Job, Node
 from batchwright.scheduling.limits import Blocked
 from batchwright.scheduling.snapshot import Growth, Shape, Start, WaitKind
 
+MOST_INSTANCES = 50_000
+
 
 @dataclass(slots=True)
 class Pinned:
@@ -135,6 +137,8 @@ class Store:
     nodes: dict[str, Node] = field(default_factory=dict)
     answering: set[str] = field(default_factory=set)
     node_names: dict[str, str] = field(default_factory=dict)
+    # Instance ids by node name, of nodes that are gone too: their pods are told of later.
+    instances: dict[str, str] = field(default_factory=dict)
     _touched_nodes: set[str] = field(default_factory=set)
     namespaces: dict[str, dict[str, str]] = field(default_factory=dict)
     queues: dict[tuple[str, str], Declared[JobQueueSpec]] = field(default_factory=dict)
@@ -347,8 +351,8 @@ class Store:
                 del entry.pods[uid]
 
     def instance_of(self, node: str) -> str:
-        """The instance id of a node that is known, else its name."""
-        return self.nodes[node].instance if node in self.nodes else node
+        """The instance id of a node that is or was known, else its name."""
+        return self.instances.get(node, node)
 
     def put_occupant(self, uid: str, record: Occupant | None) -> None:
         """A pod that is not ours was seen, changed, or is gone."""
@@ -371,6 +375,9 @@ class Store:
         """A node was seen, changed, or is gone."""
         if record is not None:
             self.node_names[uid] = record.name
+            self.instances[record.name] = record.instance
+            if len(self.instances) > MOST_INSTANCES:
+                del self.instances[next(iter(self.instances))]
             self.nodes[record.name] = record
         name = record.name if record is not None else self.node_names.pop(uid, "")
         self._touched_nodes.add(name)

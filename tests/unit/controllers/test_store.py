@@ -138,3 +138,12 @@ def test_what_was_read_is_not_undone_by_an_older_event(store: Store) -> None:
     store.put_pod(ended.uid, b.running_pod())
     assert store.entries[b.UID].pods == {ended.uid: ended}
     assert store.dirty == set()
+
+
+def test_a_node_that_is_gone_is_still_known_by_its_instance() -> None:
+    store = Store()
+    store.put_node("uid-1", b.node("ip-10-0-0-1", instance="i-1"))
+    store.put_node("uid-1", None)
+    assert (store.instance_of("ip-10-0-0-1"), store.instance_of("other")) == ("i-1", "other")
+    store.put_node("uid-2", b.node("ip-10-0-0-1", instance="i-2"))
+    assert store.instance_of("ip-10-0-0-1") == "i-2"

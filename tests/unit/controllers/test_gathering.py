@@ -1,0 +1,100 @@
+"""What is seen of an environment's instances: when things began, why nodes are cordoned, what real nodes teach."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import builders as b
+from batchwright.capacity.fleet import Seen
+from batchwright.controllers.gathering import Memory, instance_status, learn, see
+from batchwright.controllers.store import Store
+from batchwright.domain.observations import Node, Occupant
+from capacityparts import instance, seen, starting
+
+
+def look(store: Store, memory: Memory, node: Node | None, now: float, **over: Any) -> Seen:
+    nodes = {"i-1": node} if node is not None else {}
+    if node is not None:
+        store.put_node("uid", node)
+    (found,) = see([instance(**over)], nodes, store, {"m5.xlarge": 4000}, memory, now)
+    return found
+
+
+NODE = b.node("n1", instance="i-1")
+
+
+def test_idle_counts_from_when_it_was_first_seen_idle() -> None:
+    store, memory = Store(), Memory()
+    assert look(store, memory, NODE, 10.0).idle_since == 10.0
+    assert look(store, memory, NODE, 20.0).idle_since == 10.0
+    store.tenants.put("pod", "n1")
+    assert look(store, memory, NODE, 30.0).idle_since is None
+    store.tenants.put("pod", "")
+    again = look(store, memory, NODE, 40.0)
+    assert (again.idle_since, again.was_used) == (40.0, True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda store: store.tenants.put_other("o", Occupant("o", "n1", {})), id="somebody else is there"),
+        pytest.param(lambda store: setattr(store, "expecting", frozenset({"n1"})), id="somebody is to come"),
+    ],
+)
+def test_not_idle(change: Any) -> None:
+    store = Store()
+    change(store)
+    assert look(store, Memory(), NODE, 10.0).idle_since is None
+
+
+def test_daemons_keep_no_node() -> None:
+    store = Store()
+    store.tenants.put_other("d", Occupant("d", "n1", {"cpu": 100}, is_daemon=True))
+    assert look(store, Memory(), NODE, 10.0).idle_since == 10.0
+
+
+def test_a_persons_cordon_is_not_ours() -> None:
+    found = look(Store(), Memory(), replace(NODE, schedulable=False), 10.0)
+    assert (found.cordoned, found.idle_since) == (None, None)
+
+
+def test_our_cordon_says_why_and_since_when() -> None:
+    node = replace(NODE, schedulable=False, cordoned="update 2026-03-01T12:00:00.000Z")
+    found = look(Store(), Memory(), node, 10.0)
+    assert (found.cordoned, found.cordoned_at) == ("update", b.NOW.timestamp())
+
+
+def test_a_node_that_was_ready_and_is_not_is_lost_since_then() -> None:
+    store, memory = Store(), Memory()
+    assert look(store, memory, replace(NODE, ready=False), 5.0).lost_since is None
+    look(store, memory, NODE, 10.0)
+    assert look(store, memory, replace(NODE, ready=False), 20.0).lost_since == 20.0
+    assert look(store, memory, None, 30.0).lost_since == 20.0
+    assert look(store, memory, NODE, 40.0).lost_since is None
+
+
+def test_what_nodes_teach() -> None:
+    store = Store()
+    store.put_node("u1", b.node("node-i-1", cpu=3900))
+    store.put_node("u2", b.node("node-i-2", cpu=3800))
+    store.tenants.put_other("d", Occupant("d", "node-i-2", {"cpu": 150}, is_daemon=True))
+    found = learn([seen("i-1"), seen("i-2"), starting("i-3")], store)
+    assert found.allocatable["m5.xlarge"]["cpu"] == 3800
+    assert found.daemons == {"cpu": 150}
+
+
+@pytest.mark.parametrize(
+    ("shown", "want"),
+    [
+        (starting(), "STARTING"),
+        (seen(), "READY"),
+        (seen(cordoned="idle"), "DRAINING"),
+        (seen(is_interrupted=True), "DRAINING"),
+        (seen(of=instance(state="shutting-down")), "TERMINATING"),
+    ],
+)
+def test_the_state_of_an_instance(shown: Seen, want: str) -> None:
+    assert instance_status(shown).state == want

@@ -1,0 +1,91 @@
+"""What a MANAGED environment says of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import builders as b
+from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
+from batchwright.api.v1alpha1.computeenvironment import InstanceStatus
+from batchwright.domain.declarations import Problem, Supply, environment_status
+
+INSTANCE = InstanceStatus(id="i-1", instance_type="m5.large", state="STARTING")
+
+
+def status_of(supply: Supply | None, **spec: object) -> dict[str, Any]:
+    found = {"type": "MANAGED", "computeResources": {"type": "EC2", "maxvCpus": 4}, **spec}
+    members = [b.node()]
+    made = environment_status(ComputeEnvironmentSpec.model_validate(found), 3, members, {}, b.NOW, supply)
+    return made.to_wire()
+
+
+def condition(status: dict[str, Any], kind: str) -> tuple[str, str]:
+    (found,) = (each for each in status["conditions"] if each["type"] == kind)
+    return found["status"], found["reason"]
+
+
+@pytest.mark.parametrize(
+    ("supply", "want_status", "want_reason", "want_ready", "want_scaling"),
+    [
+        pytest.param(
+            None,
+            "CREATING",
+            "The provider has not been asked yet",
+            ("True", "Creating"),
+            ("False", "Steady"),
+            id="nobody has looked",
+        ),
+        pytest.param(
+            Supply(is_known=True),
+            "VALID",
+            "ComputeEnvironment Healthy",
+            ("True", "Healthy"),
+            ("False", "Steady"),
+            id="healthy",
+        ),
+        pytest.param(
+            Supply(is_known=True, starting=1, instances=(INSTANCE,)),
+            "VALID",
+            "ComputeEnvironment Healthy",
+            ("True", "Healthy"),
+            ("True", "Launching"),
+            id="growing",
+        ),
+        pytest.param(
+            Supply(problem=Problem("Unauthorized", "not allowed", is_invalid=True)),
+            "INVALID",
+            "CLIENT_ERROR - not allowed",
+            ("False", "Unauthorized"),
+            ("False", "Unauthorized"),
+            id="somebody has to mend it",
+        ),
+        pytest.param(
+            Supply(is_known=True, problem=Problem("NodesNotReady", "they never came"), starting=1),
+            "VALID",
+            "they never came",
+            ("True", "NodesNotReady"),
+            ("False", "NodesNotReady"),
+            id="it may pass",
+        ),
+    ],
+)
+def test_status(
+    supply: Supply | None, want_status: str, want_reason: str, want_ready: object, want_scaling: object
+) -> None:
+    found = status_of(supply)
+    assert (found["status"], found["statusReason"]) == (want_status, want_reason)
+    assert (condition(found, "Ready"), condition(found, "Scaling")) == (want_ready, want_scaling)
+    assert found["observedGeneration"] == 3
+    assert found["capacity"]["nodes"] == 1
+
+
+def test_a_disabled_one_says_so() -> None:
+    assert condition(status_of(Supply(is_known=True), state="DISABLED"), "Ready") == ("True", "Disabled")
+
+
+def test_a_hundred_instances_are_listed_and_all_are_counted() -> None:
+    many = tuple(INSTANCE.model_copy(update={"id": f"i-{number}"}) for number in range(150))
+    found = status_of(Supply(is_known=True, instances=many, starting=150, desired=300))
+    assert (len(found["instances"]), found["instanceCount"], found["desiredvCpus"]) == (100, 150, 300)
