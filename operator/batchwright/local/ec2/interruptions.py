@@ -10,7 +10,7 @@ import orjson
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
-from batchwright.local.aws import INTERRUPTION_QUEUE
+from batchwright.local.aws import ANY_KEY, INTERRUPTION_QUEUE
 
 logger = structlog.get_logger(__name__)
 WARNING_SECONDS = 120.0
@@ -20,7 +20,7 @@ class Interruptions:
     """Those of one endpoint; the queue is made when it is first needed."""
 
     def __init__(self, url: str, region: str) -> None:
-        keys: dict[str, Any] = {"aws_access_key_id": "endpoint", "aws_secret_access_key": "endpoint"}
+        keys: dict[str, Any] = {"aws_access_key_id": ANY_KEY, "aws_secret_access_key": ANY_KEY}
         self._ec2: Any = boto3.client("ec2", endpoint_url=url, region_name=region, **keys)
         self._sqs: Any = boto3.client("sqs", endpoint_url=url, region_name=region, **keys)
 

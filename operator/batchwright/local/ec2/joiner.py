@@ -24,6 +24,7 @@ from batchwright.capacity.port import InstanceType
 from batchwright.domain.quantities import CPU
 from batchwright.errors import AlreadyExists, ApiError
 from batchwright.local.api import Api
+from batchwright.local.aws import ANY_KEY
 from batchwright.local.ec2.switches import Switches
 
 logger = structlog.get_logger(__name__)
@@ -38,7 +39,7 @@ class Joiner:
     def __init__(self, url: str, region: str, kubeconfig: Path, switches: Switches) -> None:
         self._kubeconfig, self._switches = kubeconfig, switches
         self._ec2: Any = boto3.client(
-            "ec2", endpoint_url=url, region_name=region, aws_access_key_id="joiner", aws_secret_access_key="joiner"
+            "ec2", endpoint_url=url, region_name=region, aws_access_key_id=ANY_KEY, aws_secret_access_key=ANY_KEY
         )
         self._joined: set[str] = set()
         self._seen: dict[str, float] = {}
