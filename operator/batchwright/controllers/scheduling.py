@@ -238,9 +238,12 @@ def _single_held(entry: Entry, pinned: Pinned | None) -> _Holding:
 
 def _leaving(known: Array) -> Counter[str]:
     """How many of the pods that were preempted are still there, by node: by our word, or by an operator's before us."""
-    live = known.elements.live.values()
-    if known.leaving:
-        known.leaving.intersection_update(pod.uid for pod in live)
+    elements = known.elements
+    if not known.leaving and not elements.preempted:
+        # To look through thousands of pods in each pass is not for nothing.
+        return Counter()
+    live = elements.live.values()
+    known.leaving.intersection_update(pod.uid for pod in live)
     return Counter(pod.node for pod in live if pod.uid in known.leaving or pod.is_preempted)
 
 

@@ -33,15 +33,15 @@ _OPENED: Final = bytes([RUNNABLE, *range(1, 256)])
 class Elements:
     """The elements of one array. Callers read the attributes and change them by the methods alone.
 
-    `states` has a byte an element; `counts` how many are in each; `ended` every element that got a final state, in
-    that order (what waits for it reads on from where it was); `live` the pods under way, by index; `attention` the
-    elements that something may have to be done about; `granted` those that may start and whose pod has not been
-    released yet; `releasing` those of them whose gate is being lifted; `backing_off` those whose next attempt the Job
-    controller holds back; `given_back` the pods whose room was given back for want of a node; `condemned` those that
-    got a final state of ours which the Kubernetes Job does not know of yet; `terminating` those that somebody asked to
-    end; `verdicts` those that failed by the Kubernetes Job's word, with the number and the end of their last attempt
-    that was seen; `wakes` when to look at which again;
-    `results` what the Kubernetes Job says.
+    `states` has a byte an element; `counts` how many are in each; `ended` every element that got a final state, in that
+    order (what waits for it reads on from where it was); `live` the pods under way, by index; `attention` the elements
+    that something may have to be done about; `granted` those that may start and whose pod has not been released yet;
+    `releasing` those of them whose gate is being lifted; `preempted` those whose pod under way is marked to make room;
+    `backing_off` those whose next attempt the Job controller holds back; `given_back` the pods whose room was given
+    back for want of a node; `condemned` those that got a final state of ours which the Kubernetes Job does not know of
+    yet; `terminating` those that somebody asked to end; `verdicts` those that failed by the Kubernetes Job's word, with
+    the number and the end of their last attempt that was seen; `wakes` when to look at which again; `results` what the
+    Kubernetes Job says.
     """
 
     def __init__(self, size: int, runs: Runs) -> None:
@@ -55,6 +55,7 @@ class Elements:
         self.attention: set[int] = set()
         self.granted: set[int] = set()
         self.releasing: set[int] = set()
+        self.preempted: set[int] = set()
         self.backing_off: set[int] = set()
         self.given_back: set[str] = set()
         self.condemned: dict[int, Outcome] = {}
@@ -239,6 +240,8 @@ class Elements:
         if known is not None:
             self._forget(index)
         self.live[index] = pod
+        if pod.is_preempted:
+            self.preempted.add(index)
         if index in self.backing_off:
             self.backing_off.discard(index)
             heapq.heappush(self._ready, index)
@@ -352,6 +355,7 @@ class Elements:
 
     def _forget(self, index: int) -> None:
         pod = self.live.pop(index)
+        self.preempted.discard(index)
         self.given_back.discard(pod.uid)
         if pod.gated:
             return

@@ -11,7 +11,7 @@ import pytest
 
 import builders as b
 from batchwright.controllers.cycles import break_cycles
-from batchwright.controllers.engine import Engine
+from batchwright.controllers.engine import Engine, pause_after
 from batchwright.controllers.store import Entry, Store
 from batchwright.errors import Forbidden, Invalid, WorkloadError
 from batchwright.settings import Settings
@@ -221,3 +221,19 @@ async def test_an_engine_that_hears_of_a_change_while_it_is_to_end_ends(desk: De
     task.cancel()
     await asyncio.wait({task}, timeout=2)
     assert task.done()
+
+
+@pytest.mark.parametrize(
+    ("took", "pause"),
+    [
+        pytest.param(0.0001, 0.05, id="a quick pass: the shortest pause"),
+        pytest.param(0.001, 0.1, id="a hundredth of the time"),
+        pytest.param(0.5, 0.2, id="a slow pass: nobody waits longer than that"),
+    ],
+)
+def test_passes_take_one_part_in_a_hundred(took: float, pause: float) -> None:
+    assert pause_after(took, 0.05) == pytest.approx(pause)
+
+
+def test_a_longer_interval_that_was_asked_for_is_kept() -> None:
+    assert pause_after(0.001, 3.0) == 3.0

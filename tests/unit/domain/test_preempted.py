@@ -114,3 +114,14 @@ def test_the_end_of_a_preempted_element_does_not_unmake_its_successor() -> None:
     elements.see_pod(b.running_pod(1, index=0, failures=0), "i-0abc")
     elements.see_pod(ended, "i-0abc")
     assert elements.states[0] == RUNNING
+
+
+def test_the_elements_marked_to_make_room_are_known_until_their_pods_have_gone() -> None:
+    elements = Elements(3, ((0, 2),))
+    running = b.running_pod(index=1)
+    elements.see_pod(running, "i-1")
+    assert elements.preempted == set()
+    elements.see_pod(replace(running, mark=MARK), "i-1")
+    assert elements.preempted == {1}
+    elements.see_pod_gone(replace(running, mark=MARK))
+    assert elements.preempted == set()
