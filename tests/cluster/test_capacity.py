@@ -166,7 +166,6 @@ def test_from_zero_to_what_waits_and_back(scene: Stage) -> None:
     scene.simulated(cpu="1500m", simulate={"seconds": "3"})
     scene.submit("sweep", arrayProperties={"size": 20})
 
-    scene.wait("sweep", lambda status: "waiting for nodes" in str(status.get("statusReason")), 30)
     status = scene.wait_final("sweep", 90)
 
     assert status["state"] == "SUCCEEDED"
@@ -262,6 +261,7 @@ def test_a_node_that_never_comes_does_not_make_a_hundred(scene: Stage, cloud: Cl
     scene.simulated()
     scene.submit("one")
 
+    scene.wait("one", lambda status: "waiting for nodes" in str(status.get("statusReason")), 30)
     shown = until(
         lambda: (found := status_of(scene, environment)) and "did not become ready" in found["statusReason"] and found,
         "the environment does not say that its nodes never come",

@@ -159,7 +159,7 @@ def test_the_leader_is_asked_to_end_and_hands_over(mine: Stage, pair: Pair, pods
     wait_for_some(mine)
     os.kill(pair.leader.pid, signal.SIGTERM)
     assert pair.wait_for_other(10) < HANDOVER_SECONDS
-    assert pair.leader.wait_end(10) == 0
+    assert pair.leader.wait_end(30) == 0
     assert "lease given back" in pair.leader.log
     check(mine, pods, wanted)
 
@@ -171,7 +171,7 @@ def test_a_lease_that_is_taken_away_ends_the_leader(mine: Stage, pair: Pair, pod
     wait_for_some(mine)
     pair.steal(seconds=1)
     assert pair.wait_for_other(FAILOVER_SECONDS) < FAILOVER_SECONDS
-    assert pair.leader.wait_end(10) == 1
+    assert pair.leader.wait_end(30) == 1
     assert f"the Lease {NAMESPACE}/{pair.lease} is " in pair.leader.log
     check(mine, pods, wanted)
 
@@ -183,7 +183,7 @@ def test_a_leader_that_was_frozen_writes_nothing_when_it_wakes(mine: Stage, pair
     os.kill(pair.leader.pid, signal.SIGSTOP)
     pair.wait_for_other(FAILOVER_SECONDS)
     os.kill(pair.leader.pid, signal.SIGCONT)
-    assert pair.leader.wait_end(10) == 1
+    assert pair.leader.wait_end(30) == 1
     assert "could not be renewed for 7 s" in pair.leader.log
     check(mine, pods, wanted)
 
