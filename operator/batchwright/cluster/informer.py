@@ -36,7 +36,8 @@ def _longer(pause: float) -> float:
 
 
 class Informer(Generic[Record]):
-    """Keeps `sink` told of every object of a resource: (uid, record), and (uid, None) once it is gone."""
+    """Keeps `sink` told of every object of a resource: (uid, record), and (uid, None) once it is gone; `misread` hears
+    of those that `project` does not understand."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Informer(Generic[Record]):
         labels: str | None = None,
         fields: str | None = None,
         is_settled: Callable[[Record], bool] | None = None,
+        misread: Callable[[Resource, dict[str, Any], Exception], None] = lambda *_: None,
         gather_seconds: float = 0.04,
     ) -> None:
         self.resource = resource
@@ -60,6 +62,7 @@ class Informer(Generic[Record]):
         self._fields = fields
         self._known: set[str] = set()
         self._is_settled = is_settled
+        self._misread = misread
         self._gather_seconds = gather_seconds
         self._settled: set[bytes] = set()
 
@@ -160,4 +163,5 @@ class Informer(Generic[Record]):
                 name=metadata.get("name"),
                 error=str(error),
             )
+            self._misread(self.resource, item, error)
             return None

@@ -14,6 +14,7 @@ from cachetools import LRUCache
 
 from batchwright import names
 from batchwright.api.v1alpha1 import BatchJobSpec, BatchJobStatus, JobDefinitionSpec
+from batchwright.domain.nesting import DEEPEST_TEMPLATE, is_deeper
 from batchwright.domain.observations import (
     FINAL_STATES,
     FinishedArray,
@@ -232,12 +233,15 @@ def node(item: JSON) -> Node:
 
 
 def revision(item: JSON) -> Revision:
-    """A revision of a JobDefinition. Raises ValueError on one that lost its owner (deleted with --cascade=orphan)."""
+    """A revision of a JobDefinition. Raises ValueError on one that lost its owner (deleted with --cascade=orphan), and
+    on one nested so deep that no operator made it."""
     metadata = item["metadata"]
     owners = metadata.get("ownerReferences") or ()
     owner = next((o for o in owners if o["kind"] == "JobDefinition"), None)
     if owner is None:
         raise ValueError("no JobDefinition owns this revision")
+    if is_deeper(item["data"], DEEPEST_TEMPLATE):
+        raise ValueError(f"data: nested more than {DEEPEST_TEMPLATE} levels deep")
     return Revision(
         uid=metadata["uid"],
         namespace=metadata["namespace"],

@@ -214,6 +214,26 @@ class StatusWriter:
             asyncio.get_running_loop().call_later(delay, self._enqueue, key, pending)
 
 
+async def replace_status(
+    api: ApiClient, resource: Resource, namespace: str | None, name: str, uid: str, status: JSON
+) -> None:
+    """Writes the status of the object that was seen, and of none that has been made under its name since.
+
+    Raises NotFound when it is gone, Invalid when the status is refused, and the other ApiErrors as they come.
+    """
+    patch: list[JSON] = [
+        {"op": "test", "path": "/metadata/uid", "value": uid},
+        {"op": "add", "path": "/status", "value": status},
+    ]
+    try:
+        await api.patch(resource, namespace, name, patch, subresource="status", content_type=JSON_PATCH, answer=False)
+    except Invalid:
+        found = await api.get(resource, namespace, name)
+        if found["metadata"]["uid"] != uid:
+            raise NotFound(f"{name} is another object now") from None
+        raise
+
+
 def _as_it_was(status: JSON | None) -> JSON:
     """The test of a JSON patch that the status has this one's state, or is not there; null is what is not there."""
     if status is not None:
