@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -49,6 +49,7 @@ from batchwright.controllers.engine import Engine
 from batchwright.controllers.misreading import Misreading
 from batchwright.controllers.providers import make_providers
 from batchwright.controllers.reconciler import Key, Reconciler
+from batchwright.controllers.refusals import say_on
 from batchwright.controllers.relisting import Relisting
 from batchwright.controllers.store import Store
 from batchwright.domain.observations import FinishedJob, Job, Node, Occupant, Pod, Revision, Work
@@ -81,11 +82,22 @@ class Operator:
         )
         declarations = Declarations(api, self.store, self.engine.scheduling, api.clock.now)
         definitions = Definitions(api, self.store, events, self._definition_settled, api.clock.now)
-        self._definitions = Reconciler("JobDefinition", definitions.reconcile)
-        self._queues = Reconciler("JobQueue", declarations.reconcile_queue)
-        self._environments = Reconciler("ComputeEnvironment", declarations.reconcile_environment)
-        self._policies = Reconciler("SchedulingPolicy", declarations.reconcile_policy)
-        self._consumables = Reconciler("ConsumableResource", declarations.reconcile_consumable)
+        self._known: dict[Resource, dict[Key, Declared[Any]]] = {
+            COMPUTE_ENVIRONMENTS: self.store.environments,
+            SCHEDULING_POLICIES: self.store.policies,
+            CONSUMABLE_RESOURCES: self.store.consumables,
+            JOB_QUEUES: self.store.queues,
+            JOB_DEFINITIONS: self.store.definitions,
+        }
+
+        def reconciler(resource: Resource, reconcile: Callable[[Key], Awaitable[None]]) -> Reconciler:
+            return Reconciler(resource.kind, reconcile, say_on(resource, self._known[resource], events))
+
+        self._definitions = reconciler(JOB_DEFINITIONS, definitions.reconcile)
+        self._queues = reconciler(JOB_QUEUES, declarations.reconcile_queue)
+        self._environments = reconciler(COMPUTE_ENVIRONMENTS, declarations.reconcile_environment)
+        self._policies = reconciler(SCHEDULING_POLICIES, declarations.reconcile_policy)
+        self._consumables = reconciler(CONSUMABLE_RESOURCES, declarations.reconcile_consumable)
         self.capacity = Capacity(
             api,
             self.store,
@@ -96,13 +108,6 @@ class Operator:
             publish=self._environments.touch,
             write=declarations.reconcile_environment,
         )
-        self._known: dict[Resource, dict[Key, Declared[Any]]] = {
-            COMPUTE_ENVIRONMENTS: self.store.environments,
-            SCHEDULING_POLICIES: self.store.policies,
-            CONSUMABLE_RESOURCES: self.store.consumables,
-            JOB_QUEUES: self.store.queues,
-            JOB_DEFINITIONS: self.store.definitions,
-        }
         self._relisting = Relisting(api, self._known, self.see_declared)
         self._misreading = Misreading(api, events, api.clock.now)
         self._informers: tuple[Informer[Any], ...] = ()
