@@ -34,8 +34,7 @@ WORK_SECONDS = 5.0
 class Want:
     """What a job must end as. `runs` says how many pods of each index run, `codes` the exit codes of a single job's
     attempts; None: whatever was said, as long as what ran agrees with it. `reason` is part of its statusReason.
-    `extra`: so many pods may run beyond attempts and preemptions (the count of preemptions is lost with an operator
-    that dies before it has written it). `deleted`: the BatchJob is deleted on the way, and nothing of it is left."""
+    `extra`: so many pods may run beyond attempts and preemptions. `deleted`: the BatchJob is deleted on the way, and nothing of it is left."""
 
     state: str
     runs: Mapping[int, int] | None = None
@@ -83,11 +82,12 @@ class Ground(Stage):
         *,
         bounded: bool,
         kills: int,
+        objects: int,
         strike_seconds: float,
     ) -> None:
         super().__init__(api, namespace)
         self.cluster, self.proxy, self.operator = cluster, proxy, operator
-        self.chance, self.bounded, self.kills = chance, bounded, kills
+        self.chance, self.bounded, self.kills, self.objects = chance, bounded, kills, objects
         self.strike_seconds = strike_seconds
         self.wants: dict[str, Want] = {}
         self.ids: dict[str, str] = {}

@@ -40,6 +40,7 @@ class Plan:
     rounds: Sequence[Sequence[Fault]]
     seed: int = 1
     kills: int = 60
+    objects: int = 10_000
     bounded: bool = False
     deadline_seconds: float = 180.0
     strike_seconds: float = 60.0
@@ -120,6 +121,7 @@ class Run:
             chance,
             bounded=self._plan.bounded,
             kills=self._plan.kills,
+            objects=self._plan.objects,
             strike_seconds=self._plan.strike_seconds,
         )
         written = _writes(self._proxy)

@@ -12,6 +12,7 @@ from chaos.run import Plan, Run, Verdict
 
 SEED = 20261123
 KILLS = 8
+OBJECTS = 150
 ANSWERS = ("answers-409", "answers-410", "answers-429", "answers-500", "answers-lost", "requests-lost", "requests-late")
 TOGETHER = [
     pytest.param(("kills", "watches-cut", "watches-delayed", "network-cut", *ANSWERS), id="the way to the API server"),
@@ -39,7 +40,7 @@ TOGETHER = [
 @pytest.mark.parametrize("names", TOGETHER)
 def test_nothing_is_lost_and_nothing_runs_twice(names: tuple[str, ...]) -> None:
     known = all_faults()
-    plan = Plan([[known[name] for name in names]], SEED, KILLS, bounded=True)
+    plan = Plan([[known[name] for name in names]], SEED, KILLS, OBJECTS, bounded=True)
     with Run(plan) as run:
         verdict: Verdict = run.round(0, plan.rounds[0])
     # A fault that struck nothing is a difference too.

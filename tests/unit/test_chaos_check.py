@@ -15,6 +15,7 @@ from chaos.ground import Struck, Want
 from chaos.logrecords import defects, errors_to_be_said
 from chaos.run import without_effect
 from chaos.said import repeated, unsaid
+from chaos.soak import Sample, judge
 from chaos.strikes import Asked, CutAfter, Rule, writes
 
 ONCE = Want("SUCCEEDED", {0: 1}, (0,))
@@ -142,6 +143,22 @@ def test_nothing_is_said_twice_of_one_object() -> None:
     events = [event("a", "x"), event("a", "x", uid="v"), event("a", "y")]
     assert repeated(events) == []
     assert len(repeated([*events, event("a", "y")])) == 1
+
+
+@pytest.mark.parametrize(
+    ("per_job", "warm_up", "want"),
+    [
+        pytest.param(0.0, 0.0, 0.0, id="flat"),
+        pytest.param(0.002, 0.0, 2.0, id="two KiB of each job stay"),
+        pytest.param(0.0, 50.0, 0.0, id="warming up does not count"),
+    ],
+)
+def test_memory_is_judged_by_its_tail(per_job: float, warm_up: float, want: float) -> None:
+    samples = [Sample(n, 10 * n, 90 + per_job * 10 * n + (warm_up if n < 20 else 0)) for n in range(60)]
+    verdict = judge(samples)
+    assert verdict.mib_per_1000_jobs == pytest.approx(want, abs=0.01)
+    assert verdict.growth_mib == pytest.approx(per_job * 200, abs=0.1)
+    assert verdict.jobs == 290
 
 
 def test_a_fault_that_struck_nothing_is_found() -> None:

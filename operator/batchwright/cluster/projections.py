@@ -38,6 +38,8 @@ ENDING_SECONDS = 1
 # Taints that say what the node's conditions and `unschedulable` say (KEP-382).
 PASSING_TAINTS = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
 CORDONED = "node.kubernetes.io/unschedulable"
+# Digits of a count, and no more than what the schema of a status takes.
+LONGEST_COUNT = 10
 BATCH_JOB_KIND = "BatchJob"
 OUR_MARKS = frozenset(
     {
@@ -85,6 +87,11 @@ def batch_job(item: JSON) -> Job | FinishedJob:
     )
 
 
+def _count(text: str | None) -> int:
+    """A number of an annotation, which anybody may write."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < LONGEST_COUNT else 0
+
+
 def work(item: JSON) -> Work:
     """The Kubernetes Job of a BatchJob."""
     metadata = item["metadata"]
@@ -110,6 +117,7 @@ def work(item: JSON) -> Work:
         gated=annotations.get(names.ANNOTATION_GATED) == "true",
         ending=spec.get("activeDeadlineSeconds") == ENDING_SECONDS,
         suspended=spec.get("suspend", False),
+        preemptions=_count(annotations.get(names.ANNOTATION_PREEMPTIONS)),
         completed_indexes=status.get("completedIndexes", ""),
         failed_indexes=status.get("failedIndexes", ""),
     )

@@ -118,7 +118,7 @@ class Starting:
 
     async def _go_on(self, uid: str, entry: Entry, work: Work) -> None:
         try:
-            await acting.suspend_work(self._api, work, suspend=False)
+            await acting.resume_work(self._api, work)
         except ApiError as error:
             self._say_refusal(entry, "job not resumed", "have the job go on", error)
             entry.resuming = False
