@@ -34,7 +34,8 @@ WORK_SECONDS = 5.0
 class Want:
     """What a job must end as. `runs` says how many pods of each index run, `codes` the exit codes of a single job's
     attempts; None: whatever was said, as long as what ran agrees with it. `reason` is part of its statusReason.
-    `extra`: so many pods may run beyond attempts and preemptions. `deleted`: the BatchJob is deleted on the way, and nothing of it is left."""
+    `extra`: so many pods may run beyond attempts and preemptions. `deleted`: the BatchJob is deleted on the way, and
+    nothing of it is left."""
 
     state: str
     runs: Mapping[int, int] | None = None

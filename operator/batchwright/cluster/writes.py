@@ -178,7 +178,7 @@ class StatusWriter:
         try:
             await self._send(write, tested)
             return write.wanted
-        except Invalid as error:
+        except Invalid:
             found = await self._api.get(write.resource, write.namespace, write.name)
             if found["metadata"]["uid"] != write.uid:
                 raise NotFound(f"{write.name} is another object now") from None
@@ -188,7 +188,7 @@ class StatusWriter:
             again = _as_it_was(found.get("status"))
             if again == tested:
                 raise  # The status itself is what is refused.
-            logger.warning("status was another", name=write.name, present=present.get("state"), error=str(error))
+            logger.info("status was another", name=write.name, present=present.get("state"))
         if present.get("state") in FINAL_STATES and write.wanted.get("state") not in FINAL_STATES:
             # Another operator has seen the end: what has ended does not go back.
             return present

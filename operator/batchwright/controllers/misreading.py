@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+import structlog
 from pydantic import ValidationError
 
 from batchwright.cluster.client import JSON, ApiClient
@@ -23,6 +24,7 @@ from batchwright.domain.conditions import ready
 from batchwright.domain.texts import bounded
 from batchwright.errors import NotFound
 
+logger = structlog.get_logger(__name__)
 REASON: Final = "NotUnderstood"
 # Those whose status has AWS' own word for it besides the condition.
 _SAY_INVALID = (COMPUTE_ENVIRONMENTS, JOB_DEFINITIONS, JOB_QUEUES)
@@ -61,8 +63,11 @@ class Misreading:
 
     def tell(self, resource: Resource, body: Mapping[str, Any], error: Exception) -> None:
         """The object could not be read."""
-        key = resource.kind, body["metadata"]["uid"]
-        self._misread[key] = resource, body, bounded(explain(error))
+        metadata, message = body["metadata"], bounded(explain(error))
+        name, namespace = metadata["name"], metadata.get("namespace")
+        logger.error("object not understood", kind=resource.kind, namespace=namespace, name=name, error=message)
+        key = resource.kind, metadata["uid"]
+        self._misread[key] = resource, body, message
         self.worker.touch(key)
 
     def forget(self, uid: str) -> None:

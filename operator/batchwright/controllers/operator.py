@@ -117,10 +117,10 @@ class Operator:
         self.is_working = False
 
     def _make_informers(self) -> tuple[Informer[Any], ...]:
-        api = self._api
+        api, misread = self._api, self._misreading.tell_by_event
         return (
-            Informer(api, BATCH_JOBS, projections.batch_job, self._see_job, misread=self._misreading.tell_by_event),
-            Informer(api, JOBS, projections.work, self._see_work, labels=OURS),
+            Informer(api, BATCH_JOBS, projections.batch_job, self._see_job, misread=misread),
+            Informer(api, JOBS, projections.work, self._see_work, labels=OURS, misread=misread),
             # What follows on the end of a pod that succeeded (a finalizer taken off) is a fifth of all events.
             Informer(
                 api,
@@ -128,6 +128,7 @@ class Operator:
                 projections.pod,
                 self._see_pod,
                 labels=OURS,
+                misread=misread,
                 is_settled=lambda pod: pod.phase == "Succeeded",
                 gather_seconds=POD_GATHER_SECONDS,
             ),
@@ -137,9 +138,10 @@ class Operator:
                 projections.occupant,
                 self._see_occupant,
                 labels=f"!{OURS}",
+                misread=misread,
                 fields="spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed",
             ),
-            Informer(api, NODES, projections.node, self._see_node),
+            Informer(api, NODES, projections.node, self._see_node, misread=misread),
             Informer(api, NAMESPACES, lambda item: item, self._see_namespace),
             Informer(
                 api,
@@ -147,7 +149,7 @@ class Operator:
                 projections.revision,
                 self._see_revision,
                 labels=names.LABEL_DEFINITION,
-                misread=self._misreading.tell_by_event,
+                misread=misread,
             ),
         )
 
@@ -234,7 +236,6 @@ class Operator:
             else:
                 self._see_definition(key, None if gone else declared(JobDefinitionSpec, body))
         except ValidationError as error:
-            logger.error("object not understood", kind=kind, name=key[1], namespace=key[0], error=str(error))
             self._misreading.tell(resource, body, error)
             if other is not None:
                 self.see_declared(kind, "DELETED", {"metadata": {**metadata, "uid": other.uid}})
