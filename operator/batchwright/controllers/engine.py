@@ -29,7 +29,7 @@ from batchwright.controllers.explaining import Explaining
 from batchwright.controllers.gather import view_of
 from batchwright.controllers.obstacles import Obstacles
 from batchwright.controllers.preempting import Preempting
-from batchwright.controllers.refusals import refused
+from batchwright.controllers.refusals import refused, words_for
 from batchwright.controllers.retention import Retention
 from batchwright.controllers.scheduling import Scheduling
 from batchwright.controllers.starting import Starting
@@ -319,7 +319,7 @@ class Engine:
                     entry.pods_complete = True
                     self._touch(uid)
         except ApiError as error:
-            self._say_refusal(entry, "action failed", f"do what is due ({type(action).__name__})", error)
+            self._say_refusal(entry, "action failed", words_for(action), error)
             self._retry_action(uid, entry, action, key)
         except Exception:
             self._retry_action(uid, entry, action, key)

@@ -14,11 +14,35 @@ from batchwright.cluster.events import EventRecorder, Subject
 from batchwright.cluster.resources import Resource
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.reconciler import Key
-from batchwright.domain.actions import Notice
+from batchwright.domain.actions import (
+    Action,
+    DeleteWork,
+    EndAttempt,
+    EndWork,
+    Notice,
+    ReadObstacle,
+    ReadPods,
+    ReleasePod,
+    SuspendWork,
+)
 from batchwright.domain.texts import bounded
 from batchwright.errors import ApiError, Forbidden, Invalid
 
 REASON: Final = "Refused"
+_WORDS: Final[Mapping[type[Action], str]] = {
+    EndAttempt: "end an attempt",
+    ReleasePod: "let a pod be scheduled",
+    DeleteWork: "delete the Kubernetes Job",
+    EndWork: "end the Kubernetes Job",
+    SuspendWork: "suspend the Kubernetes Job",
+    ReadPods: "list the job's pods",
+    ReadObstacle: "list the Kubernetes Job's events",
+}
+
+
+def words_for(action: Action) -> str:
+    """What an action does, to follow on "The operator may not"."""
+    return _WORDS[type(action)]
 
 
 def refused(what: str, error: ApiError) -> Notice | None:
