@@ -66,6 +66,10 @@ bench: setup ## Time, API writes, CPU and memory per job, beside plain Jobs: eve
 chaos: setup ## Faults of every kind while a workload runs; exactly-once, counted from outside (CHAOS="--kills 1000")
 	PYTHONPATH=tests $(RUN)python -m chaos $(CHAOS)
 
+.PHONY: soak
+soak: setup ## The work of hours in minutes, and the operator's memory meanwhile (SOAK="--minutes 30")
+	PYTHONPATH=tests $(RUN)python -m chaos.soak $(SOAK)
+
 ##@ Development
 
 .PHONY: crds

@@ -106,6 +106,18 @@ class ApiServer:
         """Replace the object's status."""
         return self._sent("PUT", f"{_path_of(manifest)}/status", manifest, {})
 
+    def post_once(self, path: str, body: bytes) -> int:
+        """The HTTP status of a creation, sent as it is: it may be nothing that Python can encode, or be meant to be
+        refused, with a 500 too."""
+        response = self._client.rest_client.pool_manager.request(
+            "POST",
+            f"{self._client.configuration.host}{path}",
+            body=body,
+            headers={**self._authorization(), "Content-Type": "application/json"},
+            timeout=REQUEST_SECONDS,
+        )
+        return int(response.status)
+
     def patch(self, kind: str, name: str, namespace: str | None, change: Mapping[str, object]) -> Manifest:
         """Merge `change` into the object."""
         path = f"{_path(kind, namespace)}/{quote(name)}"

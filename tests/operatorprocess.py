@@ -29,12 +29,17 @@ class OperatorProcess:
     ) -> None:
         settings = {"leader_election": "false", **settings}
         self._kubeconfig = kubeconfig
+        self._told = settings
         self._flags = flags
         self._log = log
         self._settings = {f"BATCHWRIGHT_{name.upper()}": value for name, value in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
         self._url = ""
         self.environment: Mapping[str, str] = environment or {}
+
+    def another(self, **settings: str) -> OperatorProcess:
+        """One more on the same cluster, with the same log; its settings are this one's but for those given."""
+        return OperatorProcess(self._kubeconfig, self._log, *self._flags, **{**self._told, **settings})
 
     def start(self, *, wait: bool = True) -> None:
         """Starts it; with `wait`, returns when its probes answer."""
@@ -99,6 +104,13 @@ class OperatorProcess:
         assert self._process is not None
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory_bytes(self) -> int:
+        """Memory of the present process that is in use (RSS)."""
+        [line] = [
+            line for line in Path(f"/proc/{self.pid}/status").read_text().splitlines() if line.startswith("VmRSS:")
+        ]
+        return int(line.split()[1]) * 1024
 
     @property
     def log(self) -> str:

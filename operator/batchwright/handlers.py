@@ -8,14 +8,17 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
+import aiohttp
 import kopf
 import structlog
 
 from batchwright import names
 from batchwright.cluster.client import ApiClient
 from batchwright.cluster.connection import Connection
+from batchwright.cluster.decoding import ShallowResponse
 from batchwright.cluster.lease import Leadership, Terms, new_identity
 from batchwright.controllers.leading import lead
 from batchwright.controllers.operator import Operator, declared_resources
@@ -48,8 +51,8 @@ def build_registry(
             failed(error)
 
     @kopf.on.login(registry=registry)
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        return await connection_info(api.connection)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        return await make_session(api.connection)
 
     @kopf.on.startup(registry=registry)
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
@@ -119,17 +122,26 @@ def _watch(registry: kopf.OperatorRegistry, operator: Operator, plural: str, kin
         operator.see_declared(kind, event["type"], body)
 
 
-async def connection_info(connection: Connection) -> kopf.ConnectionInfo:
-    """Our connection in kopf's form; kopf asks again when the API server no longer takes the token."""
-    scheme, _, token = (await connection.authorization() or "").partition(" ")
-    settings = connection.configuration
-    return kopf.ConnectionInfo(
+@dataclass(frozen=True, kw_only=True)
+class Session(kopf.AiohttpSession):
+    """A session of kopf's own. Two with the same credentials are equal: kopf gives up, and the process ends, when what
+    it is given is what the API server has just refused."""
+
+    authorization: str
+    aiohttp_session: aiohttp.ClientSession = field(compare=False, repr=False)
+
+
+async def make_session(connection: Connection) -> Session:
+    """A session on our connection; kopf asks for another when the API server no longer takes the token."""
+    token = await connection.authorization() or ""
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=connection.ssl_context),
+        headers={"Authorization": token} if token else {},
+        response_class=ShallowResponse,
+    )
+    return Session(
         server=connection.server,
         default_namespace=connection.namespace,
-        ca_path=settings.ssl_ca_cert,
-        insecure=not settings.verify_ssl,
-        scheme=scheme or None,
-        token=token or None,
-        certificate_path=settings.cert_file,
-        private_key_path=settings.key_file,
+        authorization=token,
+        aiohttp_session=session,
     )

@@ -42,6 +42,8 @@ ANNOTATION_ENVIRONMENT: Final = f"{GROUP}/compute-environment"
 ANNOTATION_DEFINITION: Final = f"{GROUP}/job-definition"
 # "true" where every pod comes with the gate below.
 ANNOTATION_GATED: Final = f"{GROUP}/gated"
+# How often the Kubernetes Job of a single job was suspended to make room.
+ANNOTATION_PREEMPTIONS: Final = f"{GROUP}/preemptions"
 
 # A pod whose job has attempts left gets AWS_BATCH_JOB_ATTEMPT from the MutatingAdmissionPolicy of that name.
 LABEL_RETRIES: Final = f"{GROUP}/retries"

@@ -20,6 +20,7 @@ def chaos(
     seed: Annotated[int, typer.Option(help="Of the workload and of every choice by chance.")] = 1,
     faults: Annotated[str, typer.Option(help="Names of faults, by commas; all of them where nothing is said.")] = "",
     kills: Annotated[int, typer.Option(min=1, help="How often the operator is killed.")] = 60,
+    objects: Annotated[int, typer.Option(min=1, help="How many hostile objects are sent.")] = 10_000,
     together: Annotated[bool, typer.Option(help="All faults in one round, not a round for each.")] = False,
     bounded: Annotated[bool, typer.Option(help="Each fault as short as still makes sense.")] = False,
     json: Annotated[bool, typer.Option(help="Everything as JSON.")] = False,
@@ -32,7 +33,7 @@ def chaos(
     if unknown:
         raise typer.BadParameter(f"{', '.join(unknown)}: no such fault; there are {', '.join(known)}")
     chosen = [known[name] for name in names]
-    plan = Plan([chosen] if together else [[fault] for fault in chosen], seed, kills, bounded)
+    plan = Plan([chosen] if together else [[fault] for fault in chosen], seed, kills, objects, bounded)
     console = Console(stderr=True)
     verdicts = []
     with Run(plan) as run:

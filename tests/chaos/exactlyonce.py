@@ -22,7 +22,6 @@ from chaos.patient import PatientApi
 from watches import Watch
 
 GONE_SECONDS = 90
-DEFECTS = ("decision failed", "task failed", "reconcile failed")
 
 
 class PodWitness:
@@ -186,13 +185,3 @@ def leftovers_after_deletion(ground: Ground) -> list[str]:
 
     ground.until(lambda: not look(), GONE_SECONDS)
     return look()
-
-
-def errors_said(log: str) -> list[str]:
-    """Lines of the operator's log that tell of a defect of its own, in a process that goes on. (One that ends closes
-    its client under the tasks that are left; how often it ended is counted apart.)"""
-    return [
-        line[:400]
-        for line in log.splitlines()
-        if any(f"] {text}" in line for text in DEFECTS) and " [error" in line and "ApiClient is not open" not in line
-    ]

@@ -1,7 +1,7 @@
 """Where faults strike: a namespace with a workload, the operator behind the proxy, and the cluster's own processes.
 
-A fault blocks in `pause` and `until` only: there the workload's wishes are tended (jobs ended once they run) and an
-operator that has ended is started again, as a kubelet would; how often that was is counted.
+A fault blocks in `pause`, `until` and `strike_for` only: there the workload's wishes are tended (jobs ended once they
+run) and an operator that has ended is started again, as a kubelet would; how often that was is counted.
 """
 
 from __future__ import annotations
@@ -24,14 +24,18 @@ from stage import FINAL, Stage, count_of
 
 STEP_SECONDS = 0.2
 RESTART_SECONDS = 1.0
+# Retries wait for their back-off: with so few jobs open, an operator may have nothing to do for long.
+FEW = 6
+# How long a batch of work takes to make the operator write, read and tell.
+WORK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Want:
     """What a job must end as. `runs` says how many pods of each index run, `codes` the exit codes of a single job's
     attempts; None: whatever was said, as long as what ran agrees with it. `reason` is part of its statusReason.
-    `extra`: so many pods may run beyond attempts and preemptions (the count of preemptions is lost with an operator
-    that dies before it has written it). `deleted`: the BatchJob is deleted on the way, and nothing of it is left."""
+    `extra`: so many pods may run beyond attempts and preemptions. `deleted`: the BatchJob is deleted on the way, and
+    nothing of it is left."""
 
     state: str
     runs: Mapping[int, int] | None = None
@@ -58,9 +62,15 @@ class Struck:
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def times(self) -> int:
+        """How often it struck."""
+        return self.counts.total()
+
 
 class Ground(Stage):
-    """A namespace of one round. `bounded` asks faults to be as short as still makes sense."""
+    """A namespace of one round. `bounded` asks faults to be as short as still makes sense; `strike_seconds` is how much
+    longer than it lasts a fault waits for something to strike."""
 
     def __init__(
         self,
@@ -73,10 +83,13 @@ class Ground(Stage):
         *,
         bounded: bool,
         kills: int,
+        objects: int,
+        strike_seconds: float,
     ) -> None:
         super().__init__(api, namespace)
         self.cluster, self.proxy, self.operator = cluster, proxy, operator
-        self.chance, self.bounded, self.kills = chance, bounded, kills
+        self.chance, self.bounded, self.kills, self.objects = chance, bounded, kills, objects
+        self.strike_seconds = strike_seconds
         self.wants: dict[str, Want] = {}
         self.ids: dict[str, str] = {}
         self.wishes: list[Wish] = []
@@ -162,10 +175,26 @@ class Ground(Stage):
             time.sleep(STEP_SECONDS / 4)
         return True
 
+    def keep_busy(self) -> None:
+        """Submits more work where hardly any is left: a fault that meets an idle operator proves nothing."""
+        if len(self.open_jobs()) < FEW:
+            self.more_work()
+
+    def until_struck(self, struck: Callable[[], bool]) -> bool:
+        """Whether the fault struck in time; more work is submitted for as long as there is nothing to strike."""
+        deadline = time.monotonic() + self.strike_seconds
+        while not struck():
+            if time.monotonic() > deadline:
+                return False
+            self.more_work()
+            self.until(struck, WORK_SECONDS)
+        return True
+
     def strike_for(self, fault: str, rule: Rule, seconds: float) -> None:
-        """The rule holds for so long, and what it struck is counted."""
+        """The rule holds for so long, and on until it has struck; what it struck is counted."""
         with self.proxy.rule(rule):
             self.pause(seconds)
+            self.until_struck(lambda: bool(rule.struck))
         for what, count in rule.struck.items():
             self.strike(fault, what, count)
 

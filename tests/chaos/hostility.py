@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable, Iterator
 from itertools import cycle
 from typing import Any
@@ -18,18 +19,20 @@ from manifests import Manifest
 # Letters from right to left, joined ones, four-byte ones, an invisible one, and line ends.
 TEXTS = ("‮drawkcab", "日本語ジョブ", "👩‍🚀🧨", "zero​width", "a\nb\r\tc", "Ref::Ref::x", "$(HOME)`id`", "%s{0}", "'; --")
 MEGABYTE = 1 << 20
-# Stands for an object within an object and so on. From about a thousand on it ends the operator: a known limit
-# (ROADMAP), and the reason why there is nothing deeper here yet.
+# Stands for an object within an object and so on, so many; neither Python's encoder nor its decoder goes so deep.
 DEEP = "deeper and deeper: "
-DEPTHS = (50, 150, 300)
+DEPTHS = (50, 300, 1200, 9000)
+_DEEP = re.compile(f'"{DEEP}([0-9]+)"')
 
 
 def as_json(manifest: Manifest) -> bytes:
     """The manifest as it is sent."""
-    text = json.dumps(manifest)
-    for depth in DEPTHS:
-        text = text.replace(f'"{DEEP}{depth}"', '{"x":' * depth + "{}" + "}" * depth)
-    return text.encode()
+    return _DEEP.sub(_nested, json.dumps(manifest)).encode()
+
+
+def _nested(found: re.Match[str]) -> str:
+    depth = int(found[1])
+    return '{"x":' * depth + "{}" + "}" * depth
 
 
 class Hostile:

@@ -8,7 +8,7 @@ from typing import Any
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 from urllib3.exceptions import HTTPError
 
-from apiserver import REQUEST_SECONDS, ApiServer, Manifest, Refused
+from apiserver import ApiServer, Manifest, Refused
 
 PATIENCE_SECONDS = 90
 
@@ -47,14 +47,3 @@ class PatientApi(ApiServer):
                     made: Manifest = super().request("GET", f"{path}/{body['metadata']['name']}")
                     return made
         raise AssertionError("unreachable: Retrying raises or returns")
-
-    def post_once(self, path: str, body: bytes) -> int:
-        """The HTTP status of a creation, asked once: what is sent may be meant to be refused, with a 500 too."""
-        response = self._client.rest_client.pool_manager.request(
-            "POST",
-            f"{self._client.configuration.host}{path}",
-            body=body,
-            headers={**self._authorization(), "Content-Type": "application/json"},
-            timeout=REQUEST_SECONDS,
-        )
-        return int(response.status)

@@ -21,10 +21,10 @@ def show(console: Console, verdict: Verdict, known: Mapping[str, Fault]) -> None
     for name in verdict.faults:
         struck = verdict.struck.get(name)
         says = known[name].says
-        if struck is None:
+        if struck is None or not struck.times:
             table.add_row(name, f"{says}: not once", "0")
             continue
-        table.add_row(name, says, str(struck.counts.total()))
+        table.add_row(name, says, str(struck.times))
         if len(struck.counts) > 1:
             for what, count in sorted(struck.counts.items()):
                 table.add_row("", f"  {what}", str(count))
@@ -55,7 +55,7 @@ def as_json(plan: Plan, verdicts: Sequence[Verdict]) -> dict[str, Any]:
                 "operatorWrites": verdict.writes,
                 "operatorEndedItself": verdict.own_ends,
                 "struck": {
-                    name: {"times": each.counts.total(), "by": dict(each.counts), "notes": each.notes}
+                    name: {"times": each.times, "by": dict(each.counts), "notes": each.notes}
                     for name, each in verdict.struck.items()
                 },
                 "differences": verdict.differences,

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,15 +18,16 @@ from chaos import workload
 from chaos.exactlyonce import (
     PodWitness,
     differences,
-    errors_said,
     leftovers_after_deletion,
     leftovers_at_end,
     runs,
 )
 from chaos.faults import Fault
 from chaos.ground import Ground, Struck
+from chaos.logrecords import defects
 from chaos.patient import PatientApi
 from chaos.proxy import Proxy
+from chaos.said import not_said_once
 from operatorprocess import OperatorProcess
 
 GRACE_SECONDS = "4"
@@ -39,8 +40,10 @@ class Plan:
     rounds: Sequence[Sequence[Fault]]
     seed: int = 1
     kills: int = 60
+    objects: int = 10_000
     bounded: bool = False
     deadline_seconds: float = 180.0
+    strike_seconds: float = 60.0
 
 
 @dataclass
@@ -84,7 +87,9 @@ class Run:
             local_cluster.down(self._name)
             raise
         self._api = PatientApi(self._cluster.kubeconfig)
-        self._operator = OperatorProcess(self._proxy.kubeconfig, self.log, start_grace_seconds=GRACE_SECONDS)
+        self._operator = OperatorProcess(
+            self._proxy.kubeconfig, self.log, "--log-format", "json", start_grace_seconds=GRACE_SECONDS
+        )
         self._operator.start()
         return self
 
@@ -116,6 +121,8 @@ class Run:
             chance,
             bounded=self._plan.bounded,
             kills=self._plan.kills,
+            objects=self._plan.objects,
+            strike_seconds=self._plan.strike_seconds,
         )
         written = _writes(self._proxy)
         logged = len(self._operator.log)
@@ -132,10 +139,10 @@ class Run:
             workload.prepare(ground)
             more_work()
             for fault in faults:
-                if not ground.open_jobs():
-                    more_work()
+                ground.keep_busy()
                 fault.inject(ground)
-            found = self._judge(ground, witness)
+            found = [f"{name} struck nothing" for name in without_effect(faults, ground.struck)]
+            found += self._judge(ground, witness, logged)
             counted, _ = runs(ground, witness)
         finally:
             witness.stop()
@@ -150,21 +157,27 @@ class Run:
             found,
             _writes(self._proxy) - written,
             len(ground.own_ends),
-            errors_said(self._operator.log[logged:]),
+            defects(self._operator.log[logged:]),
         )
 
-    def _judge(self, ground: Ground, witness: PodWitness) -> list[str]:
+    def _judge(self, ground: Ground, witness: PodWitness, logged: int) -> list[str]:
         in_time = ground.until(lambda: not ground.open_jobs(), self._plan.deadline_seconds)
         found = [] if in_time else [f"not finished: {self._where(ground, name)}" for name in ground.open_jobs()]
         if in_time:
             found += leftovers_at_end(ground)
         found += differences(ground, witness)
+        found += not_said_once(ground, self._operator.log[logged:])
         return found + leftovers_after_deletion(ground)
 
     @staticmethod
     def _where(ground: Ground, name: str) -> str:
         status = ground.statuses().get(name, {})
         return f"{name} is {status.get('state')}: {status.get('statusReason')}"
+
+
+def without_effect(faults: Sequence[Fault], struck: Mapping[str, Struck]) -> list[str]:
+    """The names of the faults that did not strike: what they are to show was not shown."""
+    return [fault.name for fault in faults if struck.get(fault.name, Struck()).times == 0]
 
 
 def _writes(proxy: Proxy) -> int:

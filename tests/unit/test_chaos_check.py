@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
 import pytest
 
-from chaos.exactlyonce import errors_said, wrong
+from chaos.exactlyonce import wrong
 from chaos.faults import all_faults
 from chaos.faults.kills import WINDOW, points
-from chaos.ground import Want
+from chaos.ground import Struck, Want
+from chaos.logrecords import defects, errors_to_be_said
+from chaos.run import without_effect
+from chaos.said import repeated, unsaid
+from chaos.soak import Sample, judge
 from chaos.strikes import Asked, CutAfter, Rule, writes
 
 ONCE = Want("SUCCEEDED", {0: 1}, (0,))
@@ -97,12 +102,67 @@ def test_every_fault_says_what_it_does() -> None:
 
 
 def test_only_defects_of_the_operator_s_own_are_errors() -> None:
-    log = "\n".join(
-        [
-            "2026-03-01T12:00:00Z [warning  ] watch interrupted",
-            "2026-03-01T12:00:00Z [error    ] status refused error=forbidden",
-            "2026-03-01T12:00:00Z [error    ] task failed error=\"RuntimeError('ApiClient is not open')\"",
-            "2026-03-01T12:00:00Z [error    ] decision failed job=a",
-        ]
+    log = logged(
+        {"event": "watch interrupted", "level": "warning"},
+        {"event": "status refused", "level": "error", "error": "forbidden"},
+        {"event": "task failed", "level": "error", "error": "RuntimeError('ApiClient is not open')"},
+        {"event": "decision failed", "level": "error", "name": "a", "exception": "KeyError: 7"},
     )
-    assert [line.partition("] ")[2] for line in errors_said(log)] == ["decision failed job=a"]
+    assert defects(log) == ["decision failed: KeyError: 7"]
+
+
+def logged(*told: dict[str, Any]) -> str:
+    lines = [json.dumps(record) for record in told]
+    return "\n".join(("2026-03-01 12:00:00 ERROR kopf: not ours", *lines, lines[-1][:20]))
+
+
+def refused(name: str, error: str = "pods is forbidden", **over: str) -> dict[str, Any]:
+    return {"event": "action failed", "level": "warning", "name": name, "error": error, "cause": "Forbidden", **over}
+
+
+def event(name: str, message: str, uid: str = "u") -> dict[str, Any]:
+    return {"involvedObject": {"name": name, "uid": uid}, "reason": "Refused", "message": message}
+
+
+@pytest.mark.parametrize(
+    ("told", "events", "missing"),
+    [
+        pytest.param([refused("a")], [event("a", "It may not: pods is forbidden")], 0, id="said"),
+        pytest.param([refused("a"), refused("a")], [], 1, id="not said, however often it came"),
+        pytest.param([refused("a")], [event("b", "pods is forbidden")], 1, id="said of another"),
+        pytest.param([refused("a")], [event("a", "something else")], 1, id="something else was said"),
+        pytest.param([refused("a", cause="ApiUnavailable")], [], 0, id="it passes by itself"),
+        pytest.param([refused("a", level="info")], [], 0, id="no error"),
+    ],
+)
+def test_an_error_about_an_object_is_said_on_it(told: list[Any], events: list[Any], missing: int) -> None:
+    assert len(unsaid(errors_to_be_said(logged(*told)), events)) == missing
+
+
+def test_nothing_is_said_twice_of_one_object() -> None:
+    events = [event("a", "x"), event("a", "x", uid="v"), event("a", "y")]
+    assert repeated(events) == []
+    assert len(repeated([*events, event("a", "y")])) == 1
+
+
+@pytest.mark.parametrize(
+    ("per_job", "warm_up", "want"),
+    [
+        pytest.param(0.0, 0.0, 0.0, id="flat"),
+        pytest.param(0.002, 0.0, 2.0, id="two KiB of each job stay"),
+        pytest.param(0.0, 50.0, 0.0, id="warming up does not count"),
+    ],
+)
+def test_memory_is_judged_by_its_tail(per_job: float, warm_up: float, want: float) -> None:
+    samples = [Sample(n, 10 * n, 90 + per_job * 10 * n + (warm_up if n < 20 else 0)) for n in range(60)]
+    verdict = judge(samples)
+    assert verdict.mib_per_1000_jobs == pytest.approx(want, abs=0.01)
+    assert verdict.growth_mib == pytest.approx(per_job * 200, abs=0.1)
+    assert verdict.jobs == 290
+
+
+def test_a_fault_that_struck_nothing_is_found() -> None:
+    known = all_faults()
+    struck = {"calm": Struck(Counter(calm=1)), "quota-filled": Struck(Counter({"quota-filled": 0}))}
+    names = ["calm", "quota-filled", "kills"]
+    assert without_effect([known[name] for name in names], struck) == ["quota-filled", "kills"]

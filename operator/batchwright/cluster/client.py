@@ -20,6 +20,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 from batchwright import names
 from batchwright.cluster.clock import Clock
 from batchwright.cluster.connection import Connection, load_connection
+from batchwright.cluster.decoding import decode
 from batchwright.cluster.resources import Resource
 from batchwright.errors import ApiUnavailable, NotLeading, Throttled, api_error
 
@@ -137,7 +138,7 @@ class ApiClient:
     ) -> JSON:
         """One request, retried when the server is out of reach or asks to come back later."""
         payload = await self.send(method, path, params=params, body=body, content_type=content_type, attempts=attempts)
-        loaded: JSON = orjson.loads(payload) if payload else {}
+        loaded: JSON = decode(payload) if payload else {}
         return loaded
 
     async def send(
@@ -244,7 +245,7 @@ class ApiClient:
             content_type=content_type,
             accept=JSON_TYPE if answer else METADATA_TYPE,
         )
-        loaded: JSON = orjson.loads(payload) if answer else {}
+        loaded: JSON = decode(payload) if answer else {}
         return loaded
 
     async def apply(self, resource: Resource, namespace: str | None, body: JSON) -> JSON:
@@ -306,7 +307,7 @@ class ApiClient:
             async for line in _lines(response.content, response.connection, gather_seconds):
                 if not line or (skip is not None and skip(line)):
                     continue
-                event: JSON = orjson.loads(line)
+                event: JSON = decode(line)
                 if event["type"] == "ERROR":
                     status = event["object"]
                     raise api_error(status.get("code", 500), orjson.dumps(status))

@@ -7,6 +7,7 @@ filter the same way).
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from dataclasses import dataclass
@@ -19,12 +20,15 @@ from batchwright.cluster.client import JSON, ApiClient
 from batchwright.cluster.resources import EVENTS, Resource
 from batchwright.domain.actions import Notice
 from batchwright.domain.texts import bounded
-from batchwright.errors import ApiError
+from batchwright.errors import AlreadyExists, ApiError, ApiUnavailable, Forbidden, Throttled
 
 logger = structlog.get_logger(__name__)
 COMPONENT = "batchwright"
 # core/v1 Event: the API server refuses longer messages.
 MESSAGE_LIMIT = 1024
+# How long a warning that could not be posted waits, time after time: five minutes in all.
+PAUSES_SECONDS = (2.0, 5.0, 10.0, 20.0, *(30.0,) * 9)
+MOST_WAITING = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +51,44 @@ class EventRecorder:
         self._burst = float(burst)
         # By reason: how many may be posted, and when that was counted.
         self._tokens: dict[str, tuple[float, float]] = {}
+        self._waiting: set[asyncio.Task[None]] = set()
 
     async def post(self, subject: Subject, notice: Notice) -> None:
-        """Posts the notice unless it was posted before or the budget is spent. An event that fails is logged: it is
-        a courtesy, and what it says stands in the status too."""
+        """Posts the notice unless it was posted before or the budget is spent. What fails is logged; a warning is then
+        posted later, which is not waited for."""
         key = (subject.uid, notice.reason, notice.message)
         if key in self._posted or not (notice.warning or self._has_budget(notice.reason)):
             return
         self._posted[key] = True
-        try:
-            await self._api.create(EVENTS, subject.namespace or "default", _event(subject, notice))
-        except ApiError as error:
-            if error.reason == "AlreadyExists":
-                return
+        event = _event(subject, notice)
+        error = await self._create(subject, event)
+        if error is None:
+            return
+        if notice.warning and _may_pass(error) and len(self._waiting) < MOST_WAITING:
+            task = asyncio.get_running_loop().create_task(self._post_later(subject, event))
+            self._waiting.add(task)
+            task.add_done_callback(self._waiting.discard)
+        else:
             self._posted.pop(key, None)
-            logger.warning("event not posted", object=subject.name, reason=notice.reason, error=str(error))
+
+    async def _create(self, subject: Subject, event: JSON) -> ApiError | None:
+        """Why it was not posted."""
+        try:
+            await self._api.create(EVENTS, subject.namespace or "default", event)
+        except AlreadyExists:
+            return None
+        except ApiError as error:
+            cause = type(error).__name__
+            logger.warning("event not posted", name=subject.name, reason=event["reason"], cause=cause, error=str(error))
+            return error
+        return None
+
+    async def _post_later(self, subject: Subject, event: JSON) -> None:
+        for pause in PAUSES_SECONDS:
+            await asyncio.sleep(pause)
+            error = await self._create(subject, event)
+            if error is None or not _may_pass(error):
+                return
 
     def _has_budget(self, reason: str) -> bool:
         now = time.monotonic()
@@ -70,6 +97,13 @@ class EventRecorder:
         has = tokens >= 1.0
         self._tokens[reason] = (tokens - 1.0 if has else tokens, now)
         return has
+
+
+def _may_pass(error: ApiError) -> bool:
+    """Whether it may be taken later: a right may be missing for a moment, but a namespace that goes takes nothing."""
+    return isinstance(error, ApiUnavailable | Throttled) or (
+        isinstance(error, Forbidden) and "being terminated" not in str(error)
+    )
 
 
 def _event(subject: Subject, notice: Notice) -> JSON:

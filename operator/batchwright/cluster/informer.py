@@ -36,7 +36,8 @@ def _longer(pause: float) -> float:
 
 
 class Informer(Generic[Record]):
-    """Keeps `sink` told of every object of a resource: (uid, record), and (uid, None) once it is gone."""
+    """Keeps `sink` told of every object of a resource: (uid, record), and (uid, None) once it is gone; `misread` hears
+    of those that `project` does not understand, which else are logged."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Informer(Generic[Record]):
         labels: str | None = None,
         fields: str | None = None,
         is_settled: Callable[[Record], bool] | None = None,
+        misread: Callable[[Resource, dict[str, Any], Exception], None] | None = None,
         gather_seconds: float = 0.04,
     ) -> None:
         self.resource = resource
@@ -60,6 +62,7 @@ class Informer(Generic[Record]):
         self._fields = fields
         self._known: set[str] = set()
         self._is_settled = is_settled
+        self._misread = misread
         self._gather_seconds = gather_seconds
         self._settled: set[bytes] = set()
 
@@ -153,11 +156,11 @@ class Informer(Generic[Record]):
             return record
         except (BatchwrightError, ValidationError, KeyError, ValueError) as error:
             # One object that another version wrote must not stop the watch of all the others.
-            logger.error(
-                "object not understood",
-                resource=self.resource.plural,
-                namespace=metadata.get("namespace"),
-                name=metadata.get("name"),
-                error=str(error),
-            )
+            if self._misread is not None:
+                self._misread(self.resource, item, error)
+            else:
+                name, namespace = metadata.get("name"), metadata.get("namespace")
+                logger.error(
+                    "object not understood", kind=self.resource.kind, namespace=namespace, name=name, error=str(error)
+                )
             return None

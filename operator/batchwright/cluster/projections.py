@@ -14,6 +14,7 @@ from cachetools import LRUCache
 
 from batchwright import names
 from batchwright.api.v1alpha1 import BatchJobSpec, BatchJobStatus, JobDefinitionSpec
+from batchwright.domain.nesting import DEEPEST_TEMPLATE, is_deeper
 from batchwright.domain.observations import (
     FINAL_STATES,
     FinishedArray,
@@ -37,6 +38,8 @@ ENDING_SECONDS = 1
 # Taints that say what the node's conditions and `unschedulable` say (KEP-382).
 PASSING_TAINTS = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
 CORDONED = "node.kubernetes.io/unschedulable"
+# Digits of a count, and no more than what the schema of a status takes.
+LONGEST_COUNT = 10
 BATCH_JOB_KIND = "BatchJob"
 OUR_MARKS = frozenset(
     {
@@ -84,6 +87,11 @@ def batch_job(item: JSON) -> Job | FinishedJob:
     )
 
 
+def _count(text: str | None) -> int:
+    """A number of an annotation, which anybody may write."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < LONGEST_COUNT else 0
+
+
 def work(item: JSON) -> Work:
     """The Kubernetes Job of a BatchJob."""
     metadata = item["metadata"]
@@ -109,6 +117,7 @@ def work(item: JSON) -> Work:
         gated=annotations.get(names.ANNOTATION_GATED) == "true",
         ending=spec.get("activeDeadlineSeconds") == ENDING_SECONDS,
         suspended=spec.get("suspend", False),
+        preemptions=_count(annotations.get(names.ANNOTATION_PREEMPTIONS)),
         completed_indexes=status.get("completedIndexes", ""),
         failed_indexes=status.get("failedIndexes", ""),
     )
@@ -232,12 +241,15 @@ def node(item: JSON) -> Node:
 
 
 def revision(item: JSON) -> Revision:
-    """A revision of a JobDefinition. Raises ValueError on one that lost its owner (deleted with --cascade=orphan)."""
+    """A revision of a JobDefinition. Raises ValueError on one that lost its owner (deleted with --cascade=orphan), and
+    on one nested so deep that no operator made it."""
     metadata = item["metadata"]
     owners = metadata.get("ownerReferences") or ()
     owner = next((o for o in owners if o["kind"] == "JobDefinition"), None)
     if owner is None:
         raise ValueError("no JobDefinition owns this revision")
+    if is_deeper(item["data"], DEEPEST_TEMPLATE):
+        raise ValueError(f"data: nested more than {DEEPEST_TEMPLATE} levels deep")
     return Revision(
         uid=metadata["uid"],
         namespace=metadata["namespace"],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -64,19 +65,22 @@ def merge_patch(wanted: JSON, held: JSON) -> JSON:
 
 
 class StatusWriter:
-    """Writes statuses by key; `compose` gives the latest for a key (None: nothing to write), `written` hears of it."""
+    """Writes statuses by key; `compose` gives the latest for a key (None: nothing to write), `written` hears of it,
+    and `refused` of what may not be written."""
 
     def __init__(
         self,
         api: ApiClient,
         compose: Callable[[str], StatusWrite | None],
         written: Callable[[str, JSON | None], None],
+        refused: Callable[[str, ApiError], None] = lambda *_: None,
         *,
         workers: int = 16,
     ) -> None:
         self._api = api
         self._compose = compose
         self._written = written
+        self._refused = refused
         self._workers = workers
         self._pending: dict[str, _Pending] = {}
         self._due: asyncio.PriorityQueue[tuple[int, int, str, _Pending]] = asyncio.PriorityQueue()
@@ -158,10 +162,11 @@ class StatusWriter:
             self._written(key, None)
         except (Invalid, Forbidden) as error:
             # Our own status refused: a defect or missing rights. Nothing is lost, for it is derived anew.
-            logger.error("status refused", kind=write.resource.kind, name=write.name, error=str(error))
+            _log(logger.error, "status refused", write, error)
+            self._refused(key, error)
             self._again(key, pending, 30.0)
         except ApiError as error:
-            logger.warning("status not written", kind=write.resource.kind, name=write.name, error=str(error))
+            _log(logger.warning, "status not written", write, error)
             self._again(key, pending, RETRY_SECONDS)
         else:
             self._written(key, stands)
@@ -173,7 +178,7 @@ class StatusWriter:
         try:
             await self._send(write, tested)
             return write.wanted
-        except Invalid as error:
+        except Invalid:
             found = await self._api.get(write.resource, write.namespace, write.name)
             if found["metadata"]["uid"] != write.uid:
                 raise NotFound(f"{write.name} is another object now") from None
@@ -183,7 +188,7 @@ class StatusWriter:
             again = _as_it_was(found.get("status"))
             if again == tested:
                 raise  # The status itself is what is refused.
-            logger.warning("status was another", name=write.name, present=present.get("state"), error=str(error))
+            logger.info("status was another", name=write.name, present=present.get("state"))
         if present.get("state") in FINAL_STATES and write.wanted.get("state") not in FINAL_STATES:
             # Another operator has seen the end: what has ended does not go back.
             return present
@@ -212,6 +217,31 @@ class StatusWriter:
         if key not in self._pending:
             self._pending[key] = pending
             asyncio.get_running_loop().call_later(delay, self._enqueue, key, pending)
+
+
+async def replace_status(
+    api: ApiClient, resource: Resource, namespace: str | None, name: str, uid: str, status: JSON
+) -> None:
+    """Writes the status of the object that was seen, and of none that has been made under its name since.
+
+    Raises NotFound when it is gone, Invalid when the status is refused, and the other ApiErrors as they come.
+    """
+    patch: list[JSON] = [
+        {"op": "test", "path": "/metadata/uid", "value": uid},
+        {"op": "add", "path": "/status", "value": status},
+    ]
+    try:
+        await api.patch(resource, namespace, name, patch, subresource="status", content_type=JSON_PATCH, answer=False)
+    except Invalid:
+        found = await api.get(resource, namespace, name)
+        if found["metadata"]["uid"] != uid:
+            raise NotFound(f"{name} is another object now") from None
+        raise
+
+
+def _log(say: Callable[..., Any], event: str, write: StatusWrite, error: ApiError) -> None:
+    cause = type(error).__name__
+    say(event, kind=write.resource.kind, namespace=write.namespace, name=write.name, cause=cause, error=str(error))
 
 
 def _as_it_was(status: JSON | None) -> JSON:

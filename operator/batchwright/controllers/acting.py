@@ -6,6 +6,7 @@ it can merge (a pod's status, a Job's). It is raised, and the action repeated un
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from batchwright import names
@@ -66,9 +67,15 @@ async def end_work(api: ApiClient, work: Work) -> None:
     await _patch_job(api, work, {"activeDeadlineSeconds": projections.ENDING_SECONDS})
 
 
-async def suspend_work(api: ApiClient, work: Work, *, suspend: bool) -> None:
-    """Stops the pods of a Job, or lets it go on. What the Job controller stops counts as no failure (KEP-2232)."""
-    await _patch_job(api, work, {"suspend": suspend})
+async def suspend_work(api: ApiClient, work: Work) -> None:
+    """Stops the pods of a Job, and counts it. What the Job controller stops counts as no failure (KEP-2232)."""
+    counted = {names.ANNOTATION_PREEMPTIONS: str(work.preemptions + 1)}
+    await _patch_job(api, work, {"suspend": True}, counted)
+
+
+async def resume_work(api: ApiClient, work: Work) -> None:
+    """Lets a Job that was suspended go on."""
+    await _patch_job(api, work, {"suspend": False})
 
 
 async def set_parallelism(api: ApiClient, work: Work, parallelism: int) -> None:
@@ -76,8 +83,11 @@ async def set_parallelism(api: ApiClient, work: Work, parallelism: int) -> None:
     await _patch_job(api, work, {"parallelism": parallelism})
 
 
-async def _patch_job(api: ApiClient, work: Work, spec: JSON) -> None:
-    body = {"metadata": {"uid": work.uid}, "spec": spec}
+async def _patch_job(api: ApiClient, work: Work, spec: JSON, annotations: Mapping[str, str] | None = None) -> None:
+    metadata: JSON = {"uid": work.uid}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    body = {"metadata": metadata, "spec": spec}
     try:
         await api.patch(JOBS, work.namespace, work.name, body, answer=False)
     except NotFound:

@@ -30,7 +30,8 @@ Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
 
 class Arrays:
-    """Carries out what arrays need; `spawn` runs a task, `wake` and `touch` make a job look again."""
+    """Carries out what arrays need; `spawn` runs a task, `wake` and `touch` make a job look again, and
+    `say_refusal` makes an event of what the API server does not let us do."""
 
     def __init__(
         self,
@@ -40,7 +41,9 @@ class Arrays:
         wake: Callable[[str, Entry, datetime], None],
         touch: Callable[[str], None],
         now: Callable[[], datetime],
+        say_refusal: Callable[[Entry, str, str, ApiError], None],
     ) -> None:
+        self._say_refusal = say_refusal
         self._now = now
         self._api = api
         self._store = store
@@ -79,7 +82,7 @@ class Arrays:
         try:
             await set_parallelism(self._api, work, wanted)
         except ApiError as error:
-            logger.warning("parallelism not set", job=entry.job.name, error=str(error))
+            self._say_refusal(entry, "parallelism not set", "let more or fewer elements run", error)
             self._wake(uid, entry, self._now() + timedelta(seconds=ADJUST_SECONDS))
 
     async def _read(self, uid: str, entry: Entry, items: ArrayItems, source: ItemsSource) -> None:

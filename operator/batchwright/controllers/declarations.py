@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from batchwright.api.v1alpha1.jobqueue import ShareUsage
@@ -14,7 +15,7 @@ from batchwright.cluster.resources import (
     SCHEDULING_POLICIES,
     Resource,
 )
-from batchwright.cluster.writes import merge_patch
+from batchwright.cluster.writes import replace_status
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.reconciler import Key
 from batchwright.controllers.scheduling import Scheduling, environment_of
@@ -28,10 +29,12 @@ from batchwright.scheduling.fit import belongs
 class Declarations:
     """Reconciles queues, environments, scheduling policies and consumable resources."""
 
-    def __init__(self, api: ApiClient, store: Store, scheduling: Scheduling) -> None:
+    def __init__(self, api: ApiClient, store: Store, scheduling: Scheduling, clock: Callable[[], datetime]) -> None:
         self._api = api
         self._store = store
         self._scheduling = scheduling
+        # The engine's: usage decays by it, and is noted by it.
+        self._now = clock
 
     async def reconcile_environment(self, key: Key) -> None:
         """Counts the environment's nodes and says whether it can take jobs."""
@@ -48,7 +51,7 @@ class Declarations:
             for node in self._store.nodes.values()
             if node.ready and node.schedulable and belongs(node, environment)
         ]
-        status = environment_status(known.spec, known.generation, members, known.status, datetime.now(UTC), supply)
+        status = environment_status(known.spec, known.generation, members, known.status, self._now(), supply)
         await self._write(COMPUTE_ENVIRONMENTS, known, status.to_wire())
 
     async def reconcile_queue(self, key: Key) -> None:
@@ -58,7 +61,7 @@ class Declarations:
             return
         states = {each.name: str(each.status.get("status", "VALID")) for each in self._store.environments.values()}
         has_policy = known.spec.scheduling_policy is None or self._store.policy_of(known.spec) is not None
-        now = datetime.now(UTC)
+        now = self._now()
         status = queue_status(known.spec, known.generation, states, known.status, now, has_policy=has_policy)
         await self._write(JOB_QUEUES, known, status.model_copy(update={"fairshare": self._usage(known, now)}).to_wire())
 
@@ -80,7 +83,7 @@ class Declarations:
         """Says whether the policy's entries contradict each other."""
         known = self._store.policies.get(key)
         if known is not None:
-            status = policy_status(known.spec, known.generation, known.status, datetime.now(UTC))
+            status = policy_status(known.spec, known.generation, known.status, self._now())
             await self._write(SCHEDULING_POLICIES, known, status.to_wire())
 
     async def reconcile_consumable(self, key: Key) -> None:
@@ -89,16 +92,16 @@ class Declarations:
         if known is not None:
             total, taken = self._scheduling.total_of(known), self._scheduling.state.taken[known.name]
             spent = self._store.spent.get(known.name, 0)
-            now = datetime.now(UTC)
+            now = self._now()
             status = consumable_status(known.spec, known.generation, total, taken, spent, known.status, now)
             await self._write(CONSUMABLE_RESOURCES, known, status.to_wire())
 
     async def _write(self, resource: Resource, known: Declared[Any], wanted: JSON) -> None:
-        patch = merge_patch(wanted, known.status)
-        if not patch:
+        if wanted == known.status:
             return
         try:
-            await self._api.patch(resource, None, known.name, {"status": patch}, subresource="status", answer=False)
+            await replace_status(self._api, resource, None, known.name, known.uid, wanted)
         except NotFound:
+            # Or made anew: that one's event makes it look again.
             return
         known.status = wanted

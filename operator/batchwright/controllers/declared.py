@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from batchwright.api.v1alpha1.common import Model
 from batchwright.cluster.client import JSON
+from batchwright.domain.nesting import DEEPEST_TEMPLATE, is_deeper, shallow
 
 Spec = TypeVar("Spec", bound=Model)
 
@@ -31,9 +32,15 @@ class Declared(Generic[Spec]):
 
 
 def declared(kind: type[Spec], body: Mapping[str, Any]) -> Declared[Spec]:
-    """The record of an object. Raises pydantic.ValidationError."""
+    """The record of an object. Raises pydantic.ValidationError.
+
+    Of what is nested too deep for a pod's template there is one level too many, so that it can be told, and no more:
+    neither pydantic nor Python goes to any depth.
+    """
     metadata = body["metadata"]
     spec = dict(body.get("spec") or {})
+    if is_deeper(spec, DEEPEST_TEMPLATE):
+        spec = shallow(spec, DEEPEST_TEMPLATE + 1)
     return Declared(
         uid=metadata["uid"],
         namespace=metadata.get("namespace", ""),

@@ -7,7 +7,7 @@ anywhere in a podTemplate, which the CRD's open schema cannot. An invalid spec m
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from batchwright.api.v1alpha1 import BatchJobSpec, JobDefinitionSpec
 from batchwright.api.v1alpha1.jobdefinition import JobDefinitionStatus
@@ -15,12 +15,13 @@ from batchwright.cluster import projections
 from batchwright.cluster.client import JSON, ApiClient
 from batchwright.cluster.events import EventRecorder, Subject
 from batchwright.cluster.resources import CONTROLLER_REVISIONS, JOB_DEFINITIONS, JOBS
-from batchwright.cluster.writes import merge_patch
+from batchwright.cluster.writes import replace_status
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.reconciler import Key
 from batchwright.controllers.store import Store
 from batchwright.domain.actions import Notice
 from batchwright.domain.conditions import ready
+from batchwright.domain.nesting import DEEPEST_TEMPLATE, is_deeper
 from batchwright.domain.texts import bounded
 from batchwright.errors import AlreadyExists, Forbidden, Invalid, NotFound, WorkloadError
 from batchwright.workloads.job import JobIdentity, Placement, build_job
@@ -30,18 +31,26 @@ from batchwright.workloads.revision import build_revision
 class Definitions:
     """Reconciles JobDefinitions."""
 
-    def __init__(self, api: ApiClient, store: Store, events: EventRecorder, changed: Callable[[Key], None]) -> None:
+    def __init__(
+        self,
+        api: ApiClient,
+        store: Store,
+        events: EventRecorder,
+        changed: Callable[[Key], None],
+        clock: Callable[[], datetime],
+    ) -> None:
         self._api = api
         self._store = store
         self._events = events
         self._changed = changed
+        self._now = clock
 
     async def reconcile(self, key: Key) -> None:
         """Validates the present spec, records its revision, writes the status. Nothing to do for one that is known."""
         known = self._store.definitions.get(key)
         if known is None or self._is_settled(known):
             return
-        now = datetime.now(UTC)
+        now = self._now()
         problem = await self._problem(known)
         if problem is not None:
             message = bounded(problem)
@@ -79,6 +88,11 @@ class Definitions:
         return revision is not None and revision.owner == known.uid
 
     async def _problem(self, known: Declared[JobDefinitionSpec]) -> str | None:
+        if is_deeper(known.raw_spec, DEEPEST_TEMPLATE):
+            return (
+                f"podTemplate: nested more than {DEEPEST_TEMPLATE} levels deep, and Kubernetes has nothing so deep; "
+                "look for a part that contains itself"
+            )
         identity = JobIdentity(known.uid, known.namespace, known.name)
         spec = BatchJobSpec(job_queue="validation", job_definition=known.name)
         try:
@@ -116,12 +130,9 @@ class Definitions:
             return number
 
     async def _write(self, known: Declared[JobDefinitionSpec], wanted: JSON) -> None:
-        patch = merge_patch(wanted, known.status)
-        if patch:
+        if wanted != known.status:
             try:
-                await self._api.patch(
-                    JOB_DEFINITIONS, known.namespace, known.name, {"status": patch}, subresource="status"
-                )
+                await replace_status(self._api, JOB_DEFINITIONS, known.namespace, known.name, known.uid, wanted)
             except NotFound:
                 return
         # An event that came meanwhile has put another record in this one's place.

@@ -30,6 +30,7 @@ from batchwright.controllers.explaining import Explaining
 from batchwright.controllers.gather import view_of
 from batchwright.controllers.obstacles import Obstacles
 from batchwright.controllers.preempting import Preempting
+from batchwright.controllers.refusals import refused, words_for
 from batchwright.controllers.retention import Retention
 from batchwright.controllers.scheduling import Scheduling
 from batchwright.controllers.starting import Starting
@@ -93,9 +94,11 @@ class Engine:
         self._hear_demand = hear_demand
         self._wakes: list[tuple[datetime, str]] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self.writer = StatusWriter(api, self._compose, self._written, workers=settings.status_writers)
+        self.writer = StatusWriter(
+            api, self._compose, self._written, self._status_refused, workers=settings.status_writers
+        )
         self.obstacles = Obstacles(api, self._hear_obstacle)
-        self._arrays = Arrays(api, store, self._spawn, self._wake, self._touch, self._clock.now)
+        self._arrays = Arrays(api, store, self._spawn, self._wake, self._touch, self._clock.now, self._say_refusal)
         self._preempting = Preempting(api, self._act, self._notify)
         self._starting = Starting(
             api,
@@ -108,6 +111,7 @@ class Engine:
             touch=self._touch,
             decide=lambda uid, entry, now: self._decide(uid, entry, self._instances(), now),
             notify=self._notify,
+            say_refusal=self._say_refusal,
         )
         self._explaining = Explaining(
             store,
@@ -244,7 +248,7 @@ class Engine:
                 decision = decide(view, now)
         except Exception:
             metrics.DECISION_ERRORS.inc()
-            logger.exception("decision failed", namespace=entry.job.namespace, job=entry.job.name, job_id=uid)
+            logger.exception("decision failed", namespace=entry.job.namespace, name=entry.job.name, job_id=uid)
             return
         self._settle(uid, entry, decision, now)
         if entry.is_array:
@@ -326,7 +330,7 @@ class Engine:
                     entry.pods_complete = True
                     self._touch(uid)
         except ApiError as error:
-            logger.warning("action failed", job=entry.job.name, action=key, error=str(error))
+            self._say_refusal(entry, "action failed", words_for(action), error)
             self._retry_action(uid, entry, action, key)
         except Exception:
             self._retry_action(uid, entry, action, key)
@@ -343,6 +347,18 @@ class Engine:
     def _notify(self, entry: Entry, notice: Notice) -> None:
         job = entry.job
         self._spawn(self._events.post(Subject(BATCH_JOBS, job.namespace, job.name, job.uid), notice))
+
+    def _say_refusal(self, entry: Entry, event: str, what: str, error: ApiError) -> None:
+        job, cause = entry.job, type(error).__name__
+        logger.warning(event, name=job.name, namespace=job.namespace, at=what, cause=cause, error=str(error))
+        if notice := refused(what, error):
+            self._notify(entry, notice)
+
+    def _status_refused(self, uid: str, error: ApiError) -> None:
+        entry = self._store.entries.get(uid)
+        notice = refused("write the status", error)
+        if entry is not None and notice is not None:
+            self._notify(entry, notice)
 
     def _touch(self, uid: str) -> None:
         self._store.dirty.add(uid)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -46,11 +46,13 @@ from batchwright.controllers.declarations import Declarations
 from batchwright.controllers.declared import Declared, declared
 from batchwright.controllers.definitions import Definitions
 from batchwright.controllers.engine import Engine
+from batchwright.controllers.misreading import Misreading
 from batchwright.controllers.providers import make_providers
 from batchwright.controllers.reconciler import Key, Reconciler
+from batchwright.controllers.refusals import say_on
+from batchwright.controllers.relisting import Relisting
 from batchwright.controllers.store import Store
 from batchwright.domain.observations import FinishedJob, Job, Node, Occupant, Pod, Revision, Work
-from batchwright.errors import ApiError
 from batchwright.scheduling.snapshot import Demand
 from batchwright.settings import Settings
 
@@ -59,8 +61,6 @@ OURS = names.LABEL_JOB_ID
 NODE_SETTLE_SECONDS = 1.0
 # Most events by far are of pods: taken by the tenth of a second, they cost half.
 POD_GATHER_SECONDS = 0.1
-# Long enough for kopf to hand over the rest of its list.
-SWEEP_SECONDS = 3.0
 
 
 class Operator:
@@ -80,14 +80,24 @@ class Operator:
             api.clock,
             self._hear_demand,
         )
-        declarations = Declarations(api, self.store, self.engine.scheduling)
-        self._definitions = Reconciler(
-            "JobDefinition", Definitions(api, self.store, events, self._definition_settled).reconcile
-        )
-        self._queues = Reconciler("JobQueue", declarations.reconcile_queue)
-        self._environments = Reconciler("ComputeEnvironment", declarations.reconcile_environment)
-        self._policies = Reconciler("SchedulingPolicy", declarations.reconcile_policy)
-        self._consumables = Reconciler("ConsumableResource", declarations.reconcile_consumable)
+        declarations = Declarations(api, self.store, self.engine.scheduling, api.clock.now)
+        definitions = Definitions(api, self.store, events, self._definition_settled, api.clock.now)
+        self._known: dict[Resource, dict[Key, Declared[Any]]] = {
+            COMPUTE_ENVIRONMENTS: self.store.environments,
+            SCHEDULING_POLICIES: self.store.policies,
+            CONSUMABLE_RESOURCES: self.store.consumables,
+            JOB_QUEUES: self.store.queues,
+            JOB_DEFINITIONS: self.store.definitions,
+        }
+
+        def reconciler(resource: Resource, reconcile: Callable[[Key], Awaitable[None]]) -> Reconciler:
+            return Reconciler(resource.kind, reconcile, say_on(resource, self._known[resource], events))
+
+        self._definitions = reconciler(JOB_DEFINITIONS, definitions.reconcile)
+        self._queues = reconciler(JOB_QUEUES, declarations.reconcile_queue)
+        self._environments = reconciler(COMPUTE_ENVIRONMENTS, declarations.reconcile_environment)
+        self._policies = reconciler(SCHEDULING_POLICIES, declarations.reconcile_policy)
+        self._consumables = reconciler(CONSUMABLE_RESOURCES, declarations.reconcile_consumable)
         self.capacity = Capacity(
             api,
             self.store,
@@ -98,18 +108,19 @@ class Operator:
             publish=self._environments.touch,
             write=declarations.reconcile_environment,
         )
+        self._relisting = Relisting(api, self._known, self.see_declared)
+        self._misreading = Misreading(api, events, api.clock.now)
         self._informers: tuple[Informer[Any], ...] = ()
         self._nodes_due = False
         self._consumables_due = False
-        self._sweep: asyncio.Task[None] | None = None
         self.started = asyncio.Event()
         self.is_working = False
 
     def _make_informers(self) -> tuple[Informer[Any], ...]:
-        api = self._api
+        api, misread = self._api, self._misreading.tell_by_event
         return (
-            Informer(api, BATCH_JOBS, projections.batch_job, self._see_job),
-            Informer(api, JOBS, projections.work, self._see_work, labels=OURS),
+            Informer(api, BATCH_JOBS, projections.batch_job, self._see_job, misread=misread),
+            Informer(api, JOBS, projections.work, self._see_work, labels=OURS, misread=misread),
             # What follows on the end of a pod that succeeded (a finalizer taken off) is a fifth of all events.
             Informer(
                 api,
@@ -117,6 +128,7 @@ class Operator:
                 projections.pod,
                 self._see_pod,
                 labels=OURS,
+                misread=misread,
                 is_settled=lambda pod: pod.phase == "Succeeded",
                 gather_seconds=POD_GATHER_SECONDS,
             ),
@@ -126,12 +138,18 @@ class Operator:
                 projections.occupant,
                 self._see_occupant,
                 labels=f"!{OURS}",
+                misread=misread,
                 fields="spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed",
             ),
-            Informer(api, NODES, projections.node, self._see_node),
+            Informer(api, NODES, projections.node, self._see_node, misread=misread),
             Informer(api, NAMESPACES, lambda item: item, self._see_namespace),
             Informer(
-                api, CONTROLLER_REVISIONS, projections.revision, self._see_revision, labels=names.LABEL_DEFINITION
+                api,
+                CONTROLLER_REVISIONS,
+                projections.revision,
+                self._see_revision,
+                labels=names.LABEL_DEFINITION,
+                misread=misread,
             ),
         )
 
@@ -155,7 +173,8 @@ class Operator:
             logger.info(
                 "ready", jobs=len(self.store.entries), finished=len(self.store.finished), nodes=len(self.store.nodes)
             )
-            for worker in (self._definitions, self._queues, self._environments, self._policies, self._consumables):
+            workers = (self._definitions, self._queues, self._environments, self._policies, self._consumables)
+            for worker in (*workers, self._misreading.worker):
                 group.create_task(worker.run())
             group.create_task(self._note_usage(), name="usage of shares")
             group.create_task(self.engine.writer.run(), name="status writer")
@@ -188,16 +207,23 @@ class Operator:
     def see_declared(self, kind: str, event: str | None, body: Mapping[str, Any]) -> None:
         """A JobQueue, ComputeEnvironment or JobDefinition was seen, changed, or is gone (`event` DELETED).
 
-        `event` None is an object of a list: kopf lists anew after a gap in its watch, and does not tell of what went
-        meanwhile, so that is looked for. Before `run` it is of no interest: that lists them all.
+        `event` None is an object of a list: kopf lists anew after a gap in its watch. Before `run` it is of no
+        interest: that lists them all.
         """
         if not self.is_working:
             return
-        if event is None:
-            self._sweep_soon()
         metadata = body["metadata"]
         key = (metadata.get("namespace", ""), metadata["name"])
         gone = event == "DELETED"
+        resource = next(each for each in self._known if each.kind == kind)
+        before = self._known[resource].get(key)
+        other = before if before is not None and before.uid != metadata["uid"] else None
+        if event is None or other is not None:
+            self._relisting.soon()
+        self._misreading.forget(metadata["uid"])
+        if gone and other is not None:
+            # The end of the one that had the name before.
+            return
         try:
             if kind == JOB_QUEUES.kind:
                 self._see_queue(key, None if gone else declared(JobQueueSpec, body))
@@ -210,31 +236,9 @@ class Operator:
             else:
                 self._see_definition(key, None if gone else declared(JobDefinitionSpec, body))
         except ValidationError as error:
-            logger.error("object not understood", kind=kind, name=key[1], namespace=key[0], error=str(error))
-
-    def _sweep_soon(self) -> None:
-        if self._sweep is None or self._sweep.done():
-            self._sweep = asyncio.get_running_loop().create_task(self._drop_what_is_gone())
-
-    async def _drop_what_is_gone(self) -> None:
-        await asyncio.sleep(SWEEP_SECONDS)
-        kinds: tuple[tuple[Resource, Mapping[Key, object]], ...] = (
-            (COMPUTE_ENVIRONMENTS, self.store.environments),
-            (JOB_QUEUES, self.store.queues),
-            (JOB_DEFINITIONS, self.store.definitions),
-            (SCHEDULING_POLICIES, self.store.policies),
-            (CONSUMABLE_RESOURCES, self.store.consumables),
-        )
-        for resource, known in kinds:
-            try:
-                before = set(known)
-                listed = await self._api.list_all(resource)
-            except ApiError as error:
-                logger.warning("sweep failed", kind=resource.kind, error=str(error))
-                continue
-            there = {(item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in listed}
-            for namespace, name in before - there:
-                self.see_declared(resource.kind, "DELETED", {"metadata": {"namespace": namespace, "name": name}})
+            self._misreading.tell(resource, body, error)
+            if other is not None:
+                self.see_declared(kind, "DELETED", {"metadata": {**metadata, "uid": other.uid}})
 
     def _see_queue(self, key: Key, record: Declared[JobQueueSpec] | None) -> None:
         before = self.store.queues.get(key)
@@ -265,7 +269,7 @@ class Operator:
 
     def _see_consumable(self, key: Key, record: Declared[ConsumableResourceSpec] | None) -> None:
         before = self.store.consumables.get(key)
-        if record is not None and before is None:
+        if record is not None and (before is None or before.uid != record.uid):
             self.store.spent[key[1]] = int(record.status.get("usedQuantity") or 0)
         _put(self.store.consumables, key, record)
         self._consumables.touch(key)

@@ -1,8 +1,9 @@
 """Takes work back to make room, as a plan says: a single job as a whole, an array element by element.
 
-A single job's pod is marked, and then its Kubernetes Job suspended: the mark is on the API server, so an operator that
-is started in between goes on from there. An element's pod is marked and deleted; the Job controller makes another one,
-which waits at its gate. Neither is charged an attempt (the first rule of the podFailurePolicy).
+A single job's pod is marked, and then its Kubernetes Job suspended and the count on it raised, in one write: the mark
+is on the API server, so an operator that is started in between goes on from there. An element's pod is marked and
+deleted; the Job controller makes another one, which waits at its gate. Neither is charged an attempt (the first rule of
+the podFailurePolicy).
 """
 
 from __future__ import annotations
@@ -37,13 +38,16 @@ class Preempting:
             return
         known = entry.array
         taken = self._elements(entry, known, preempt) if known is not None else self._single(entry, preempt)
-        if taken:
+        if taken and known is not None:
+            # Nobody else counts those of elements; a single job's stand on its Kubernetes Job.
             count = (entry.status.preemptions or 0) + taken
             entry.status = entry.status.model_copy(update={"preemptions": count})
+        if taken:
             self._notify(entry, Notice("Preempted", bounded(preempt.why)))
             configured = entry.job.spec.preemption_configuration
             limit = configured.preemption_retries_before_termination if configured is not None else None
-            if limit is not None and count > limit and entry.array is None:
+            count = entry.work.preemptions + 1
+            if limit is not None and count > limit and known is None:
                 entry.expired = f"Preempted {count} times, and preemptionRetriesBeforeTermination is {limit}"
 
     def _elements(self, entry: Entry, known: Array, preempt: Preempt) -> int:
@@ -67,4 +71,4 @@ class Preempting:
         for pod in list(entry.pods.values()):
             if not pod.is_finished and pod.mark is None:
                 await acting.mark_preempted(self._api, pod, entry.preempting or "Preempted")
-        await acting.suspend_work(self._api, action.work, suspend=True)
+        await acting.suspend_work(self._api, action.work)

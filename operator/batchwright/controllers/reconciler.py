@@ -15,11 +15,18 @@ RETRY_SECONDS = 2.0
 
 
 class Reconciler:
-    """Calls `reconcile(key)` for every key that was touched since its last call."""
+    """Calls `reconcile(key)` for every key that was touched since its last call; `refused` hears of what the API server
+    did not let it do."""
 
-    def __init__(self, kind: str, reconcile: Callable[[Key], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        reconcile: Callable[[Key], Awaitable[None]],
+        refused: Callable[[Key, ApiError], Awaitable[None]] | None = None,
+    ) -> None:
         self._kind = kind
         self._reconcile = reconcile
+        self._refused = refused
         self._queue: asyncio.Queue[Key] = asyncio.Queue()
         self._queued: set[Key] = set()
 
@@ -37,7 +44,12 @@ class Reconciler:
             try:
                 await self._reconcile(key)
             except ApiError as error:
-                logger.warning("reconcile failed", kind=self._kind, name=key[1], namespace=key[0], error=str(error))
+                cause = type(error).__name__
+                logger.warning(
+                    "reconcile failed", kind=self._kind, name=key[1], namespace=key[0], cause=cause, error=str(error)
+                )
                 asyncio.get_running_loop().call_later(RETRY_SECONDS, self.touch, key)
+                if self._refused is not None:
+                    await self._refused(key, error)
             except Exception:
                 logger.exception("reconcile failed", kind=self._kind, name=key[1], namespace=key[0])

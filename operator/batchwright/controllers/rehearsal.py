@@ -117,7 +117,7 @@ async def rehearse(api: ApiClient, start_grace_seconds: float) -> Rehearsal:
     now = datetime.now(UTC)
     pending: list[Coroutine[Any, Any, None]] = []
     runnable: set[str] = set()
-    arrays = Arrays(api, store, pending.append, lambda *_: None, store.dirty.add, lambda: now)
+    arrays = Arrays(api, store, pending.append, lambda *_: None, store.dirty.add, lambda: now, lambda *_: None)
     while True:
         _decide(store, scheduling, now, start_grace_seconds, runnable)
         for uid, entry in store.entries.items():

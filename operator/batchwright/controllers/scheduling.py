@@ -38,7 +38,7 @@ class Scheduling:
         self.state = State()
         self._store = store
         self._hear_consumables = hear_consumables
-        self._queues: dict[str, tuple[JobQueueSpec, SchedulingPolicySpec | None]] = {}
+        self._queues: dict[str, tuple[str, JobQueueSpec, SchedulingPolicySpec | None]] = {}
         self._charged: dict[str, tuple[int, Consumables]] = {}
         # Whether some queue preempts by priority, which asks who is on which node.
         self._by_node = False
@@ -65,8 +65,12 @@ class Scheduling:
             store.dirty.update(store.entries)
         for name, known in present.items():
             policy = store.policy_of(known.spec)
-            kept = known.spec, policy.spec if policy is not None else None
-            if self._queues.get(name) != kept:
+            kept = known.uid, known.spec, policy.spec if policy is not None else None
+            before = self._queues.get(name)
+            if before is not None and before[0] != known.uid:
+                # Deleted and made anew: what the first one's shares have used is not this one's.
+                state.put_queue(name, None, now)
+            if before != kept:
                 self._queues[name] = kept
                 state.put_queue(name, queue_of(known, policy), now, usage_of(known.status))
 

@@ -38,7 +38,8 @@ FOLLOWERS_SECONDS = 2.0
 
 class Starting:
     """Carries out the starts of a plan. `clock` says what time it is, `spawn` runs a task, `wake` makes a job look
-    again at a time and `touch` at once, `decide` decides about it within the pass, `notify` makes an event."""
+    again at a time and `touch` at once, `decide` decides about it within the pass, `notify` makes an event, and
+    `say_refusal` one of what the API server does not let us do."""
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class Starting:
         touch: Callable[[str], None],
         decide: Callable[[str, Entry, datetime], None],
         notify: Callable[[Entry, Notice], None],
+        say_refusal: Callable[[Entry, str, str, ApiError], None],
     ) -> None:
         self._api = api
         self._store = store
@@ -60,6 +62,7 @@ class Starting:
         self._now = clock
         self._slots = asyncio.Semaphore(writes_in_flight)
         self._spawn, self._wake, self._touch, self._decide, self._notify = spawn, wake, touch, decide, notify
+        self._say_refusal = say_refusal
 
     def begin(self, start: Start, now: datetime) -> None:
         """Carries out one start."""
@@ -115,9 +118,9 @@ class Starting:
 
     async def _go_on(self, uid: str, entry: Entry, work: Work) -> None:
         try:
-            await acting.suspend_work(self._api, work, suspend=False)
+            await acting.resume_work(self._api, work)
         except ApiError as error:
-            logger.warning("job not resumed", job=entry.job.name, error=str(error))
+            self._say_refusal(entry, "job not resumed", "have the job go on", error)
             entry.resuming = False
             entry.not_before = self._now() + timedelta(seconds=RESUME_RETRY_SECONDS)
             self._wake(uid, entry, entry.not_before)

@@ -266,12 +266,19 @@ def _made_room(view: View, pod: Pod) -> bool:
     """Whether the pod of a preempted job ended by the suspension although it bears no mark: made in the instant before,
     it was not seen in time. What the Job controller has not counted is no attempt."""
     work = view.work
-    was_preempted = view.preempting or view.job.status.preemptions or (work is not None and work.suspended)
+    was_preempted = view.preempting or _preemptions(view) or (work is not None and work.suspended)
     if not was_preempted or pod.phase != "Failed" or not pod.deleting or pod.mark is not None or pod.disruption:
         return False
     if work is None or work.deleting or any(other.failures > pod.failures for other in view.pods):
         return False
     return work.failed <= pod.failures
+
+
+def _preemptions(view: View) -> int | None:
+    """How often the job was preempted: its Kubernetes Job bears the count, so that it is lost with no operator."""
+    held = view.job.status.preemptions
+    counted = view.work.preemptions if view.work is not None else 0
+    return max(held or 0, counted) or held
 
 
 def _current(view: View) -> JobState:
@@ -298,6 +305,7 @@ def present_status(
             "created_at": timestamp(view.job.created_at),
             "started_at": started,
             "attempts": recorded,
+            "preemptions": _preemptions(view),
             "depends_on": view.dependencies.found,
             "conditions": (),
         }

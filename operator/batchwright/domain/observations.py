@@ -64,8 +64,8 @@ class FinishedJob:
 @dataclass(frozen=True, slots=True)
 class Work:
     """The Kubernetes Job of a BatchJob. `failure` is its Failed condition's message; `gated` whether its pods come with
-    our gate; `ending` whether it was told to end, `suspended` whether it was preempted and waits again; the last two
-    are positions, as "0-41,57"."""
+    our gate; `ending` whether it was told to end, `suspended` whether it was preempted and waits again, `preemptions`
+    how often it was; the last two are positions, as "0-41,57"."""
 
     uid: str
     namespace: str
@@ -83,6 +83,7 @@ class Work:
     gated: bool = False
     ending: bool = False
     suspended: bool = False
+    preemptions: int = 0
     completed_indexes: str = ""
     failed_indexes: str = ""
 

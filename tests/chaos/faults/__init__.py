@@ -1,8 +1,10 @@
 """The faults: one module each, found by listing this package.
 
 A fault is a module with a docstring, whose first line says what it does, and a function `inject(ground)`, which strikes
-while the workload runs, takes itself back before it returns, and calls `ground.strike` for every time it struck. A
-module may say `LONG = True`: it takes more than a minute, and the bounded run of `make test` leaves it out.
+while the workload runs, takes itself back before it returns, and calls `ground.strike` for every time it struck: one
+that did not strike is a difference. What needs something to strike waits for it (`ground.strike_for`,
+`ground.until_struck`), and work is submitted meanwhile. A module may say `LONG = True`: it takes more than a minute,
+and the bounded run of `make test` leaves it out.
 """
 
 from __future__ import annotations

@@ -6,8 +6,6 @@ from chaos.ground import Ground
 from chaos.hostility import Hostile, as_json
 
 NAME = "hostile-objects"
-COUNT = 10_000
-BOUNDED = 150
 # So many are let live at one time; with all of them the control plane, not the operator, would be on trial.
 AT_ONCE = 300
 
@@ -20,7 +18,7 @@ def inject(ground: Ground) -> None:
     with_all = ground.operator.pid
     hostile = Hostile(ground.namespace, queue, ground.chance)
     taken: list[tuple[str, str]] = []
-    for sent, manifest in enumerate(hostile.objects(BOUNDED if ground.bounded else COUNT), start=1):
+    for sent, manifest in enumerate(hostile.objects(ground.objects), start=1):
         kind = manifest["kind"]
         status = ground.api.post_once(_path(manifest), as_json(manifest))
         if status >= 300:
@@ -30,7 +28,7 @@ def inject(ground: Ground) -> None:
             taken.append((kind, manifest["metadata"]["name"]))
         if len(taken) >= AT_ONCE:
             _look_and_remove(ground, taken)
-        if sent == (BOUNDED if ground.bounded else AT_ONCE):
+        if sent == min(AT_ONCE, ground.objects):
             # It must also be able to start among them.
             _must_live(ground, with_all)
             ground.operator.kill()

@@ -13,8 +13,6 @@ NAME = "kills"
 # Up to which write of a life; the first six or so are the start-up's own.
 WINDOW = 30
 IDLE_SECONDS = 6
-# Retries wait for their back-off: with so few jobs open, an operator may have nothing to write for long.
-FEW = 6
 
 
 def points(kills: int) -> list[tuple[int, bool]]:
@@ -41,8 +39,7 @@ def inject(ground: Ground) -> None:
             ground.restart_operator()
             while not ground.until(lambda: ground.operator.has_ended, IDLE_SECONDS, tending=False):
                 ground.tend()
-                if len(ground.open_jobs()) < FEW:
-                    ground.more_work()
+                ground.keep_busy()
         ready.append(time.monotonic() - began)
         for what in rule.struck:
             ground.strike(NAME, f"{'after' if after else 'before'} {what}")

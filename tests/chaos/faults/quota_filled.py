@@ -16,10 +16,12 @@ def inject(ground: Ground) -> None:
         "POST", path, {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}, "spec": full}
     )
     ground.pause(ground.lasting(6, 20))
+    ground.until_struck(lambda: _held(ground) > 0)
     ground.api.request("DELETE", f"{path}/full")
-    held = [
-        event
-        for event in ground.api.list("Event", ground.namespace)
-        if "exceeded quota" in event.get("message", "") or "forbidden" in event.get("message", "")
-    ]
-    ground.strike(NAME, count=len(held))
+    ground.strike(NAME, count=_held(ground))
+
+
+def _held(ground: Ground) -> int:
+    """Of how many things it was said that the quota let them not be."""
+    events = ground.api.list("Event", ground.namespace)
+    return sum("exceeded quota" in event.get("message", "") for event in events)

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+import waiting
 from batchwright.cluster import events
 from batchwright.cluster.events import EventRecorder, Subject
 from batchwright.cluster.resources import BATCH_JOBS, JOB_QUEUES, Resource
 from batchwright.domain.actions import Notice
-from batchwright.errors import AlreadyExists, ApiError, ApiUnavailable
+from batchwright.errors import AlreadyExists, ApiError, ApiUnavailable, Forbidden, Invalid
 
 JOB = Subject(BATCH_JOBS, "team", "hello-1", "uid-1")
 
@@ -129,13 +130,37 @@ async def test_what_the_budget_refused_may_come_later(api: FakeApi, clock: Clock
     assert [each["message"] for each in api.created] == ["a", "b"]
 
 
-async def test_a_failed_event_may_be_posted_again(api: FakeApi) -> None:
+async def test_an_ordinary_event_that_failed_may_be_posted_again(api: FakeApi) -> None:
     posting = recorder(api)
     api.error = ApiUnavailable("down")
-    await posting.post(JOB, Notice("Failed", "x", warning=True))
+    await posting.post(JOB, Notice("Started", "x"))
     api.error = None
-    await posting.post(JOB, Notice("Failed", "x", warning=True))
+    await posting.post(JOB, Notice("Started", "x"))
     assert len(api.created) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "posted"),
+    [
+        pytest.param(ApiUnavailable("down"), 1, id="the API server was away"),
+        pytest.param(Forbidden("events is forbidden"), 1, id="a right was missing"),
+        pytest.param(Forbidden("unable to create new content in namespace team: it is being terminated"), 0, id="gone"),
+        pytest.param(Invalid("message too long"), 0, id="refused for good"),
+    ],
+)
+async def test_a_warning_that_failed_is_posted_later_and_once(
+    api: FakeApi, error: ApiError, posted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "PAUSES_SECONDS", (0.001,) * 1000)
+    posting = recorder(api)
+    api.error = error
+    await posting.post(JOB, Notice("Failed", "x", warning=True))
+    assert len(posting._waiting) == posted
+    api.error = None
+    if posted:
+        await posting.post(JOB, Notice("Failed", "x", warning=True))
+    await waiting.until(lambda: not posting._waiting)
+    assert len(api.created) == posted
 
 
 async def test_an_event_that_is_there_is_not_posted_again(api: FakeApi) -> None:

@@ -31,7 +31,7 @@ ACTIONS = [
     pytest.param(lambda api: acting.end_attempt(api, END), id="end an attempt"),
     pytest.param(lambda api: acting.mark_preempted(api, b.running_pod(), "make room"), id="mark what is preempted"),
     pytest.param(lambda api: acting.release_pod(api, ReleasePod(b.pod(gated=True))), id="release a pod"),
-    pytest.param(lambda api: acting.suspend_work(api, b.work(), suspend=True), id="suspend a Job"),
+    pytest.param(lambda api: acting.suspend_work(api, b.work()), id="suspend a Job"),
     pytest.param(lambda api: acting.end_work(api, b.work()), id="end a Job"),
     pytest.param(lambda api: acting.delete_work(api, b.work(), propagation="Foreground"), id="delete a Job"),
 ]

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+import builders as b
 import manifests
 from batchwright.api.v1alpha1 import JobDefinitionSpec
 from batchwright.cluster.resources import CONTROLLER_REVISIONS, JOB_DEFINITIONS, JOBS, Resource
-from batchwright.controllers.declared import Declared
+from batchwright.controllers.declared import Declared, declared
 from batchwright.controllers.definitions import Definitions
 from batchwright.controllers.store import Store
 from batchwright.domain.actions import Notice
@@ -50,9 +51,11 @@ class FakeApi:
         assert (resource, namespace) == (CONTROLLER_REVISIONS, "default")
         return self.revisions[name]
 
-    async def patch(self, resource: Resource, namespace: str, name: str, body: JSON, *, subresource: str) -> JSON:
-        assert (resource, namespace, name, subresource) == (JOB_DEFINITIONS, "default", "hello", "status")
-        self.statuses.append(body["status"])
+    async def patch(self, resource: Resource, namespace: str, name: str, body: list[JSON], **how: Any) -> JSON:
+        assert (resource, namespace, name, how["subresource"]) == (JOB_DEFINITIONS, "default", "hello", "status")
+        [tested, written] = body
+        assert (tested["op"], tested["path"], written["path"]) == ("test", "/metadata/uid", "/status")
+        self.statuses.append(written["value"])
         return {}
 
 
@@ -67,7 +70,13 @@ class Bench:
     def __init__(self) -> None:
         self.api, self.store, self.posted = FakeApi(), Store(), Posted()
         self.settled: list[tuple[str, str]] = []
-        self.definitions = Definitions(self.api, self.store, self.posted, self.settled.append)  # type: ignore[arg-type]
+        self.definitions = Definitions(
+            self.api,  # type: ignore[arg-type]
+            self.store,
+            self.posted,  # type: ignore[arg-type]
+            self.settled.append,
+            lambda: b.NOW,
+        )
 
     def declare(self, raw: JSON = RAW, *, uid: str = "d", generation: int = 1) -> Declared[JobDefinitionSpec]:
         before = self.store.definitions.get(KEY)
@@ -182,6 +191,20 @@ async def test_an_invalid_one_makes_no_revision_and_says_why(bench: Bench) -> No
         await bench.definitions.reconcile(KEY)
     assert (known.status["status"], known.status["statusReason"]) == ("INVALID", str(bench.api.refusal))
     assert (bench.held, bench.api.dry_runs) == ({}, 1)
+    assert [notice.reason for notice in bench.posted] == ["InvalidTemplate"]
+
+
+async def test_one_nested_deeper_than_kubernetes_is_invalid_and_no_job_is_tried(bench: Bench) -> None:
+    deep: JSON = {}
+    for _ in range(5000):
+        deep = {"x": [deep]}
+    body = manifests.job_definition(podTemplate={"spec": deep})
+    body["metadata"] |= {"uid": "d", "generation": 1}
+    known = bench.store.definitions[KEY] = declared(JobDefinitionSpec, body)
+    await bench.definitions.reconcile(KEY)
+    assert known.status["status"] == "INVALID"
+    assert known.status["statusReason"].startswith("podTemplate: nested more than 64 levels deep")
+    assert (bench.held, bench.api.dry_runs) == ({}, 0)
     assert [notice.reason for notice in bench.posted] == ["InvalidTemplate"]
 
 

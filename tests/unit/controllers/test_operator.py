@@ -126,3 +126,52 @@ def _finished_with_work(bench: Bench) -> Any:
     done = FinishedJob(b.UID, "default", "hello-1", "FAILED", "normal", b.NOW)
     bench.operator._see_job(b.UID, done)
     return b.work()
+
+
+@pytest.mark.parametrize("kind", ["JobQueue", "ComputeEnvironment", "JobDefinition", "ConsumableResource"])
+async def test_the_end_of_an_object_leaves_the_one_made_anew_under_its_name(bench: Bench, kind: str) -> None:
+    """kopf keeps the order of one object's events, not of two objects': the end of the first may be told last."""
+    operator = bench.operator
+    operator.is_working = True
+    bodies = {uid: _declared(kind, uid) for uid in ("old", "new")}
+    operator.see_declared(kind, "ADDED", bodies["old"])
+    operator.see_declared(kind, "ADDED", bodies["new"])
+    operator.see_declared(kind, "DELETED", bodies["old"])
+    assert [record.uid for known in operator._known.values() for record in known.values()] == ["new"]
+    operator.see_declared(kind, "DELETED", bodies["new"])
+    assert not any(operator._known.values())
+
+
+async def test_a_consumable_made_anew_has_none_of_what_the_first_one_spent(bench: Bench) -> None:
+    operator = bench.operator
+    operator.is_working = True
+    first = _declared("ConsumableResource", "old") | {"status": {"usedQuantity": 7}}
+    operator.see_declared("ConsumableResource", "ADDED", first)
+    operator.see_declared("ConsumableResource", "ADDED", _declared("ConsumableResource", "new"))
+    assert bench.store.spent == {"licences": 0}
+
+
+async def test_what_cannot_be_read_is_said_and_the_one_before_it_is_not_taken_for_it(bench: Bench) -> None:
+    operator = bench.operator
+    operator.is_working = True
+    operator.see_declared("JobQueue", "ADDED", _declared("JobQueue", "old"))
+    broken = _declared("JobQueue", "old")
+    broken["spec"]["priority"] = "high"
+    operator.see_declared("JobQueue", "MODIFIED", broken)
+    assert [known.uid for known in bench.store.queues.values()] == ["old"]
+    broken["metadata"]["uid"] = "new"
+    operator.see_declared("JobQueue", "ADDED", broken)
+    assert bench.store.queues == {}
+    assert set(operator._misreading.worker._queued) == {("JobQueue", "old"), ("JobQueue", "new")}
+
+
+def _declared(kind: str, uid: str) -> Any:
+    make = {
+        "JobQueue": manifests.job_queue,
+        "ComputeEnvironment": manifests.compute_environment,
+        "JobDefinition": manifests.job_definition,
+        "ConsumableResource": manifests.consumable_resource,
+    }[kind]
+    body = make()
+    body["metadata"] |= {"uid": uid, "generation": 1}
+    return body

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 import builders as b
+from batchwright import names
 from batchwright.controllers.engine import Engine
+from batchwright.domain.observations import Mark
 from batchwright.scheduling.snapshot import Preempt
 from batchwright.settings import Settings
 from unit.controllers.test_gather import World
@@ -35,6 +37,14 @@ class Api:
     def suspensions(self) -> list[bool]:
         return [each["spec"]["suspend"] for each in self.patches if "spec" in each]
 
+    @property
+    def counts(self) -> list[str]:
+        return [
+            each["metadata"]["annotations"][names.ANNOTATION_PREEMPTIONS]
+            for each in self.patches
+            if "annotations" in each.get("metadata", {})
+        ]
+
 
 class Events:
     async def post(self, *_: object) -> None: ...
@@ -53,15 +63,45 @@ async def test_a_job_is_preempted_as_often_as_need_be(world: World) -> None:
         engine._preempting.begin(entry, PREEMPT)
         await asyncio.sleep(0.01)
         assert api.suspensions == [True, False] * number + [True]
-        world.store.put_work("work-1", b.work(suspended=True))
+        world.store.put_work("work-1", b.work(suspended=True, preemptions=number + 1))
         world.store.put_pod(f"p{number}", None)
         # It waits, and since there is room it goes on at once.
         engine._pass(b.NOW)
         await asyncio.sleep(0.01)
         assert api.suspensions == [True, False] * (number + 1)
-        world.store.put_work("work-1", b.work())
+        world.store.put_work("work-1", b.work(preemptions=number + 1))
         engine._pass(b.NOW)
     assert entry.status.preemptions == 2
+    assert api.counts == ["1", "2"]
+    await asyncio.gather(*engine._tasks)
+
+
+async def test_a_preemption_that_the_operator_before_began_is_counted(world: World) -> None:
+    """It marked the pod, and died: neither its status nor the Kubernetes Job says anything of it."""
+    api = Api()
+    engine = Engine(api, world.store, Settings(), Events())  # type: ignore[arg-type]
+    entry = world.submit()
+    world.store.put_work("work-1", b.work(preemptions=1))
+    marked = b.running_pod(mark=Mark(names.POD_CONDITION_PREEMPTED, "Preempted for job big"))
+    world.store.put_pod("p", marked)
+    engine._pass(b.NOW)
+    await asyncio.sleep(0.01)
+    assert (api.suspensions, api.counts) == ([True], ["2"])
+    world.store.put_work("work-1", b.work(suspended=True, preemptions=2))
+    world.store.put_pod("p", None)
+    engine._pass(b.NOW)
+    assert entry.status.preemptions == 2
+    await asyncio.gather(*engine._tasks)
+
+
+async def test_how_often_is_too_often_is_counted_over_restarts(world: World) -> None:
+    engine = Engine(Api(), world.store, Settings(), Events())  # type: ignore[arg-type]
+    entry = world.submit(preemptionConfiguration={"preemptionRetriesBeforeTermination": 1})
+    world.store.put_work("work-1", b.work(preemptions=1))
+    world.store.put_pod("p", b.running_pod())
+    engine._pass(b.NOW)
+    engine._preempting.begin(entry, PREEMPT)
+    assert entry.expired == "Preempted 2 times, and preemptionRetriesBeforeTermination is 1"
     await asyncio.gather(*engine._tasks)
 
 

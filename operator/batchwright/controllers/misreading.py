@@ -1,0 +1,96 @@
+"""Objects that cannot be read: each says so itself, in an event, and what people declare in its Ready condition.
+
+The schema keeps out what we know of; another version's schema may let pass what this operator cannot read. Such an
+object must not stop the watch of all others, and its owner does not read the operator's log. What was read of it before
+stays in force until the operator starts anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+from pydantic import ValidationError
+
+from batchwright.cluster.client import JSON, ApiClient
+from batchwright.cluster.events import EventRecorder, Subject
+from batchwright.cluster.resources import COMPUTE_ENVIRONMENTS, JOB_DEFINITIONS, JOB_QUEUES, Resource
+from batchwright.cluster.writes import replace_status
+from batchwright.controllers.reconciler import Key, Reconciler
+from batchwright.domain.actions import Notice
+from batchwright.domain.conditions import ready
+from batchwright.domain.texts import bounded
+from batchwright.errors import NotFound
+
+logger = structlog.get_logger(__name__)
+REASON: Final = "NotUnderstood"
+# Those whose status has AWS' own word for it besides the condition.
+_SAY_INVALID = (COMPUTE_ENVIRONMENTS, JOB_DEFINITIONS, JOB_QUEUES)
+
+
+def explain(error: Exception) -> str:
+    """What is wrong with an object, in a sentence that names the fields."""
+    if isinstance(error, ValidationError):
+        parts = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False))
+        return "This operator cannot read the spec: " + "; ".join(parts)
+    return f"This operator cannot read it: {error}"
+
+
+def misread_status(resource: Resource, body: Mapping[str, Any], message: str, now: datetime) -> JSON:
+    """The status that says it; all else stays as it is."""
+    held, generation = dict(body.get("status") or {}), int(body["metadata"].get("generation", 0))
+    condition = ready(held, generation, now, is_ready=False, reason=REASON, message=message)
+    others = [each for each in held.get("conditions") or () if each.get("type") != condition.type]
+    # The spec is not observed: an operator that can read it shall look at it.
+    held.pop("observedGeneration", None)
+    invalid = {"status": "INVALID", "statusReason": message} if resource in _SAY_INVALID else {}
+    return {**held, **invalid, "conditions": [condition.to_wire(), *others]}
+
+
+class Misreading:
+    """Says it on the objects that people declare, again until it stands there. `clock` says what time it is."""
+
+    def __init__(self, api: ApiClient, events: EventRecorder, clock: Callable[[], datetime]) -> None:
+        self._api = api
+        self._events = events
+        self._now = clock
+        # By kind and uid: the object as it was last seen, and what is wrong with it.
+        self._misread: dict[Key, tuple[Resource, Mapping[str, Any], str]] = {}
+        self._events_only: set[str] = set()
+        self.worker = Reconciler("object not understood", self._say)
+
+    def tell(self, resource: Resource, body: Mapping[str, Any], error: Exception) -> None:
+        """The object could not be read."""
+        metadata, message = body["metadata"], bounded(explain(error))
+        name, namespace = metadata["name"], metadata.get("namespace")
+        logger.error("object not understood", kind=resource.kind, namespace=namespace, name=name, error=message)
+        key = resource.kind, metadata["uid"]
+        self._misread[key] = resource, body, message
+        self.worker.touch(key)
+
+    def forget(self, uid: str) -> None:
+        """The object is gone, or another spec of it was seen."""
+        for key in [key for key in self._misread if key[1] == uid]:
+            del self._misread[key]
+
+    def tell_by_event(self, resource: Resource, body: Mapping[str, Any], error: Exception) -> None:
+        """As `tell`, of an object whose status has no such condition."""
+        self._events_only.add(body["metadata"]["uid"])
+        self.tell(resource, body, error)
+
+    async def _say(self, key: Key) -> None:
+        known = self._misread.get(key)
+        if known is None:
+            return
+        resource, body, message = known
+        metadata = body["metadata"]
+        namespace, name, uid = metadata.get("namespace"), metadata["name"], metadata["uid"]
+        wanted = misread_status(resource, body, message, self._now())
+        if uid not in self._events_only and wanted != body.get("status"):
+            try:
+                await replace_status(self._api, resource, namespace, name, uid, wanted)
+            except NotFound:
+                return
+        await self._events.post(Subject(resource, namespace, name, uid), Notice(REASON, message, warning=True))
