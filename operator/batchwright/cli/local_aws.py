@@ -41,10 +41,29 @@ def restock(instance_type: str, zone: Annotated[str, typer.Argument()] = "*", na
 def interrupt(
     instance: str,
     seconds: Annotated[float, typer.Option(min=0, help="From the warning to the end.")] = 120.0,
+    silent: Annotated[bool, typer.Option("--silent", help="The warning is lost.")] = False,
     name: Name = paths.DEFAULT_NAME,
 ) -> None:
     """EC2 takes a Spot instance back: a warning now, its end after that."""
-    _ask(name, "interruptions", {"instance": instance, "seconds": seconds})
+    _ask(
+        name, "interruptions", {"instance": instance, "seconds": seconds, "how": "SILENT" if silent else "INTERRUPTION"}
+    )
+
+
+@app.command()
+def rebalance(instance: str, name: Name = paths.DEFAULT_NAME) -> None:
+    """EC2 says that it may take a Spot instance back soon."""
+    _ask(name, "interruptions", {"instance": instance, "how": "REBALANCE"})
+
+
+@app.command()
+def maintain(
+    instance: str,
+    seconds: Annotated[float, typer.Option(min=0, help="From the announcement to the end.")] = 1200.0,
+    name: Name = paths.DEFAULT_NAME,
+) -> None:
+    """AWS announces that an instance is retired."""
+    _ask(name, "interruptions", {"instance": instance, "seconds": seconds, "how": "MAINTENANCE"})
 
 
 @app.command()

@@ -6,7 +6,7 @@ lost host must read `Host EC2 (instance …) terminated.` and have no exit code,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from batchwright import names
@@ -38,6 +38,8 @@ def outcome(pod: Pod, instances: Mapping[str, str]) -> Outcome:
         return Outcome(0 if pod.exit_code is None else pod.exit_code, "", reasons.ESSENTIAL_CONTAINER_EXITED)
     if pod.mark is not None and pod.mark.type == names.POD_CONDITION_START_FAILED:
         return Outcome(None, bounded(pod.mark.message), reasons.TASK_FAILED_TO_START)
+    if pod.lost_its_host and pod.mark is not None:
+        return Outcome(None, bounded(pod.mark.message), reasons.host_terminated(instances.get(pod.node, pod.node)))
     if pod.disruption or pod.pod_reason in HOST_REASONS:
         detail = pod.disruption or f"{pod.pod_reason}: {pod.pod_message}"
         return Outcome(None, bounded(detail), reasons.host_terminated(instances.get(pod.node, pod.node)))
@@ -69,7 +71,13 @@ def attempt(pod: Pod, instances: Mapping[str, str]) -> Attempt:
         started_at=timestamp(pod.started_at) if pod.started_at else None,
         stopped_at=timestamp(pod.stopped_at) if pod.stopped_at else None,
         status_reason=ended.status_reason,
+        uncharged=True if pod.lost_its_host and pod.phase != "Succeeded" else None,
     )
+
+
+def charged(recorded: Iterable[Attempt]) -> int:
+    """How many of these count against retryStrategy.attempts."""
+    return sum(not entry.uncharged for entry in recorded)
 
 
 def ending(action: EndAttempt, instances: Mapping[str, str]) -> Attempt:

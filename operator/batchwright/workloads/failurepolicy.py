@@ -22,7 +22,14 @@ def build_failure_policy(plan: RetryPlan, attempts: int, main_container: str, *,
     """
     rules: list[Wire] = [
         # AWS Batch User Guide, quota shares: what was preempted goes back to the queue, and is charged no attempt.
-        {"action": "Ignore", "onPodConditions": [{"type": names.POD_CONDITION_PREEMPTED, "status": "True"}]},
+        # Nor is what was lost with its instance, where evaluateOnExit says nothing of that.
+        {
+            "action": "Ignore",
+            "onPodConditions": [
+                {"type": condition, "status": "True"}
+                for condition in (names.POD_CONDITION_PREEMPTED, names.POD_CONDITION_HOST_ENDED)
+            ],
+        },
         *([_condition(condition, retried=False) for condition in _ELEMENT_ENDS] if is_array else []),
         _condition(names.POD_CONDITION_TIMEOUT, retried=False),
         _condition(names.POD_CONDITION_NO_RETRY, retried=False),

@@ -266,6 +266,9 @@ class Attempt(Model):
     started_at: Timestamp | None = Field(default=None, description="startedAt: when the container started.")
     stopped_at: Timestamp | None = Field(default=None, description="stoppedAt: when it ended.")
     status_reason: Text | None = Field(default=None, description="statusReason of the attempt.")
+    uncharged: bool | None = Field(
+        default=None, description="uncharged: it was lost with its instance, and counts not against retryStrategy."
+    )
 
 
 class ResolvedDependency(Model):
