@@ -6,14 +6,12 @@ Exit codes: 0 done, 1 it could not be done, 2 wrong usage.
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from typing import Annotated, Any
 
 import typer
 
 from batchwright.errors import BatchwrightError, LocalError
-from batchwright.local import paths
+from batchwright.local import aws, paths
 from batchwright.local.cluster import describe
 from batchwright.local.state import load_state
 
@@ -91,13 +89,4 @@ def _request(name: str, what: str, body: dict[str, Any] | None) -> dict[str, Any
     endpoint = describe(directory, state).aws_endpoint if state is not None else None
     if endpoint is None:
         raise LocalError(f"cluster {name} has no AWS endpoint: batchwright local up --aws")
-    data = None if body is None else json.dumps(body).encode()
-    try:
-        request = urllib.request.Request(f"{endpoint}/batchwright/{what}", data)  # nosec B310
-        with urllib.request.urlopen(request, timeout=30) as found:  # nosec B310
-            answer: dict[str, Any] = json.load(found)
-    except urllib.error.HTTPError as error:
-        raise LocalError(json.load(error).get("error", str(error))) from error
-    except OSError as error:
-        raise LocalError(f"the AWS endpoint {endpoint} does not answer: {error}") from error
-    return answer
+    return aws.ask(endpoint, what, body)
