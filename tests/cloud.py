@@ -46,6 +46,10 @@ class Cloud:
         request = urllib.request.Request(f"{self.url}/batchwright/switches", json.dumps(switches).encode())
         urllib.request.urlopen(request, timeout=10).read()
 
+    def switches(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/batchwright/switches", timeout=10) as answer:
+            return dict(json.load(answer))
+
     def interrupt(self, instance: str, seconds: float, how: str = "INTERRUPTION") -> None:
         body = json.dumps({"instance": instance, "seconds": seconds, "how": how}).encode()
         request = urllib.request.Request(f"{self.url}/batchwright/interruptions", body)
