@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -214,6 +215,40 @@ def test_nodeadm_is_told_of_the_cluster_and_the_node() -> None:
     assert "name: c" in told
     assert "--node-labels=batchwright.io/capacity-type=ON_DEMAND,batchwright.io/compute-environment=env" in told
     assert "--register-with-taints=batchwright.io/compute-environment=env:NoSchedule" in told
+
+
+EKS_JOIN = NodeJoin.model_validate(
+    {
+        "type": "EKS_BOOTSTRAP_SH",
+        "clusterName": "c",
+        "apiServerEndpoint": "https://c.example",
+        "certificateAuthority": "Y2E=",
+    }
+)
+
+
+def test_older_images_are_told_by_bootstrap_sh() -> None:
+    told = user_data(blueprint(join=EKS_JOIN)) or ""
+    assert 'Content-Type: text/x-shellscript; charset="us-ascii"' in told
+    (line,) = (each for each in told.splitlines() if each.startswith("/etc/eks/bootstrap.sh"))
+    assert shlex.split(line) == [
+        "/etc/eks/bootstrap.sh",
+        "c",
+        "--apiserver-endpoint",
+        "https://c.example",
+        "--b64-cluster-ca",
+        "Y2E=",
+        "--kubelet-extra-args",
+        "--node-labels=batchwright.io/capacity-type=ON_DEMAND,batchwright.io/compute-environment=env "
+        "--register-with-taints=batchwright.io/compute-environment=env:NoSchedule",
+    ]
+
+
+def test_a_launch_templates_userdata_type_goes_first() -> None:
+    whole = EKS_JOIN.model_copy(update={"service_cidr": "10.0.0.0/16"})
+    assert "application/node.eks.aws" in (user_data(blueprint(join=whole), "EKS_NODEADM") or "")
+    with pytest.raises(Misconfigured, match=r"EKS_NODEADM needs nodeJoin\.serviceCidr"):
+        user_data(blueprint(join=EKS_JOIN), "EKS_NODEADM")
 
 
 def event(kind: str, time: str = "", **detail: Any) -> str:
