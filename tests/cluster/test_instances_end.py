@@ -30,6 +30,11 @@ def node_of(scene: Stage, environment: str, instance: str) -> Manifest | None:
     return next((node for node in nodes if node["spec"]["providerID"].endswith(instance)), None)
 
 
+def is_closed(scene: Stage, environment: str, instance: str) -> bool:
+    node = node_of(scene, environment, instance)
+    return node is not None and bool(node["spec"].get("unschedulable"))
+
+
 def live_pods(scene: Stage, job_id: str) -> list[Manifest]:
     pods = scene.pods(job_id)
     return [pod for pod in pods if pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]]
@@ -85,7 +90,7 @@ def test_another_node_is_there_before_the_one_that_is_taken_back_is_gone(scene: 
 def test_elements_wait_again_and_none_fails(scene: Stage, cloud: Cloud) -> None:
     environment = bought(scene, cloud, **SPOT)
     scene.queue()
-    scene.simulated(cpu="1", simulate={"seconds": "8"})
+    scene.simulated(cpu="1", simulate={"seconds": "15"})
     scene.submit("sweep", arrayProperties={"size": 5})
     until(lambda: len(nodes_of(scene, environment)) == 2, "the nodes do not come", 90)
     scene.wait(
@@ -141,7 +146,7 @@ def test_a_node_that_may_be_taken_back_gets_no_new_work(scene: Stage, cloud: Clo
     scene.submit("one")
     first = running_on(scene, cloud, environment, "one")
     cloud.interrupt(first, 0, "REBALANCE")
-    until(lambda: (node_of(scene, environment, first) or {})["spec"].get("unschedulable"), "it still takes work")
+    until(lambda: is_closed(scene, environment, first), "it still takes work")
     scene.submit("two")
 
     status = scene.wait_final("two", 90)
@@ -160,7 +165,7 @@ def test_maintenance_is_not_waited_for(scene: Stage, cloud: Cloud, buyer: Operat
     scene.submit("one")
     victim = running_on(scene, cloud, environment, "one")
     cloud.interrupt(victim, 320, "MAINTENANCE")
-    until(lambda: (node_of(scene, environment, victim) or {})["spec"].get("unschedulable"), "it still takes work")
+    until(lambda: is_closed(scene, environment, victim), "it still takes work")
     until(lambda: not messages(cloud), "the message stays")
     buyer.kill()
     buyer.start()
@@ -198,7 +203,7 @@ def test_any_other_update_lets_jobs_end_on_the_old_nodes(scene: Stage, cloud: Cl
     scene.submit("one")
     first = running_on(scene, cloud, environment, "one")
     change(scene, environment, instanceTypes=["c5.xlarge"])
-    until(lambda: (node_of(scene, environment, first) or {})["spec"].get("unschedulable"), "old nodes take new work")
+    until(lambda: is_closed(scene, environment, first), "old nodes take new work")
     scene.submit("two")
 
     assert scene.wait_final("one", 60)["state"] == scene.wait_final("two", 60)["state"] == "SUCCEEDED"

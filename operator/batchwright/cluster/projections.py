@@ -47,6 +47,7 @@ OUR_MARKS = frozenset(
         names.POD_CONDITION_TERMINATED,
         names.POD_CONDITION_PREEMPTED,
         names.POD_CONDITION_HOST_ENDED,
+        names.POD_CONDITION_HOST_CHARGED,
     }
 )
 

@@ -1,9 +1,9 @@
 """Act, for what runs on instances that end: its pods are told lost, so that its jobs wait again.
 
-A pod that is lost with its instance gets a mark. Whether it costs an attempt is decided then, by the job's rules: where
-a rule of evaluateOnExit matches `Host EC2 (instance …) terminated.` it does, as in AWS Batch; where none does, the
-first rule of the podFailurePolicy ignores the failure. The same goes for an instance whose node ceased to answer, but
-that is charged always: what ran there may be what broke it, and would buy one instance after the other.
+A pod that is lost with its instance gets one of two marks. Whether it costs an attempt is decided then, by the job's
+rules: where a rule of evaluateOnExit matches `Host EC2 (instance …) terminated.` it does, as in AWS Batch; where none
+does, the first rule of the podFailurePolicy ignores the failure (docs/adr/0015). What ran on a node that ceased to
+answer is charged always: it may be what broke the node, and would buy one instance after the other.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class HostLoss:
             job = pod["metadata"]["labels"][names.LABEL_JOB_ID]
             charged = is_guilty or self._is_charged(job, Outcome(None, message, host_terminated(instance)))
             # What was marked before ends as that says.
-            mark = None if is_told else names.POD_CONDITION_DISRUPTED if charged else names.POD_CONDITION_HOST_ENDED
+            mark = None if is_told else names.POD_CONDITION_HOST_CHARGED if charged else names.POD_CONDITION_HOST_ENDED
             if await self._mark(pod, mark, message, has_ended=has_ended):
                 told[job] += not is_told
         for job, count in told.items():

@@ -21,6 +21,8 @@ from batchwright.domain.texts import bounded, timestamp
 HOST_REASONS = frozenset(
     {"Evicted", "NodeLost", "Preempting", "Shutdown", "Terminated", "NodeShutdown", "NodeAffinity"}
 )
+# Ours, of pods whose instance ends; which of them says whether an attempt is charged.
+HOST_MARKS = frozenset({names.POD_CONDITION_HOST_ENDED, names.POD_CONDITION_HOST_CHARGED})
 # The kubelet lost sight of the container (a node that was rebooted); the exit code beside it is made up.
 LOST_CONTAINER_REASONS = frozenset({"ContainerStatusUnknown"})
 # The runtime could not start the process at all: the image's fault or the command's.
@@ -38,7 +40,7 @@ def outcome(pod: Pod, instances: Mapping[str, str]) -> Outcome:
         return Outcome(0 if pod.exit_code is None else pod.exit_code, "", reasons.ESSENTIAL_CONTAINER_EXITED)
     if pod.mark is not None and pod.mark.type == names.POD_CONDITION_START_FAILED:
         return Outcome(None, bounded(pod.mark.message), reasons.TASK_FAILED_TO_START)
-    if pod.lost_its_host and pod.mark is not None:
+    if pod.mark is not None and pod.mark.type in HOST_MARKS:
         return Outcome(None, bounded(pod.mark.message), reasons.host_terminated(instances.get(pod.node, pod.node)))
     if pod.disruption or pod.pod_reason in HOST_REASONS:
         detail = pod.disruption or f"{pod.pod_reason}: {pod.pod_message}"

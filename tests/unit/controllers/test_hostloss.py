@@ -15,7 +15,7 @@ from batchwright.errors import NotFound
 from capacityparts import seen
 
 JSON = dict[str, Any]
-ENDED, DISRUPTED = names.POD_CONDITION_HOST_ENDED, names.POD_CONDITION_DISRUPTED
+ENDED, CHARGED = names.POD_CONDITION_HOST_ENDED, names.POD_CONDITION_HOST_CHARGED
 REASON = "Host EC2 (instance i-1) terminated."
 
 
@@ -82,9 +82,9 @@ def marks(api: Api) -> dict[str, list[str]]:
     [
         pytest.param((), False, ENDED, id="no rules: not charged"),
         pytest.param((b.exit_rule(onExitCode="3"),), False, ENDED, id="rules of something else: not charged"),
-        pytest.param((b.exit_rule("RETRY", onStatusReason="Host EC2*"),), False, DISRUPTED, id="a rule that retries"),
-        pytest.param((b.exit_rule(onReason="*"),), False, DISRUPTED, id="a rule for everything"),
-        pytest.param((), True, DISRUPTED, id="its node ceased to answer: charged"),
+        pytest.param((b.exit_rule("RETRY", onStatusReason="Host EC2*"),), False, CHARGED, id="a rule that retries"),
+        pytest.param((b.exit_rule(onReason="*"),), False, CHARGED, id="a rule for everything"),
+        pytest.param((), True, CHARGED, id="its node ceased to answer: charged"),
     ],
 )
 async def test_the_rules_say_which_mark(rules: tuple[Any, ...], guilty: bool, want: str) -> None:

@@ -40,6 +40,11 @@ def test_the_attempt_says_what_became_of_it() -> None:
     assert charged([ended, attempt(b.ended_pod(1, exit_code=1), INSTANCES)]) == 1
 
 
+def test_where_the_rules_charge_it_it_counts() -> None:
+    ended = attempt(b.ended_pod(exit_code=137, mark=b.mark(names.POD_CONDITION_HOST_CHARGED, "why")), INSTANCES)
+    assert (ended.status_reason, ended.container.exit_code, ended.uncharged) == (REASON, None, None)
+
+
 def test_what_succeeds_all_the_same_has_succeeded() -> None:
     ended = attempt(b.ended_pod(mark=MARK, node="n1"), INSTANCES)
     assert (ended.container.exit_code, ended.uncharged) == (0, None)

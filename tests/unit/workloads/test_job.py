@@ -41,7 +41,10 @@ def rules(retry: dict[str, Any] | None, given: dict[str, Any] | None = None) -> 
     for rule in rendered["spec"]["podFailurePolicy"]["rules"]:
         if "onPodConditions" in rule:
             assert {each["status"] for each in rule["onPodConditions"]} == {"True"}
-            found.append((rule["action"], *(each["type"] for each in rule["onPodConditions"])))
+            types = [each["type"] for each in rule["onPodConditions"]]
+            # What Kubernetes disrupts and what we say was lost with its host are treated alike.
+            found.append((rule["action"], *(each for each in types if each != names.POD_CONDITION_HOST_CHARGED)))
+            assert (DISRUPTED in types) is (names.POD_CONDITION_HOST_CHARGED in types)
         else:
             asked = rule["onExitCodes"]
             found.append((rule["action"], asked.get("containerName"), asked["operator"], asked["values"]))
