@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from batchwright import names
-from batchwright.api.v1alpha1.batchjob import Attempt, AttemptContainer
+from batchwright.api.v1alpha1.batchjob import MAX_ATTEMPTS, Attempt, AttemptContainer
 from batchwright.domain import reasons
 from batchwright.domain.actions import EndAttempt
 from batchwright.domain.observations import Mark, Pod
@@ -89,8 +89,14 @@ def ending(action: EndAttempt, instances: Mapping[str, str]) -> Attempt:
 
 def merge(recorded: tuple[Attempt, ...], finished: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
     """`recorded` with those of `finished` that are new, told apart by pod name: an attempt is recorded once. One
-    that was noted before its end is completed."""
+    that was noted before its end is completed. Of those that are not charged, which have no end, the oldest go."""
     known = {entry.container.pod_name for entry in recorded}
     ended = {entry.container.pod_name: entry for entry in finished}
     completed = tuple(entry if entry.stopped_at else ended.get(entry.container.pod_name, entry) for entry in recorded)
-    return completed + tuple(entry for entry in finished if entry.container.pod_name not in known)
+    every = completed + tuple(entry for entry in finished if entry.container.pod_name not in known)
+    if len(every) <= MAX_ATTEMPTS:
+        return every
+    # By time, so that one whose pod is still there is left out again.
+    every = tuple(sorted(every, key=lambda entry: entry.started_at or ""))
+    excess = [position for position, entry in enumerate(every) if entry.uncharged][: len(every) - MAX_ATTEMPTS]
+    return tuple(entry for position, entry in enumerate(every) if position not in excess)

@@ -6,7 +6,7 @@ import pytest
 
 import builders as b
 from batchwright import names
-from batchwright.domain.attempts import attempt, charged
+from batchwright.domain.attempts import attempt, charged, merge
 from batchwright.domain.elements import RUNNABLE, RUNNING, Elements
 from batchwright.domain.lifecycle import decide
 from batchwright.domain.observations import Mark
@@ -48,6 +48,15 @@ def test_where_the_rules_charge_it_it_counts() -> None:
 def test_what_succeeds_all_the_same_has_succeeded() -> None:
     ended = attempt(b.ended_pod(mark=MARK, node="n1"), INSTANCES)
     assert (ended.container.exit_code, ended.uncharged) == (0, None)
+
+
+def test_a_job_that_is_interrupted_without_end_keeps_the_latest() -> None:
+    """Also while the pods of those left out are still there."""
+    failed = b.attempt(0, exit_code=1)
+    lost = tuple(attempt(b.ended_pod(number, exit_code=137, mark=MARK), INSTANCES) for number in range(1, 41))
+    kept = merge((failed, *lost[:20]), lost)
+    assert kept == (failed, *lost[-31:])
+    assert merge(kept, (failed, *lost)) == kept
 
 
 def test_a_mark_is_noted_before_the_pod_is_deleted() -> None:

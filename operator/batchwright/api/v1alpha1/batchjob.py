@@ -250,6 +250,10 @@ class BatchJobSpec(Model):
     )
 
 
+# Those that are charged are ten at most; the rest is for those that were lost with their instances.
+MAX_ATTEMPTS = 32
+
+
 class AttemptContainer(Model):
     """The container of one attempt."""
 
@@ -298,7 +302,7 @@ class BatchJobStatus(Model):
     created_at: Timestamp | None = Field(default=None, description="createdAt: when the job was submitted.")
     started_at: Timestamp | None = Field(default=None, description="startedAt: when its last attempt started.")
     stopped_at: Timestamp | None = Field(default=None, description="stoppedAt: when it ended.")
-    attempts: Annotated[tuple[Attempt, ...], Field(max_length=32)] = Field(
+    attempts: Annotated[tuple[Attempt, ...], Field(max_length=MAX_ATTEMPTS)] = Field(
         default=(), description="attempts that have finished, the oldest first."
     )
     depends_on: Annotated[tuple[ResolvedDependency, ...], Field(max_length=500)] = Field(
