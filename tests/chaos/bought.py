@@ -25,8 +25,8 @@ def market_of(ground: Ground) -> Market:
 def prepare(ground: Ground) -> None:
     """Two environments with a queue each."""
     cloud = market_of(ground).cloud
-    for name, spec in (("bought", {"type": "EC2"}), ("taken", {"type": "SPOT"})):
-        full = bought(ground, cloud, name, **spec)
+    for name, kind in (("bought", "EC2"), ("taken", "SPOT")):
+        full = bought(ground, cloud, name, type=kind)
         ground.queue(name, full)
     ground.simulated("brief", cpu="1500m", simulate={"seconds": "1"})
     ground.simulated("longer", cpu="1500m", simulate={"seconds": "10"})

@@ -94,7 +94,7 @@ def parse(message: JSON) -> list[Warned]:
     event = orjson.loads(message.get("Body") or "")
     if not isinstance(event, dict) or not isinstance(event.get("detail"), dict):
         raise ValueError("an object with detail-type and detail is expected, as EventBridge sends it")
-    kind, detail = _KINDS.get(event.get("detail-type")), event["detail"]
+    kind, detail = _KINDS.get(str(event.get("detail-type"))), event["detail"]
     sent = _time(event.get("time"))
     ids, leaves_at = [detail.get("instance-id")], None
     if kind == "SPOT_INTERRUPTION":
