@@ -6,6 +6,7 @@ away has an environment of its own, `taken`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
 
 from chaos.ground import Ground, Want
@@ -13,6 +14,8 @@ from chaos.market import Market
 from cloud import bought
 
 SIZE = 6
+PATIENCE = 6
+STEP_SECONDS = 12.0
 _numbers = count()
 
 
@@ -44,6 +47,20 @@ def submit(ground: Ground) -> None:
     ground.want(f"{prefix}-one", job, Want("SUCCEEDED", {0: 1}, (0,)))
     array = ground.submit(f"{prefix}-many", "brief", queue="bought", arrayProperties={"size": SIZE})
     ground.want(f"{prefix}-many", array, Want("SUCCEEDED", dict.fromkeys(range(SIZE), 1)))
+
+
+def keep_buying(ground: Ground, holds: Callable[[], bool]) -> bool:
+    """Submits work until it comes to hold, and says whether it did: instances that are there may do for a while."""
+    for _ in range(PATIENCE):
+        submit(ground)
+        if ground.until(holds, STEP_SECONDS):
+            return True
+    return False
+
+
+def launched(ground: Ground) -> int:
+    """How many instances were ever launched for `bought`."""
+    return len(market_of(ground).cloud.instances(environments(ground)[0]))
 
 
 def left_over(ground: Ground) -> list[str]:

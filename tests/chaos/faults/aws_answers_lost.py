@@ -15,10 +15,7 @@ def inject(ground: Ground) -> None:
     for _ in range(1 if ground.bounded else 6):
         cloud.switch(lost=1)
         try:
-            bought.submit(ground)
-            # Instances that are there may do for the work: then there is more of it.
-            while not ground.until(lambda: cloud.switches()["lost"] == 0, 15):
-                bought.submit(ground)
+            bought.keep_buying(ground, lambda: cloud.switches()["lost"] == 0)
         finally:
             ground.strike(NAME, "an answer lost", 1 - cloud.switches()["lost"])
             cloud.switch(lost=0)

@@ -14,10 +14,9 @@ def inject(ground: Ground) -> None:
     cloud = bought.market_of(ground).cloud
     cloud.switch(slow_seconds=0.7, late_seconds=2.0)
     try:
-        had = len(cloud.instances(bought.environments(ground)[0]))
-        bought.submit(ground)
-        ground.pause(ground.lasting(5, 60))
-        ground.until(lambda: len(cloud.instances(bought.environments(ground)[0])) > had, 60)
-        ground.strike(NAME, "an instance launched", len(cloud.instances(bought.environments(ground)[0])) - had)
+        had = bought.launched(ground)
+        bought.keep_buying(ground, lambda: bought.launched(ground) > had)
+        ground.pause(ground.lasting(2, 60))
+        ground.strike(NAME, "an instance launched", bought.launched(ground) - had)
     finally:
         cloud.switch(slow_seconds=0.0, late_seconds=0.0)

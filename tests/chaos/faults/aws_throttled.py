@@ -16,6 +16,7 @@ def inject(ground: Ground) -> None:
     bought.submit(ground)
     cloud.switch(throttled=calls)
     try:
+        # After each a round is left out, for ten seconds where a launch was refused.
         ground.until(lambda: cloud.switches()["throttled"] == 0, 240)
     finally:
         ground.strike(NAME, "a call refused", calls - cloud.switches()["throttled"])
