@@ -28,7 +28,7 @@ $(VENV)/.synced: pyproject.toml uv.lock scripts/system-packages
 	@touch $@
 
 .PHONY: demo
-demo: setup ## Two acts (ACT=1, 2 or all): real containers over INPUT=DIR, then arrays of ELEMENTS=10000
+demo: setup ## Three acts (ACT=1, 2, 3 or all): real containers over INPUT=DIR, arrays of ELEMENTS=10000, Spot nodes
 	@$(RUN)batchwright demo --input "$(INPUT)" --act "$(ACT)" --elements "$(ELEMENTS)"
 
 ##@ Tests

@@ -71,6 +71,8 @@ POD_CONDITION_NO_RETRY: Final = f"{GROUP}/RetryRefused"
 POD_CONDITION_DEPENDENCY_FAILED: Final = f"{GROUP}/DependencyFailed"
 POD_CONDITION_TERMINATED: Final = f"{GROUP}/ElementTerminated"
 POD_CONDITION_PREEMPTED: Final = f"{GROUP}/Preempted"
+POD_CONDITION_HOST_ENDED: Final = f"{GROUP}/HostTerminated"
+POD_CONDITION_HOST_CHARGED: Final = f"{GROUP}/HostTerminatedCharged"
 POD_CONDITION_DISRUPTED: Final = "DisruptionTarget"
 
 # Kubernetes' own annotations of an Indexed Job's pod (KEP-3850).

@@ -17,6 +17,7 @@ import orjson
 from apiserver import Manifest
 from batchwright.domain.indexes import expand, parse_indexes
 from batchwright.names import LABEL_DEFINITION, LABEL_JOB_ID, POD_INDEX
+from chaos import bought
 from chaos.ground import Ground, Want
 from chaos.patient import PatientApi
 from watches import Watch
@@ -160,7 +161,7 @@ def leftovers_at_end(ground: Ground) -> list[str]:
         return found
 
     ground.until(lambda: not look(), 30)
-    return look()
+    return look() + bought.left_over(ground)
 
 
 def leftovers_after_deletion(ground: Ground) -> list[str]:

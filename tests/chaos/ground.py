@@ -16,6 +16,7 @@ from apiserver import Manifest
 from batchwright.local import cluster as local_cluster
 from batchwright.local import controlplane, processes
 from batchwright.local.state import load_state
+from chaos.market import Market
 from chaos.patient import PatientApi
 from chaos.proxy import Proxy
 from chaos.strikes import Rule
@@ -96,6 +97,8 @@ class Ground(Stage):
         self.struck: dict[str, Struck] = {}
         self.own_ends: list[str] = []
         self.more_work: Callable[[], None] = lambda: None
+        # Where instances are bought, in a run of which a fault strikes there.
+        self.market: Market | None = None
         self._restart_at = 0.0
 
     def want(self, name: str, job_id: str, want: Want) -> None:

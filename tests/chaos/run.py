@@ -25,6 +25,7 @@ from chaos.exactlyonce import (
 from chaos.faults import Fault
 from chaos.ground import Ground, Struck
 from chaos.logrecords import defects
+from chaos.market import Market
 from chaos.patient import PatientApi
 from chaos.proxy import Proxy
 from chaos.said import not_said_once
@@ -72,13 +73,15 @@ class Run:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._name = f"chaos-{os.getpid()}"
+        self._buys = any(fault.buys for faults in plan.rounds for fault in faults)
+        self._market: Market | None = None
         self._directory = tempfile.TemporaryDirectory(prefix="chaos-")
         self.log = Path(self._directory.name) / "operator.log"
 
     def __enter__(self) -> Run:
         directory = Path(self._directory.name)
         try:
-            options = local_cluster.Options(name=self._name, runtime="binary", nodes=0, audit=True)
+            options = local_cluster.Options(name=self._name, runtime="binary", nodes=0, audit=True, aws=self._buys)
             self._cluster = local_cluster.up(options)
             install.apply_crds(self._cluster.kubeconfig)
             self._proxy = Proxy(self._cluster.kubeconfig, directory, self._plan.seed, self._strike_down)
@@ -90,12 +93,17 @@ class Run:
         self._operator = OperatorProcess(
             self._proxy.kubeconfig, self.log, "--log-format", "json", start_grace_seconds=GRACE_SECONDS
         )
+        if self._cluster.aws_endpoint is not None:
+            self._market = Market(self._cluster.aws_endpoint)
+            self._operator.environment = self._market.environment()
         self._operator.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._operator.kill()
         self._proxy.stop()
+        if self._market is not None:
+            self._market.link.stop()
         local_cluster.down(self._name)
         self._directory.cleanup()
 
@@ -135,6 +143,7 @@ class Run:
             batches += 1
 
         ground.more_work = more_work
+        ground.market = self._market
         try:
             workload.prepare(ground)
             more_work()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from chaos import bought
 from chaos.ground import Ground, Want
 
 CPU = "500m"
@@ -53,6 +54,8 @@ def prepare(ground: Ground) -> None:
     ground.simulated("judged", cpu=CPU, simulate={"exit-code": "137", "reason": "OOMKilled"}, retryStrategy=judged)
     ground.simulated("borrower", cpu="1", simulate={"seconds": "6"})
     ground.simulated("owner", cpu="1", simulate={"seconds": "1"})
+    if ground.market is not None:
+        bought.prepare(ground)
 
 
 def _share(name: str, sharing: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,6 +78,8 @@ def submit(ground: Ground, prefix: str = "") -> None:
         ground.want(each.name, job_id, each.want)
         if each.wish is not None:
             ground.wish(each.name, *each.wish)
+    if ground.market is not None:
+        bought.submit(ground)
 
 
 def _listed(indexes: Iterable[int]) -> str:

@@ -54,6 +54,35 @@ REFUSED = [
     ),
     pytest.param(managed(instanceTypes=[]), f"{R}.instanceTypes", "at least one type", id="ce-types-empty"),
     pytest.param(managed(instanceTypes=["M5"]), f"{R}.instanceTypes[0]", "must be an instance type", id="ce-type-form"),
+    pytest.param(
+        managed(launchTemplate={**TEMPLATE, "userdataType": "CLOUD_INIT"}),
+        f"{R}.launchTemplate.userdataType",
+        "supported values",
+        id="ce-userdata",
+    ),
+    pytest.param(
+        managed(launchTemplate={**TEMPLATE, "userdataType": "EKS_NODEADM"}),
+        f"{R}.launchTemplate",
+        "userdataType needs nodeJoin",
+        id="ce-userdata-no-cluster",
+    ),
+    pytest.param(
+        managed(
+            launchTemplate={
+                **TEMPLATE,
+                "overrides": [{**TEMPLATE, "targetInstanceTypes": ["m5"], "userdataType": "EKS_BOOTSTRAP_SH"}],
+            }
+        ),
+        f"{R}.launchTemplate",
+        "userdataType needs nodeJoin",
+        id="ce-userdata-override-no-cluster",
+    ),
+    pytest.param(
+        joined(type="EKS_BOOTSTRAP_SH", clusterName="c"),
+        "spec.nodeJoin",
+        "EKS_BOOTSTRAP_SH needs clusterName, apiServerEndpoint",
+        id="ce-join-bootstrap",
+    ),
     pytest.param(managed(launchTemplate={}), f"{R}.launchTemplate", "give one of", id="ce-template-none"),
     pytest.param(
         managed(launchTemplate={**TEMPLATE, "launchTemplateId": "lt-1"}),
@@ -123,4 +152,22 @@ ACCEPTED = [
     ),
     pytest.param(joined(type="EKS_NODEADM", **EKS), {"state": "ENABLED"}, id="ce-nodeadm-whole"),
     pytest.param(joined(type="USER_DATA", userData="join @LABELS@"), {"state": "ENABLED"}, id="ce-user-data-whole"),
+    pytest.param(
+        ce(
+            type="MANAGED",
+            computeResources={
+                "type": "EC2",
+                "maxvCpus": 1,
+                "subnets": [SUBNET],
+                "launchTemplate": {
+                    **TEMPLATE,
+                    "userdataType": "EKS_BOOTSTRAP_SH",
+                    "overrides": [{**TEMPLATE, "targetInstanceTypes": ["m5"], "userdataType": "EKS_NODEADM"}],
+                },
+            },
+            nodeJoin={"type": "EKS_BOOTSTRAP_SH", **EKS},
+        ),
+        {"state": "ENABLED"},
+        id="ce-userdata-types",
+    ),
 ]

@@ -3,26 +3,35 @@
 Pure: everything it looks at is given, the time too. An instance is known by its id, from whatever the provider shows
 and the cluster shows, so an operator that has just started decides as one that has run for days.
 
+Instances that EC2 takes back, or that are due for maintenance, get no new work; for what they run others are launched
+before they go, and what still runs shortly before is ended with its grace period.
+
 Invariants: only idle nodes go for being idle, cordoned first and looked at again; minvCpus stay; a node with somebody
 else's pods is left alone; an instance that never becomes a node is ended, and the next one comes after a pause.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Literal
 
 from batchwright.capacity.launching import Choice
 from batchwright.capacity.port import Instance
 from batchwright.domain.observations import Node
-from batchwright.scheduling.snapshot import Growth, Offer
+from batchwright.scheduling.snapshot import Growth, Offer, Shape
 
-Why = Literal["idle", "update", "interrupted", "deleted"]
+Alert = Literal["interrupted", "maintenance", "rebalance"]
+Why = Literal["idle", "update", "deleted", "interrupted", "maintenance", "rebalance"]
 # Between the cordon and the second look: what was on its way to the node is there by then.
 SETTLE_SECONDS = 3.0
 # A node of an instance that the provider does not know may be older than its knowledge.
 UNKNOWN_SECONDS = 60.0
+# How long before its end what an instance runs is asked for anew, and how long before it is ended there. EC2 warns of
+# interruptions two minutes ahead, and an instance takes about one to be a node.
+REPLACE_SECONDS: Mapping[Alert, float] = {"interrupted": inf, "maintenance": 900.0, "rebalance": -inf}
+DRAIN_SECONDS: Mapping[Alert, float] = {"interrupted": 30.0, "maintenance": 300.0, "rebalance": -inf}
 FIRST_PAUSE_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 3600.0
 
@@ -30,7 +39,8 @@ LONGEST_PAUSE_SECONDS = 3600.0
 @dataclass(frozen=True, slots=True)
 class Seen:
     """An instance and its node. `ours` and `others` are how many pods are there, of ours and of others (daemons and
-    static pods apart); `cordoned` is why we cordoned it, and when; `lost_since` when its node ceased to be ready."""
+    static pods apart); `cordoned` is why we cordoned it, and when; `lost_since` when its node ceased to be ready;
+    `warned` what somebody said of it, and `leaves_at` when it ends then."""
 
     instance: Instance
     vcpus: int
@@ -43,7 +53,19 @@ class Seen:
     lost_since: float | None = None
     cordoned: Why | None = None
     cordoned_at: float = 0.0
-    is_interrupted: bool = False
+    warned: Alert | None = None
+    leaves_at: float | None = None
+
+    def is_due(self, seconds: Mapping[Alert, float], now: float) -> bool:
+        """Whether it is so long before its end, or less."""
+        if self.warned is None or self.leaves_at is None:
+            return False
+        return now >= self.leaves_at - seconds[self.warned]
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it counts for maxvCpus: what EC2 takes back is gone in two minutes, and is replaced before."""
+        return self.instance.is_live and self.warned != "interrupted"
 
     @property
     def is_empty(self) -> bool:
@@ -67,13 +89,15 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Retirement:
-    """What is to be done with instances that are there: `ended` are to be terminated, each with why; `nodes` are those
-    of instances that are gone; `failed` how many of the ended never became nodes."""
+    """What is to be done with instances that are there: `ended` are to be terminated, each with why; `gone` have
+    ended, and their nodes are to; `failed` how many of the ended never became nodes; of `drain` the pods of ours are to
+    be ended."""
 
     ended: tuple[tuple[Seen, str], ...] = ()
     cordon: tuple[tuple[Seen, Why], ...] = ()
     uncordon: tuple[Seen, ...] = ()
-    nodes: tuple[str, ...] = ()
+    drain: tuple[Seen, ...] = ()
+    gone: tuple[Seen, ...] = ()
     failed: int = 0
 
 
@@ -82,6 +106,7 @@ class _Draft:
     ended: list[tuple[Seen, str]] = field(default_factory=list)
     cordon: list[tuple[Seen, Why]] = field(default_factory=list)
     uncordon: list[Seen] = field(default_factory=list)
+    drain: list[Seen] = field(default_factory=list)
     failed: int = 0
 
 
@@ -92,8 +117,9 @@ def retire(fleet: Iterable[Seen], bounds: Bounds, now: float) -> Retirement:
     draft = _Draft()
     staying = [seen for seen in live if not _must_go(seen, bounds, now, draft)]
     _retire_idle(staying, bounds, now, draft)
-    gone = tuple(seen.node for seen in every if seen.node and not seen.instance.is_live)
-    return Retirement(tuple(draft.ended), tuple(draft.cordon), tuple(draft.uncordon), gone, draft.failed)
+    gone = tuple(seen for seen in every if seen.node and not seen.instance.is_live)
+    decided = tuple(draft.ended), tuple(draft.cordon), tuple(draft.uncordon), tuple(draft.drain)
+    return Retirement(*decided, gone, draft.failed)
 
 
 def _must_go(seen: Seen, bounds: Bounds, now: float, draft: _Draft) -> bool:
@@ -101,13 +127,15 @@ def _must_go(seen: Seen, bounds: Bounds, now: float, draft: _Draft) -> bool:
     why: Why | None = None
     if bounds.digest is None:
         why = "deleted"
-    elif seen.is_interrupted:
-        why = "interrupted"
+    elif seen.warned in ("interrupted", "maintenance"):
+        why = seen.warned
     elif seen.instance.digest and seen.instance.digest != bounds.digest:
         why = "update"
+    else:
+        why = seen.warned
     if not seen.node or (not seen.is_ready and not seen.was_used and seen.lost_since is None):
         if why in ("deleted", "update"):
-            draft.ended.append((seen, _WORDS[why]))
+            draft.ended.append((seen, WORDS[why]))
         elif now - seen.instance.launched_at >= bounds.start_seconds:
             draft.failed += 1
             draft.ended.append((seen, f"its node was not ready within {bounds.start_seconds:.0f} s"))
@@ -119,22 +147,28 @@ def _must_go(seen: Seen, bounds: Bounds, now: float, draft: _Draft) -> bool:
         return True
     if why is None:
         return False
-    if seen.cordoned is None:
+    if seen.is_due(DRAIN_SECONDS, now) and seen.ours:
+        draft.drain.append(seen)
+    if seen.cordoned != why:
         draft.cordon.append((seen, why))
     elif now - seen.cordoned_at >= SETTLE_SECONDS and (not seen.ours or _is_overdue(seen, why, bounds, now)):
-        draft.ended.append((seen, _WORDS[why]))
+        draft.ended.append((seen, WORDS[why]))
     return True
 
 
-_WORDS: dict[Why, str] = {
+WORDS: dict[Why, str] = {
     "idle": "it is idle",
     "update": "the environment has changed",
     "interrupted": "EC2 takes it back",
+    "maintenance": "maintenance of its host is due",
+    "rebalance": "EC2 may take it back soon",
     "deleted": "the environment is deleted",
 }
 
 
 def _is_overdue(seen: Seen, why: Why, bounds: Bounds, now: float) -> bool:
+    if why == "maintenance":
+        return seen.leaves_at is not None and now >= seen.leaves_at
     if why != "update":
         return False
     return bounds.ends_jobs_on_update or now - seen.cordoned_at >= bounds.update_seconds
@@ -151,7 +185,7 @@ def _retire_idle(staying: list[Seen], bounds: Bounds, now: float, draft: _Draft)
             else:
                 have -= seen.vcpus
                 if now - seen.cordoned_at >= SETTLE_SECONDS:
-                    draft.ended.append((seen, _WORDS["idle"]))
+                    draft.ended.append((seen, WORDS["idle"]))
         elif seen.cordoned is not None:
             # What it was cordoned for holds no more: the change was taken back.
             draft.uncordon.append(seen)
@@ -177,16 +211,17 @@ def growth_of(
     version: int,
     *,
     is_known: bool = True,
+    leaving: Iterable[tuple[Shape, int]] = (),
 ) -> Growth:
     """What the scheduler is to know: what may come, and what is coming. An instance whose type the environment does not
-    name any more counts for nothing, but for its vCPUs."""
+    name any more counts for nothing, but for its vCPUs. `leaving` are the pods of instances that end soon."""
     offered, sold_out = tuple(choices), tuple(barred)
     nodes: dict[tuple[str, str, str], Node] = {each.kind.key: each.node for each in (*sold_out, *offered)}
     coming: dict[tuple[str, str, str], int] = {}
     unused: list[Node] = []
     for seen in fleet:
         key = (seen.instance.capacity, seen.instance.type, seen.instance.zone)
-        if not seen.instance.is_live or seen.cordoned or seen.is_interrupted or key not in nodes:
+        if not seen.instance.is_live or seen.cordoned or seen.warned or key not in nodes:
             continue
         if seen.instance.digest and seen.instance.digest != bounds.digest:
             continue
@@ -194,7 +229,7 @@ def growth_of(
             coming[key] = coming.get(key, 0) + 1
         elif seen.is_ready and not seen.was_used:
             unused.append(_named(nodes[key], seen.node))
-    live = sum(seen.vcpus for seen in fleet if seen.instance.is_live)
+    live = sum(seen.vcpus for seen in fleet if seen.is_counted)
     return Growth(
         most=bounds.maximum,
         left=bounds.maximum - live,
@@ -202,6 +237,7 @@ def growth_of(
         barred=tuple(Offer(each.node, each.kind.type.vcpus) for each in sold_out),
         coming=tuple((nodes[key], count) for key, count in coming.items()),
         unused=tuple(unused),
+        leaving=tuple(leaving),
         is_known=is_known,
         version=version,
     )

@@ -141,11 +141,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """Somebody says that an instance is to go. `handle` is what `settle` takes."""
+    """Somebody says that an instance is to go, at `leaves_at` (seconds since the epoch) if that is known. `handle` is
+    what `settle` takes."""
 
     instance: str
     kind: Literal["SPOT_INTERRUPTION", "REBALANCE", "STATE_CHANGE", "MAINTENANCE"]
     handle: str = field(default="", compare=False)
+    leaves_at: float | None = None
 
 
 class Provider(Protocol):

@@ -111,7 +111,8 @@ def attempt_lines(attempts: Sequence[tuple[int, JSON]]) -> list[str]:
     for number, attempt in attempts:
         container = attempt.get("container") or {}
         code = container.get("exitCode")
-        reasons = [text for text in (attempt.get("statusReason"), container.get("reason")) if text]
+        charge = "not charged" if attempt.get("uncharged") else ""
+        reasons = [text for text in (attempt.get("statusReason"), charge, container.get("reason")) if text]
         rows.append(
             (
                 str(number),

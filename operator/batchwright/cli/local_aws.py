@@ -6,14 +6,12 @@ Exit codes: 0 done, 1 it could not be done, 2 wrong usage.
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from typing import Annotated, Any
 
 import typer
 
 from batchwright.errors import BatchwrightError, LocalError
-from batchwright.local import paths
+from batchwright.local import aws, paths
 from batchwright.local.cluster import describe
 from batchwright.local.state import load_state
 
@@ -41,10 +39,29 @@ def restock(instance_type: str, zone: Annotated[str, typer.Argument()] = "*", na
 def interrupt(
     instance: str,
     seconds: Annotated[float, typer.Option(min=0, help="From the warning to the end.")] = 120.0,
+    silent: Annotated[bool, typer.Option("--silent", help="The warning is lost.")] = False,
     name: Name = paths.DEFAULT_NAME,
 ) -> None:
     """EC2 takes a Spot instance back: a warning now, its end after that."""
-    _ask(name, "interruptions", {"instance": instance, "seconds": seconds})
+    _ask(
+        name, "interruptions", {"instance": instance, "seconds": seconds, "how": "SILENT" if silent else "INTERRUPTION"}
+    )
+
+
+@app.command()
+def rebalance(instance: str, name: Name = paths.DEFAULT_NAME) -> None:
+    """EC2 says that it may take a Spot instance back soon."""
+    _ask(name, "interruptions", {"instance": instance, "how": "REBALANCE"})
+
+
+@app.command()
+def maintain(
+    instance: str,
+    seconds: Annotated[float, typer.Option(min=0, help="From the announcement to the end.")] = 1200.0,
+    name: Name = paths.DEFAULT_NAME,
+) -> None:
+    """AWS announces that an instance is retired."""
+    _ask(name, "interruptions", {"instance": instance, "seconds": seconds, "how": "MAINTENANCE"})
 
 
 @app.command()
@@ -72,13 +89,4 @@ def _request(name: str, what: str, body: dict[str, Any] | None) -> dict[str, Any
     endpoint = describe(directory, state).aws_endpoint if state is not None else None
     if endpoint is None:
         raise LocalError(f"cluster {name} has no AWS endpoint: batchwright local up --aws")
-    data = None if body is None else json.dumps(body).encode()
-    try:
-        request = urllib.request.Request(f"{endpoint}/batchwright/{what}", data)  # nosec B310
-        with urllib.request.urlopen(request, timeout=30) as found:  # nosec B310
-            answer: dict[str, Any] = json.load(found)
-    except urllib.error.HTTPError as error:
-        raise LocalError(json.load(error).get("error", str(error))) from error
-    except OSError as error:
-        raise LocalError(f"the AWS endpoint {endpoint} does not answer: {error}") from error
-    return answer
+    return aws.ask(endpoint, what, body)

@@ -49,6 +49,8 @@ OUR_MARKS = frozenset(
         names.POD_CONDITION_DEPENDENCY_FAILED,
         names.POD_CONDITION_TERMINATED,
         names.POD_CONDITION_PREEMPTED,
+        names.POD_CONDITION_HOST_ENDED,
+        names.POD_CONDITION_HOST_CHARGED,
     }
 )
 

@@ -16,13 +16,14 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
-from batchwright.capacity.port import Instance
+from batchwright.capacity.port import Instance, Provider, Warned
 from batchwright.capacity.soldout import SoldOut
 from batchwright.cluster.client import ApiClient
 from batchwright.cluster.events import EventRecorder
-from batchwright.controllers.capacityacting import cordon, delete_node
+from batchwright.controllers.capacityacting import cordon
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.environment import ManagedEnvironment
+from batchwright.controllers.hostloss import HostLoss
 from batchwright.controllers.providers import Providers
 from batchwright.controllers.reconciler import Key
 from batchwright.controllers.store import Store
@@ -58,6 +59,7 @@ class Capacity:
     ) -> None:
         self._api, self._store, self._settings, self._events = api, store, settings, events
         self._providers = providers
+        self._losing = HostLoss(api, store, events)
         self._changed, self._publish, self._write = changed, publish, write
         self._environments: dict[str, ManagedEnvironment] = {}
         self._demand: dict[str, tuple[Demand, ...]] = {}
@@ -125,7 +127,6 @@ class Capacity:
         try:
             provider = self._providers.get(name)
             listed = await provider.describe()
-            warned = await provider.warnings()
         except CapacityError as error:
             logger.warning("provider does not answer", provider=name, error=str(error))
             for known in mine:
@@ -136,17 +137,40 @@ class Capacity:
         by_environment: defaultdict[str, list[Instance]] = defaultdict(list)
         for instance in listed:
             by_environment[instance.environment].append(instance)
-        interrupted = {each.instance for each in warned if each.kind in ("SPOT_INTERRUPTION", "STATE_CHANGE")}
+        warned = await self._warnings(provider)
         rounds = []
         for known in mine:
             environment = self._environment(known)
-            environment.memory.interrupted |= interrupted & {each.id for each in by_environment[known.uid]}
+            ids = {each.id for each in by_environment[known.uid]}
+            for each in warned:
+                if each.instance in ids:
+                    environment.memory.warn(each, now)
             rounds.append(environment.round(known, provider, by_environment[known.uid], nodes, now))
         await asyncio.gather(*rounds)
-        await provider.settle(warned)
+        await self._settle(provider, warned)
         strays = [each for uid, found in by_environment.items() if uid not in managed for each in found]
         await self._end_orphans(name, strays, nodes, now)
         await self._delete_strangers({each.id for each in listed}, mine, now)
+
+    async def _warnings(self, provider: Provider) -> tuple[Warned, ...]:
+        """What is known of instances that are to go. Notices get lost in any case: without them the states of instances
+        say so, later."""
+        try:
+            return await provider.warnings()
+        except CapacityError as error:
+            logger.warning("warnings not read", provider=provider.name, error=str(error))
+            return ()
+
+    async def _settle(self, provider: Provider, warned: tuple[Warned, ...]) -> None:
+        """What was acted upon is settled: its node is cordoned and says why. What was not comes again."""
+        open_ids = {identity for each in self._environments.values() for identity in each.unheeded()}
+        handled = [each for each in warned if each.instance not in open_ids]
+        if not handled:
+            return
+        try:
+            await provider.settle(handled)
+        except CapacityError as error:
+            logger.warning("warnings not settled: they come again", provider=provider.name, error=str(error))
 
     def _environment(self, known: Declared[ComputeEnvironmentSpec]) -> ManagedEnvironment:
         found = self._environments.get(known.uid)
@@ -182,7 +206,7 @@ class Capacity:
             node = nodes.get(each.id)
             if not each.is_live:
                 if node is not None:
-                    await delete_node(self._api, node.name)
+                    await self._losing.end_node(node.name, each.id)
                 continue
             since = self._orphans.setdefault(each.id, now)
             if node is not None and node.schedulable:
@@ -195,7 +219,7 @@ class Capacity:
             await self._providers.get(name).terminate(ending)
             for identity in ending:
                 if identity in nodes:
-                    await delete_node(self._api, nodes[identity].name)
+                    await self._losing.end_node(nodes[identity].name, identity)
 
     async def _delete_strangers(
         self, listed: set[str], mine: list[Declared[ComputeEnvironmentSpec]], now: float
@@ -207,5 +231,5 @@ class Capacity:
             if node.labels.get(LABEL_ENVIRONMENT) in labels and not node.ready and node.instance not in listed:
                 present.add(node.name)
                 if now - self._strangers.setdefault(node.name, now) >= STRANGER_SECONDS:
-                    await delete_node(self._api, node.name)
+                    await self._losing.end_node(node.name, node.instance)
         self._strangers = {name: since for name, since in self._strangers.items() if name in present}

@@ -1,4 +1,4 @@
-"""Act, for capacity: cordons, the second look at a node before its instance ends, the Node objects of those gone."""
+"""Act, for capacity: cordons, the second look at a node before its instance ends."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from datetime import UTC, datetime
 from batchwright import names
 from batchwright.capacity.fleet import Seen, Why
 from batchwright.cluster import projections
-from batchwright.cluster.client import STRATEGIC_PATCH, ApiClient
+from batchwright.cluster.client import ApiClient
 from batchwright.cluster.resources import NODES, PODS
 from batchwright.domain.texts import timestamp
 from batchwright.errors import NotFound
 
 
-async def cordon(api: ApiClient, node: str, why: Why) -> None:
-    """Lets nothing new on the node, and notes why: the note tells our cordons from a person's."""
+async def cordon(api: ApiClient, node: str, why: Why, leaves_at: float | None = None) -> None:
+    """Lets nothing new on the node, and notes why, and when its instance ends if that is known: the note tells our
+    cordons from a person's, and what somebody warned of to the next operator."""
     note = f"{why} {timestamp(datetime.now(UTC))}"
+    if leaves_at is not None:
+        note += f" {timestamp(datetime.fromtimestamp(leaves_at, UTC))}"
     body = {"metadata": {"annotations": {names.ANNOTATION_CORDONED: note}}, "spec": {"unschedulable": True}}
     try:
         await api.patch(NODES, None, node, body, answer=False)
@@ -47,38 +50,3 @@ async def is_really_empty(api: ApiClient, seen: Seen) -> bool:
     fields = f"spec.nodeName={seen.node},status.phase!=Succeeded,status.phase!=Failed"
     found = await api.list_all(PODS, fields=fields)
     return all(projections.occupant(item).is_daemon for item in found)
-
-
-async def delete_node(api: ApiClient, node: str) -> None:
-    """Deletes the Node of an instance that has ended. Its pods of ours are told lost first, as Kubernetes' pod garbage
-    collector does, which waits for forty seconds before it believes that a node is gone (pod-gc, quarantine)."""
-    fields = f"spec.nodeName={node},status.phase!=Succeeded,status.phase!=Failed"
-    for item in await api.list_all(PODS, labels=names.LABEL_JOB_ID, fields=fields):
-        await _lose(api, item["metadata"]["namespace"], item["metadata"]["name"], node)
-    try:
-        await api.delete(NODES, None, node)
-    except NotFound:
-        return
-
-
-async def _lose(api: ApiClient, namespace: str, pod: str, node: str) -> None:
-    condition = {
-        "type": names.POD_CONDITION_DISRUPTED,
-        "status": "True",
-        "reason": "InstanceTerminated",
-        "message": f"The instance of node {node} has ended",
-        "lastTransitionTime": timestamp(datetime.now(UTC)),
-    }
-    status = {"phase": "Failed", "conditions": [condition]}
-    try:
-        await api.patch(
-            PODS,
-            namespace,
-            pod,
-            {"status": status},
-            subresource="status",
-            content_type=STRATEGIC_PATCH,
-            answer=False,
-        )
-    except NotFound:
-        return

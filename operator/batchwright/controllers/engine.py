@@ -218,7 +218,8 @@ class Engine:
         is_due = self._plan_again is not None and self._plan_again <= now
         if state.changes == self._planned and not is_due:
             return
-        if not (state.waiting_uids or (state.growth and state.unbound)):
+        is_leaving = any(growth.leaving for growth in state.growth.values())
+        if not (state.waiting_uids or is_leaving or (state.growth and state.unbound)):
             self._hear_demand((), frozenset())
             return
         self._planned = state.changes

@@ -16,7 +16,7 @@ import structlog
 
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
 from batchwright.api.v1alpha1.computeenvironment import PendingLaunch
-from batchwright.capacity.fleet import Bounds, Retirement, Seen, growth_of, pause_after, retire
+from batchwright.capacity.fleet import WORDS, Bounds, Retirement, Seen, Why, growth_of, pause_after, retire
 from batchwright.capacity.launching import Batch, Choice, plan_floor, plan_launches
 from batchwright.capacity.nodes import node_of
 from batchwright.capacity.port import Blueprint, Instance, Kind, Order, Outcome, Provider
@@ -26,7 +26,8 @@ from batchwright.cluster.events import EventRecorder, Subject
 from batchwright.cluster.resources import COMPUTE_ENVIRONMENTS
 from batchwright.controllers import capacityacting as acting
 from batchwright.controllers.declared import Declared
-from batchwright.controllers.gathering import Memory, blueprint_of, bounds_of, instance_status, learn, see
+from batchwright.controllers.gathering import Memory, blueprint_of, bounds_of, instance_status, learn, leaving, see
+from batchwright.controllers.hostloss import HostLoss
 from batchwright.controllers.scheduling import environment_of
 from batchwright.controllers.store import Store
 from batchwright.domain.actions import Notice
@@ -68,6 +69,7 @@ class ManagedEnvironment:
         write: Callable[[], Awaitable[None]],
     ) -> None:
         self._api, self._store, self._settings, self._events = api, store, settings, events
+        self._losing = HostLoss(api, store, events)
         self._sold_out = sold_out
         self._demand, self._changed, self._publish, self._write = demand, changed, publish, write
         self._known = known
@@ -80,6 +82,7 @@ class ManagedEnvironment:
         self._kinds_at = 0.0
         self._digest = ""
         self._launched: dict[str, Instance] = {}
+        self._cordoned: dict[str, Why] = {}
         self._problem: Problem | None = None
         self._paused_until = 0.0
         self._failures = 0
@@ -153,7 +156,9 @@ class ManagedEnvironment:
             if identity in instances or now - instance.launched_at > UNLISTED_SECONDS:
                 del self._launched[identity]
         every = list(instances.values()) + list(self._launched.values())
-        self.memory.keep({each.id for each in every})
+        ids = {each.id for each in every}
+        self.memory.keep(ids)
+        self._cordoned = {identity: why for identity, why in self._cordoned.items() if identity in ids}
         vcpus = {kind.type.name: kind.type.vcpus for kind in self._kinds or ()}
         self.fleet = see(every, nodes, self._store, vcpus, self.memory, now)
 
@@ -179,10 +184,15 @@ class ManagedEnvironment:
         for seen in decided.uncordon:
             await acting.uncordon(self._api, seen.node)
         for seen, why in decided.cordon:
-            await acting.cordon(self._api, seen.node, why)
+            await acting.cordon(self._api, seen.node, why, seen.leaves_at if why == seen.warned else None)
+            self._cordoned[seen.instance.id] = why
+        for seen in decided.drain:
+            await self._losing.drain(seen, WORDS[seen.warned or "interrupted"])
         await self._end(provider, decided)
-        for node_name in decided.nodes:
-            await acting.delete_node(self._api, node_name)
+        for seen in decided.gone:
+            identity = seen.instance.id
+            await self._losing.end_node(seen.node, identity, is_guilty=identity in self.memory.guilty)
+            self.memory.nodes.pop(identity, None)
         self.due = now + 3.5 if decided.cordon else 0.0
         if any(seen.is_ready for seen in self.fleet):
             self._failures = 0
@@ -204,6 +214,8 @@ class ManagedEnvironment:
         for seen, why in ending:
             self._notify(Notice("Terminated", f"Instance {seen.instance.id} ({seen.instance.type}) ended: {why}"))
             self._launched.pop(seen.instance.id, None)
+            if seen.lost_since is not None and not seen.warned:
+                self.memory.guilty.add(seen.instance.id)
         gone = {seen.instance.id for seen, _ in ending}
         self.fleet = tuple(
             replace(seen, instance=replace(seen.instance, state="shutting-down")) if seen.instance.id in gone else seen
@@ -226,9 +238,15 @@ class ManagedEnvironment:
         bounds = self._bounds(blueprint_of(self._known))
         is_known = self._kinds is not None and (self._problem is None or self._paused_until <= now)
         growth = growth_of(
-            self.fleet, offered if is_known else (), barred, bounds, self._version + 1, is_known=is_known
+            self.fleet,
+            offered if is_known else (),
+            barred,
+            bounds,
+            self._version + 1,
+            is_known=is_known,
+            leaving=leaving(self.fleet, self._store, now),
         )
-        told = growth.most, growth.left, growth.offers, growth.barred, growth.coming, growth.unused, is_known
+        told = replace(growth, version=0)
         if told != self._told:
             self._told, self._version = told, self._version + 1
             self._store.growth = self._store.growth | {self.name: growth}
@@ -297,7 +315,7 @@ class ManagedEnvironment:
 
     def _wanted(self, blueprint: Blueprint, offered: list[Choice]) -> tuple[Batch, ...]:
         demand = [each for each in self._demand() if each.version == self._version]
-        live = sum(seen.vcpus for seen in self.fleet if seen.instance.is_live)
+        live = sum(seen.vcpus for seen in self.fleet if seen.is_counted)
         left = 1000 * (self._known.spec.compute_resources.max_vcpus or 0) - live
         asked = [(each.shape, each.count) for each in demand]
         return plan_launches(asked, offered, environment_of(self._known), blueprint.strategy, left)
@@ -325,6 +343,17 @@ class ManagedEnvironment:
 
     def _notify(self, notice: Notice) -> None:
         self._notices.append(notice)
+
+    def unheeded(self) -> list[str]:
+        """Live instances that somebody warned of, and whose nodes do not say so yet: an operator that is started now
+        would know nothing of it."""
+        found = []
+        for seen in self.fleet:
+            why = self._cordoned.get(seen.instance.id, seen.cordoned)
+            is_said = why == seen.warned or (why is not None and seen.warned == "rebalance")
+            if seen.instance.is_live and seen.warned is not None and not is_said:
+                found.append(seen.instance.id)
+        return found
 
     async def post(self) -> None:
         """Makes events of what happened."""

@@ -6,16 +6,19 @@ started takes it to have begun now, which errs on the side of the instance.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import inf
+from typing import Any, get_args
 
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
 from batchwright.api.v1alpha1.computeenvironment import InstanceStatus
 from batchwright.api.v1alpha1.computeresources import UpdatePolicy
-from batchwright.capacity.fleet import Bounds, Seen, Why
+from batchwright.capacity.fleet import REPLACE_SECONDS, Alert, Bounds, Seen, Why
 from batchwright.capacity.nodes import Learnt
-from batchwright.capacity.port import Blueprint, Instance
+from batchwright.capacity.port import Blueprint, Instance, Warned
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.membership import node_labels
 from batchwright.controllers.store import Store
@@ -23,27 +26,59 @@ from batchwright.domain.observations import Node, Taint
 from batchwright.domain.quantities import Resources
 from batchwright.domain.texts import moment, timestamp
 from batchwright.names import LABEL_ENVIRONMENT, label_value
+from batchwright.scheduling.snapshot import Shape
 from batchwright.settings import Settings
 
-_WHYS: dict[str, Why] = {"idle": "idle", "update": "update", "interrupted": "interrupted", "deleted": "deleted"}
+_WHYS: dict[str, Why] = {why: why for why in get_args(Why)}
+_WARNINGS: dict[str, Alert] = {
+    "SPOT_INTERRUPTION": "interrupted",
+    "STATE_CHANGE": "interrupted",
+    "MAINTENANCE": "maintenance",
+    "REBALANCE": "rebalance",
+}
+# The most urgent first: an instance that is due for maintenance may be taken back before.
+_URGENCY: tuple[Alert, ...] = ("interrupted", "maintenance", "rebalance")
+# EC2 says so: an instance ends two minutes after it was warned of (User Guide, Spot interruption notices).
+WARNING_SECONDS = 120.0
+Said = tuple[Alert, float | None]
 
 
 @dataclass
 class Memory:
-    """When things began, by instance id, in seconds since the epoch."""
+    """When things began, by instance id, in seconds since the epoch; `warned` is what was said of an instance, and when
+    it ends; `nodes` the node it was; `guilty` are those that we ended because of what became of their nodes."""
 
     idle: dict[str, float] = field(default_factory=dict)
     lost: dict[str, float] = field(default_factory=dict)
     ready: set[str] = field(default_factory=set)
-    interrupted: set[str] = field(default_factory=set)
+    warned: dict[str, Said] = field(default_factory=dict)
+    nodes: dict[str, str] = field(default_factory=dict)
+    guilty: set[str] = field(default_factory=set)
 
     def keep(self, ids: set[str]) -> None:
         """Forgets all other instances."""
-        for known in (self.idle, self.lost):
+        known: dict[str, Any]
+        for known in (self.idle, self.lost, self.warned, self.nodes):
             for gone in known.keys() - ids:
                 del known[gone]
         self.ready &= ids
-        self.interrupted &= ids
+        self.guilty &= ids
+
+    def warn(self, warned: Warned, now: float) -> None:
+        """Somebody says that the instance is to go."""
+        default = {"SPOT_INTERRUPTION": now + WARNING_SECONDS, "STATE_CHANGE": now}.get(warned.kind)
+        leaves_at = default if warned.leaves_at is None else warned.leaves_at
+        self._note(warned.instance, (_WARNINGS[warned.kind], leaves_at))
+
+    def remember(self, instance: str, why: Why | None, leaves_at: float | None) -> None:
+        """What the node says that somebody said, perhaps to an operator before this one."""
+        for warning in _URGENCY:
+            if warning == why:
+                self._note(instance, (warning, leaves_at))
+
+    def _note(self, instance: str, said: Said) -> None:
+        known = self.warned.get(instance, said)
+        self.warned[instance] = min(known, said, key=lambda each: (_URGENCY.index(each[0]), each[1] or inf))
 
 
 def see(
@@ -63,13 +98,18 @@ def _see(
 ) -> Seen:
     if node is None:
         lost = _since(memory.lost, instance.id, instance.id in memory.ready and instance.is_live, now)
-        is_interrupted = instance.id in memory.interrupted
-        return Seen(instance, vcpus.get(instance.type, 0), lost_since=lost, is_interrupted=is_interrupted)
+        # Of one that has ended its pods may be left, though its Node is gone already.
+        was = "" if instance.is_live else memory.nodes.get(instance.id, "")
+        warned, leaves_at = memory.warned.get(instance.id, (None, None))
+        return Seen(instance, vcpus.get(instance.type, 0), was, lost_since=lost, warned=warned, leaves_at=leaves_at)
+    memory.nodes[instance.id] = node.name
     if node.ready:
         memory.ready.add(instance.id)
     ours, others = store.tenants.ours(node.name), store.tenants.others(node.name)
-    word, _, when = node.cordoned.partition(" ")
+    word, when, end = (*node.cordoned.split(" "), "", "", "")[:3]
     why = _WHYS.get(word)
+    memory.remember(instance.id, why, _time(end, now) if end else None)
+    warned, leaves_at = memory.warned.get(instance.id, (None, None))
     is_foreign = not node.schedulable and why is None
     is_expected = node.name in store.expecting
     is_idle = node.ready and not ours and not others and not is_foreign and not is_expected
@@ -86,7 +126,8 @@ def _see(
         lost_since=_since(memory.lost, instance.id, was_ready and not node.ready, now),
         cordoned=why,
         cordoned_at=_time(when, now),
-        is_interrupted=instance.id in memory.interrupted or why == "interrupted",
+        warned=warned,
+        leaves_at=leaves_at,
     )
 
 
@@ -151,11 +192,23 @@ def learn(fleet: Iterable[Seen], store: Store) -> Learnt:
     return Learnt(allocatable, daemons)
 
 
+def leaving(fleet: Iterable[Seen], store: Store, now: float) -> tuple[tuple[Shape, int], ...]:
+    """The pods of ours on instances that end soon, by what they ask."""
+    nodes = {seen.node for seen in fleet if seen.node and seen.instance.is_live and seen.is_due(REPLACE_SECONDS, now)}
+    found: Counter[Shape] = Counter()
+    for entry in store.entries.values() if nodes else ():
+        if entry.pinned is None or entry.pinned.shape is None:
+            continue
+        pods = entry.pods.values() if entry.array is None else entry.array.elements.live.values()
+        found[entry.pinned.shape] += sum(pod.node in nodes and not pod.is_finished for pod in pods)
+    return tuple(sorted((shape, count) for shape, count in found.items() if count))
+
+
 def instance_status(seen: Seen) -> InstanceStatus:
     """The instance as the environment's status shows it."""
     if not seen.instance.is_live:
         state = "TERMINATING"
-    elif seen.cordoned or seen.is_interrupted:
+    elif seen.cordoned or seen.warned:
         state = "DRAINING"
     else:
         state = "READY" if seen.is_ready else "STARTING"

@@ -6,6 +6,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
+from batchwright.capacity.ec2.client import Aws
 from batchwright.capacity.ec2.fleet import Ec2Fleet
 from batchwright.capacity.ec2.warnings import Warnings
 from batchwright.capacity.port import Provider
@@ -31,7 +32,11 @@ def make_providers(api: ApiClient, settings: Settings) -> Providers:
 
     def ec2_fleet(cluster: str) -> Provider:
         queue = settings.interruption_queue
-        return Ec2Fleet(cluster, warnings=Warnings(queue) if queue else None)
+        warnings = Warnings(queue, Aws("sqs", may_write=may_write)) if queue else None
+        return Ec2Fleet(cluster, Aws(may_write=may_write), warnings)
+
+    def may_write() -> bool:
+        return api.may_write()
 
     async def cluster_id() -> str:
         # What others know a cluster by, for want of an id of its own: kube-system is never deleted.

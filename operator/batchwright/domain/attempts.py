@@ -6,11 +6,11 @@ lost host must read `Host EC2 (instance …) terminated.` and have no exit code,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from batchwright import names
-from batchwright.api.v1alpha1.batchjob import Attempt, AttemptContainer
+from batchwright.api.v1alpha1.batchjob import MAX_ATTEMPTS, Attempt, AttemptContainer
 from batchwright.domain import reasons
 from batchwright.domain.actions import EndAttempt
 from batchwright.domain.observations import Mark, Pod
@@ -21,6 +21,8 @@ from batchwright.domain.texts import bounded, timestamp
 HOST_REASONS = frozenset(
     {"Evicted", "NodeLost", "Preempting", "Shutdown", "Terminated", "NodeShutdown", "NodeAffinity"}
 )
+# Ours, of pods whose instance ends; which of them says whether an attempt is charged.
+HOST_MARKS = frozenset({names.POD_CONDITION_HOST_ENDED, names.POD_CONDITION_HOST_CHARGED})
 # The kubelet lost sight of the container (a node that was rebooted); the exit code beside it is made up.
 LOST_CONTAINER_REASONS = frozenset({"ContainerStatusUnknown"})
 # The runtime could not start the process at all: the image's fault or the command's.
@@ -38,6 +40,8 @@ def outcome(pod: Pod, instances: Mapping[str, str]) -> Outcome:
         return Outcome(0 if pod.exit_code is None else pod.exit_code, "", reasons.ESSENTIAL_CONTAINER_EXITED)
     if pod.mark is not None and pod.mark.type == names.POD_CONDITION_START_FAILED:
         return Outcome(None, bounded(pod.mark.message), reasons.TASK_FAILED_TO_START)
+    if pod.mark is not None and pod.mark.type in HOST_MARKS:
+        return Outcome(None, bounded(pod.mark.message), reasons.host_terminated(instances.get(pod.node, pod.node)))
     if pod.disruption or pod.pod_reason in HOST_REASONS:
         detail = pod.disruption or f"{pod.pod_reason}: {pod.pod_message}"
         return Outcome(None, bounded(detail), reasons.host_terminated(instances.get(pod.node, pod.node)))
@@ -69,7 +73,13 @@ def attempt(pod: Pod, instances: Mapping[str, str]) -> Attempt:
         started_at=timestamp(pod.started_at) if pod.started_at else None,
         stopped_at=timestamp(pod.stopped_at) if pod.stopped_at else None,
         status_reason=ended.status_reason,
+        uncharged=True if pod.lost_its_host and pod.phase != "Succeeded" else None,
     )
+
+
+def charged(recorded: Iterable[Attempt]) -> int:
+    """How many of these count against retryStrategy.attempts."""
+    return sum(not entry.uncharged for entry in recorded)
 
 
 def ending(action: EndAttempt, instances: Mapping[str, str]) -> Attempt:
@@ -79,8 +89,14 @@ def ending(action: EndAttempt, instances: Mapping[str, str]) -> Attempt:
 
 def merge(recorded: tuple[Attempt, ...], finished: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
     """`recorded` with those of `finished` that are new, told apart by pod name: an attempt is recorded once. One
-    that was noted before its end is completed."""
+    that was noted before its end is completed. Of those that are not charged, which have no end, the oldest go."""
     known = {entry.container.pod_name for entry in recorded}
     ended = {entry.container.pod_name: entry for entry in finished}
     completed = tuple(entry if entry.stopped_at else ended.get(entry.container.pod_name, entry) for entry in recorded)
-    return completed + tuple(entry for entry in finished if entry.container.pod_name not in known)
+    every = completed + tuple(entry for entry in finished if entry.container.pod_name not in known)
+    if len(every) <= MAX_ATTEMPTS:
+        return every
+    # By time, so that one whose pod is still there is left out again.
+    every = tuple(sorted(every, key=lambda entry: entry.started_at or ""))
+    excess = [position for position, entry in enumerate(every) if entry.uncharged][: len(every) - MAX_ATTEMPTS]
+    return tuple(entry for position, entry in enumerate(every) if position not in excess)

@@ -328,7 +328,7 @@ class Elements:
                 self.verdicts[index] = (pod.failures, ended)
                 self.version += 1
             return
-        if pod.is_preempted and pod.phase == "Failed":
+        if (pod.is_preempted or pod.lost_its_host) and pod.phase == "Failed":
             # The Job controller ignores its failure, and makes the next pod, which may have been seen already.
             if index not in self.live:
                 self._wait(index)

@@ -20,7 +20,7 @@ from batchwright.api.v1alpha1.batchjob import Attempt, BatchJobStatus, JobState
 from batchwright.api.v1alpha1.common import Condition, EvaluateOnExit
 from batchwright.domain import reasons
 from batchwright.domain.actions import Action, DeleteWork, EndAttempt, Notice, ReadObstacle, ReadPods, SuspendWork
-from batchwright.domain.attempts import attempt, ending, merge
+from batchwright.domain.attempts import attempt, charged, ending, merge
 from batchwright.domain.conditions import unscheduled
 from batchwright.domain.dependencies import Resolution
 from batchwright.domain.observations import FINAL_STATES, Job, Pod, Work
@@ -142,7 +142,7 @@ def _with_work(view: View, work: Work, now: datetime) -> Decision:
     if work.is_finished:
         # The pod watch may be behind the Job watch; one read settles it.
         live_pods = {pod.name for pod in view.pods if not pod.is_finished}
-        ended = sum(entry.container.pod_name not in live_pods for entry in recorded)
+        ended = charged(entry for entry in recorded if entry.container.pod_name not in live_pods)
         if ended < work.failed + work.succeeded and not view.pods_complete:
             return Decision(
                 present_status(view, _current(view), view.job.status.status_reason), actions=(ReadPods(work),)
@@ -221,7 +221,7 @@ def _finish(view: View, work: Work, recorded: tuple[Attempt, ...], now: datetime
         parts.append(f"exit code {detail.exit_code}")
     if detail is not None and detail.reason:
         parts.append(detail.reason)
-    notice = Notice("Failed", f"after {len(recorded)} of {view.rules.attempts} attempts: " + ", ".join(parts), True)
+    notice = Notice("Failed", f"after {charged(recorded)} of {view.rules.attempts} attempts: " + ", ".join(parts), True)
     return Decision(final_status(view, now, "FAILED", reason), notices=(notice,))
 
 
@@ -253,12 +253,12 @@ def _attempts(view: View) -> tuple[Attempt, ...]:
     finished = sorted((pod for pod in view.pods if pod.is_finished), key=lambda pod: (pod.failures, pod.created_at))
     # A gated pod that we failed to refuse a retry never ran, and one that was preempted is not charged, unless it
     # succeeded before it could be stopped.
-    charged = [
+    counted = [
         pod
         for pod in finished
         if pod.phase == "Succeeded" or not (pod.gated or pod.is_preempted or _made_room(view, pod))
     ]
-    ended = tuple(attempt(pod, view.instances) for pod in charged)
+    ended = tuple(attempt(pod, view.instances) for pod in counted)
     return merge(view.job.status.attempts, ended)
 
 

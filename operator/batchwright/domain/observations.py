@@ -13,7 +13,7 @@ from typing import Any
 
 from batchwright.api.v1alpha1 import BatchJobSpec, BatchJobStatus, JobDefinitionSpec
 from batchwright.domain.quantities import Resources
-from batchwright.names import POD_CONDITION_PREEMPTED
+from batchwright.names import POD_CONDITION_HOST_ENDED, POD_CONDITION_PREEMPTED
 
 FINAL_STATES = ("SUCCEEDED", "FAILED")
 
@@ -143,6 +143,11 @@ class Pod:
     def is_preempted(self) -> bool:
         """Whether it was taken back to make room: it is no attempt."""
         return self.mark is not None and self.mark.type == POD_CONDITION_PREEMPTED
+
+    @property
+    def lost_its_host(self) -> bool:
+        """Whether its instance ends, through no fault of its own: the attempt is none of those that are counted."""
+        return self.mark is not None and self.mark.type == POD_CONDITION_HOST_ENDED
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from batchwright.api.v1alpha1.batchjob import Attempt, JobState
 from batchwright.api.v1alpha1.common import EvaluateOnExit
 from batchwright.domain import reasons
 from batchwright.domain.actions import Action, EndAttempt, Notice, ReleasePod
+from batchwright.domain.attempts import charged
 from batchwright.domain.observations import Pod
 from batchwright.domain.retry import Outcome, evaluate
 from batchwright.domain.texts import bounded
@@ -91,7 +92,7 @@ def _between_attempts(view: RunningView) -> Step:
         )
         if part
     )
-    text = bounded(f"Attempt {len(view.recorded) + 1} of {view.attempts} follows: {why}")
+    text = bounded(f"Attempt {charged(view.recorded) + 1} of {view.attempts} follows: {why}")
     return Step("RUNNABLE", text, notices=(Notice("Retrying", text),))
 
 
@@ -101,7 +102,9 @@ def _state_of(last: Attempt) -> JobState:
 
 
 def _is_retried(view: RunningView, last: Attempt) -> bool:
-    if len(view.recorded) >= view.attempts or last.container.exit_code == 0:
+    if last.uncharged:
+        return True
+    if charged(view.recorded) >= view.attempts or last.container.exit_code == 0:
         return False
     # AWS Batch User Guide, job timeouts: a timed-out attempt is not retried.
     return last.status_reason != reasons.ATTEMPT_TIMED_OUT and not _says_exit(view, last)

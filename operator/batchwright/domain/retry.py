@@ -76,6 +76,12 @@ def evaluate(rules: Sequence[EvaluateOnExit], outcome: Outcome) -> Decision:
     return "EXIT" if "EXIT" in _possible(rules, case) else "RETRY"
 
 
+def is_decided(rules: Sequence[EvaluateOnExit], outcome: Outcome) -> bool:
+    """Whether a rule matches the failure: what none does is retried because nothing was said of it."""
+    case = _Case(outcome.exit_code, _Text(outcome.reason), _Text(outcome.status_reason))
+    return any(all(_match(rule, case)) for rule in rules)
+
+
 def retry_plan(rules: Sequence[EvaluateOnExit], attempts: int, *, single_container: bool = True) -> RetryPlan:
     """The plan for `attempts` in all; with 1 nothing is retried, and there is nothing to decide.
 
@@ -131,11 +137,7 @@ def _possible(rules: Sequence[EvaluateOnExit], case: _Case) -> set[Decision]:
     """The decisions that the unknown parts of the case may lead to; one when all is known."""
     found: set[Decision] = set()
     for rule in rules:
-        matches = [
-            *_matches(rule.on_exit_code, _exit_code(case)),
-            *_matches(rule.on_reason, case.reason),
-            *_matches(rule.on_status_reason, case.status_reason),
-        ]
+        matches = _match(rule, case)
         if False in matches:
             continue
         found.add("EXIT" if rule.action.upper() == "EXIT" else "RETRY")
@@ -143,6 +145,14 @@ def _possible(rules: Sequence[EvaluateOnExit], case: _Case) -> set[Decision]:
             return found
     found.add("RETRY")
     return found
+
+
+def _match(rule: EvaluateOnExit, case: _Case) -> list[bool | None]:
+    return [
+        *_matches(rule.on_exit_code, _exit_code(case)),
+        *_matches(rule.on_reason, case.reason),
+        *_matches(rule.on_status_reason, case.status_reason),
+    ]
 
 
 def _exit_code(case: _Case) -> _Text | None:

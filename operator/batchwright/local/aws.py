@@ -5,11 +5,13 @@ Hazard: moto keeps everything in memory; after a restart its accounts are empty.
 
 from __future__ import annotations
 
+import json
 import sys
+import urllib.error
 import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from batchwright.errors import LocalError
 from batchwright.local import processes
@@ -21,6 +23,12 @@ REGION: Final = "us-east-1"
 ANY_KEY: Final = "batchwright-local"
 # Where the endpoint puts EC2's warnings.
 INTERRUPTION_QUEUE: Final = "batchwright-interruptions"
+# Of an operator that buys there: where the warnings come, and a pace at which one can watch it.
+OPERATOR_SETTINGS: Final = {
+    "BATCHWRIGHT_INTERRUPTION_QUEUE": INTERRUPTION_QUEUE,
+    "BATCHWRIGHT_CAPACITY_INTERVAL_SECONDS": "1",
+    "BATCHWRIGHT_CAPACITY_IDLE_SECONDS": "8",
+}
 _READY_SECONDS: Final = 60.0
 
 
@@ -38,6 +46,21 @@ def environment(url: str) -> dict[str, str]:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
     }
+
+
+def ask(url: str, what: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What of the endpoint goes wrong (`switches`), or is to (`interruptions`): read, or changed by a body. Raises
+    LocalError."""
+    data = None if body is None else json.dumps(body).encode()
+    try:
+        request = urllib.request.Request(f"{url}/batchwright/{what}", data)  # nosec B310
+        with urllib.request.urlopen(request, timeout=30) as found:  # nosec B310
+            answer: dict[str, Any] = json.load(found)
+    except urllib.error.HTTPError as error:
+        raise LocalError(json.load(error).get("error", str(error))) from error
+    except OSError as error:
+        raise LocalError(f"the AWS endpoint {url} does not answer: {error}") from error
+    return answer
 
 
 def check_installed() -> None:

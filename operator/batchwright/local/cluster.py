@@ -234,6 +234,9 @@ def _add_missing(directory: Path, state: ClusterState, options: Options, tell: R
         with tell.step("start the real node"):
             real.start(directory, kubeconfig, state.binaries)
     if options.aws or state.aws_port is not None:
+        if state.aws_port is None:
+            # An operator that runs already knows nothing of the endpoint.
+            processes.end(directory, [operator_process.COMPONENT])
         port = state.aws_port or ports.free_ports(1, state.host_address)[0]
         state = _remember(directory, state, aws_port=port)
         with tell.step("start the AWS endpoint") as show:
@@ -278,8 +281,9 @@ def environment(cluster: Cluster) -> dict[str, str]:
 
 
 def _operator_environment(cluster: Cluster) -> dict[str, str]:
-    queue = {"BATCHWRIGHT_INTERRUPTION_QUEUE": aws.INTERRUPTION_QUEUE} if cluster.aws_endpoint else {}
-    return environment(cluster) | queue
+    # Instances of the embedded endpoint are there in a second, and nobody pays for the calls.
+    found = environment(cluster)
+    return found | (aws.OPERATOR_SETTINGS if cluster.aws_endpoint else {})
 
 
 def _remember(directory: Path, state: ClusterState, **changes: int) -> ClusterState:

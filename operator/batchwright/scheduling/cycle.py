@@ -73,6 +73,11 @@ class _Pass:
             if held.environment in state.environments:
                 found = self.room.hold(held.environment, held.shape, held.unbound)
                 self.growing.hold(held.environment, held.shape, held.unbound - found)
+        for name, growth in state.growth.items():
+            # What runs on nodes that go soon: there has to be room for it before they do.
+            for shape, count in growth.leaving:
+                if name in state.environments:
+                    self.growing.hold(name, shape, count - self.room.hold(name, shape, count))
         self.running = Counter(state.running)
         self.books = {name: book.copy() for name, book in state.books.items()}
         self.left = state.consumables_left()

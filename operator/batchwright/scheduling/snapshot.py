@@ -132,8 +132,9 @@ class Growth:
 
     `most` and `left` are the milli-vCPUs its instances may have in all, and more than now; `coming` are nodes on their
     way, as they will be, and how many of each; `unused` are ready nodes that nothing of ours has ever been on, as they
-    were to be: what they were started for and cannot go there would be asked for again and again. `barred` are offers
-    that nobody has to give at present. Without `is_known` nobody has said yet what there is.
+    were to be: what they were started for and cannot go there would be asked for again and again; `leaving` are pods
+    that run on nodes of it that go soon, and how many of each: there has to be room for them elsewhere before that.
+    `barred` are offers that nobody has to give at present. Without `is_known` nobody has said yet what there is.
     """
 
     most: int
@@ -142,6 +143,7 @@ class Growth:
     barred: tuple[Offer, ...] = ()
     coming: tuple[tuple[Node, int], ...] = ()
     unused: tuple[Node, ...] = ()
+    leaving: tuple[tuple[Shape, int], ...] = ()
     is_known: bool = True
     version: int = 0
 

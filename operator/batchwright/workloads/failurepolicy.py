@@ -12,6 +12,7 @@ from batchwright import names
 from batchwright.domain.retry import EXIT_CODES, RetryPlan
 from batchwright.workloads.shapes import Wire
 
+_HOST_LOST = (names.POD_CONDITION_DISRUPTED, names.POD_CONDITION_HOST_CHARGED)
 _ELEMENT_ENDS = (names.POD_CONDITION_DEPENDENCY_FAILED, names.POD_CONDITION_TERMINATED)
 
 
@@ -22,11 +23,12 @@ def build_failure_policy(plan: RetryPlan, attempts: int, main_container: str, *,
     """
     rules: list[Wire] = [
         # AWS Batch User Guide, quota shares: what was preempted goes back to the queue, and is charged no attempt.
-        {"action": "Ignore", "onPodConditions": [{"type": names.POD_CONDITION_PREEMPTED, "status": "True"}]},
+        # Nor is what was lost with its instance, where evaluateOnExit says nothing of that.
+        _conditions("Ignore", names.POD_CONDITION_PREEMPTED, names.POD_CONDITION_HOST_ENDED),
         *([_condition(condition, retried=False) for condition in _ELEMENT_ENDS] if is_array else []),
         _condition(names.POD_CONDITION_TIMEOUT, retried=False),
         _condition(names.POD_CONDITION_NO_RETRY, retried=False),
-        _condition(names.POD_CONDITION_DISRUPTED, retried=plan.retry_host_loss),
+        _condition(*_HOST_LOST, retried=plan.retry_host_loss),
         _condition(names.POD_CONDITION_START_FAILED, retried=plan.retry_start_failure),
     ]
     # With one attempt every failure is the last, whatever its code.
@@ -35,9 +37,12 @@ def build_failure_policy(plan: RetryPlan, attempts: int, main_container: str, *,
     return {"rules": rules}
 
 
-def _condition(condition: str, *, retried: bool) -> Wire:
-    action = "Count" if retried else "FailIndex"
-    return {"action": action, "onPodConditions": [{"type": condition, "status": "True"}]}
+def _condition(*conditions: str, retried: bool) -> Wire:
+    return _conditions("Count" if retried else "FailIndex", *conditions)
+
+
+def _conditions(action: str, *conditions: str) -> Wire:
+    return {"action": action, "onPodConditions": [{"type": each, "status": "True"} for each in conditions]}
 
 
 def _exit_codes(plan: RetryPlan, main_container: str) -> list[Wire]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from batchwright.capacity.ec2.fleet import Ec2Fleet, refusal
 from batchwright.capacity.ec2.userdata import user_data
 from batchwright.capacity.ec2.warnings import Warnings, parse
 from batchwright.capacity.port import Blueprint, Order, Outcome, Warned
-from batchwright.errors import Denied, LaunchUncertain, Misconfigured, ProviderThrottled
+from batchwright.errors import Denied, LaunchUncertain, Misconfigured, NotLeading, ProviderThrottled
 from batchwright.local.ec2.switches import Switches
 from capacityparts import blueprint, kind
 
@@ -215,10 +217,52 @@ def test_nodeadm_is_told_of_the_cluster_and_the_node() -> None:
     assert "--register-with-taints=batchwright.io/compute-environment=env:NoSchedule" in told
 
 
-def event(kind: str, **detail: Any) -> str:
-    return json.dumps({"source": "aws.ec2", "detail-type": kind, "detail": detail})
+EKS_JOIN = NodeJoin.model_validate(
+    {
+        "type": "EKS_BOOTSTRAP_SH",
+        "clusterName": "c",
+        "apiServerEndpoint": "https://c.example",
+        "certificateAuthority": "Y2E=",
+    }
+)
 
 
+def test_older_images_are_told_by_bootstrap_sh() -> None:
+    told = user_data(blueprint(join=EKS_JOIN)) or ""
+    assert 'Content-Type: text/x-shellscript; charset="us-ascii"' in told
+    (line,) = (each for each in told.splitlines() if each.startswith("/etc/eks/bootstrap.sh"))
+    assert shlex.split(line) == [
+        "/etc/eks/bootstrap.sh",
+        "c",
+        "--apiserver-endpoint",
+        "https://c.example",
+        "--b64-cluster-ca",
+        "Y2E=",
+        "--kubelet-extra-args",
+        "--node-labels=batchwright.io/capacity-type=ON_DEMAND,batchwright.io/compute-environment=env "
+        "--register-with-taints=batchwright.io/compute-environment=env:NoSchedule",
+    ]
+
+
+def test_a_launch_templates_userdata_type_goes_first() -> None:
+    whole = EKS_JOIN.model_copy(update={"service_cidr": "10.0.0.0/16"})
+    assert "application/node.eks.aws" in (user_data(blueprint(join=whole), "EKS_NODEADM") or "")
+    with pytest.raises(Misconfigured, match=r"EKS_NODEADM needs nodeJoin\.serviceCidr"):
+        user_data(blueprint(join=EKS_JOIN), "EKS_NODEADM")
+
+
+def event(kind: str, time: str = "", **detail: Any) -> str:
+    return json.dumps({"source": "aws.ec2", "detail-type": kind, "detail": detail, **({"time": time} if time else {})})
+
+
+def health(**detail: Any) -> str:
+    """A change that AWS Health has scheduled."""
+    own = {"service": "EC2", "eventTypeCategory": "scheduledChange", "statusCode": "upcoming"}
+    affected = [{"entityValue": "i-1"}, {"entityValue": "i-2"}, "junk"]
+    return event("AWS Health Event", **{**own, "affectedEntities": affected, **detail})
+
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
 SPOT = "EC2 Spot Instance Interruption Warning"
 STATE = "EC2 Instance State-change Notification"
 
@@ -234,27 +278,59 @@ STATE = "EC2 Instance State-change Notification"
         ),
         pytest.param(event(STATE, **{"instance-id": "i-1", "state": "stopping"}), [("i-1", "STATE_CHANGE")], id="ends"),
         pytest.param(event(STATE, **{"instance-id": "i-1", "state": "running"}), [], id="runs"),
-        pytest.param(
-            event("AWS Health Event", affectedEntities=[{"entityValue": "i-1"}, {"entityValue": "i-2"}]),
-            [("i-1", "MAINTENANCE"), ("i-2", "MAINTENANCE")],
-            id="maintenance",
-        ),
-        *(
-            pytest.param(junk, [], id=f"junk {junk[:12]}")
-            for junk in (
-                "",
-                "no json",
-                "[]",
-                '{"detail-type": 1}',
-                event("Other"),
-                event(SPOT),
-                event(SPOT, **{"instance-id": 3}),
-            )
-        ),
+        pytest.param(health(), [("i-1", "MAINTENANCE"), ("i-2", "MAINTENANCE")], id="maintenance"),
+        pytest.param(health(service="RDS"), [], id="maintenance of something else"),
+        pytest.param(health(eventTypeCategory="issue"), [], id="an issue that is there already"),
+        pytest.param(health(statusCode="closed"), [], id="maintenance that is over"),
+        pytest.param(health(affectedEntities="all"), [], id="maintenance of nobody knows what"),
+        pytest.param(event("Other"), [], id="another event"),
+        pytest.param(event(SPOT), [], id="no instance"),
+        pytest.param(event(SPOT, **{"instance-id": 3}), [], id="an instance that is none"),
     ],
 )
 def test_what_a_message_says(body: str, want: list[tuple[str, str]]) -> None:
     assert [(each.instance, each.kind) for each in parse({"Body": body, "ReceiptHandle": "r"})] == want
+
+
+@pytest.mark.parametrize("junk", ["", "no json", "[]", '{"detail-type": "Other"}', '{"detail": 3}'])
+def test_what_is_no_event_is_said_to_be_none(junk: str) -> None:
+    with pytest.raises(ValueError, match=r"expected|unexpected|empty"):
+        parse({"Body": junk, "ReceiptHandle": "r"})
+
+
+@pytest.mark.parametrize(
+    ("body", "want"),
+    [
+        pytest.param(event(SPOT, **{"instance-id": "i-1"}), None, id="no time"),
+        pytest.param(event(SPOT, "2026-03-01T12:00:00Z", **{"instance-id": "i-1"}), NOON + 120, id="interruption"),
+        pytest.param(event(SPOT, "at noon", **{"instance-id": "i-1"}), None, id="no such time"),
+        pytest.param(
+            event(STATE, "2026-03-01T12:00:00Z", **{"instance-id": "i-1", "state": "stopping"}), NOON, id="state"
+        ),
+        pytest.param(health(startTime="Sun, 01 Mar 2026 12:00:00 GMT"), NOON, id="maintenance"),
+    ],
+)
+def test_when_an_instance_leaves(body: str, want: float | None) -> None:
+    assert parse({"Body": body, "ReceiptHandle": "r"})[0].leaves_at == want
+
+
+async def test_an_operator_without_the_lease_asks_and_changes_nothing(network: Network) -> None:
+    leads = True
+    ec2, sqs = (Aws(service, may_write=lambda: leads) for service in ("ec2", "sqs"))
+    url = (await sqs.call("create_queue", QueueName="led"))["QueueUrl"]
+    await sqs.call("send_message", QueueUrl=url, MessageBody="kept")
+    leads = False
+    assert (await ec2.call("describe_subnets", SubnetIds=[network.subnets[0]]))["Subnets"]
+    for call in (
+        ec2.call("create_fleet", uncertain=True),
+        ec2.call("terminate_instances", InstanceIds=["i-1"]),
+        ec2.call("create_launch_template", LaunchTemplateName="none", LaunchTemplateData={}),
+        sqs.call("delete_message_batch", QueueUrl=url, Entries=[]),
+    ):
+        with pytest.raises(NotLeading, match="does not lead"):
+            await call
+    templates = network.client().describe_launch_templates()["LaunchTemplates"]
+    assert "none" not in {each["LaunchTemplateName"] for each in templates}
 
 
 async def test_messages_go_when_they_have_been_acted_upon(network: Network) -> None:

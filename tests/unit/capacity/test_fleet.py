@@ -7,24 +7,31 @@ from typing import Any
 
 import pytest
 
-from batchwright.capacity.fleet import Bounds, Retirement, Seen, growth_of, pause_after, retire
+import builders as b
+from batchwright.capacity.fleet import REPLACE_SECONDS, Bounds, Retirement, Seen, growth_of, pause_after, retire
 from capacityparts import blueprint, bounds, choices, instance, kind, seen, starting
 
 
 @dataclass(frozen=True)
 class Case:
     fleet: list[Seen]
+    ended: list[str] = field(default_factory=list)
     bounds: Bounds = field(default_factory=bounds)
     now: float = 1000.0
-    ended: list[str] = field(default_factory=list)
     cordon: dict[str, str] = field(default_factory=dict)
     uncordon: list[str] = field(default_factory=list)
-    nodes: list[str] = field(default_factory=list)
+    drain: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
     failed: int = 0
 
 
 def cordoned(identity: str = "i-1", why: Any = "idle", at: float = 900.0, **over: Any) -> Seen:
     return seen(identity, cordoned=why, cordoned_at=at, **over)
+
+
+def taken(**over: Any) -> Seen:
+    """An instance of which somebody said that EC2 takes it back in two minutes."""
+    return cordoned(**{"why": over.pop("cordoned", "interrupted"), "warned": "interrupted", "leaves_at": 1120.0} | over)
 
 
 OLD = replace(instance(), digest="another")
@@ -40,11 +47,11 @@ CASES = [
     pytest.param(Case([cordoned(ours=1)], uncordon=["i-1"]), id="a job came after all"),
     pytest.param(Case([cordoned(others=1)], uncordon=["i-1"]), id="somebody else came after all"),
     pytest.param(
-        Case([seen("i-1"), seen("i-2", idle_since=5.0)], bounds(minimum=4000), cordon={"i-1": "idle"}),
+        Case([seen("i-1"), seen("i-2", idle_since=5.0)], bounds=bounds(minimum=4000), cordon={"i-1": "idle"}),
         id="minvCpus stay: the longest idle goes",
     ),
-    pytest.param(Case([seen("i-1"), seen("i-2")], bounds(minimum=5000)), id="minvCpus between two instances"),
-    pytest.param(Case([cordoned()], bounds(minimum=1), uncordon=["i-1"]), id="minvCpus were raised"),
+    pytest.param(Case([seen("i-1"), seen("i-2")], bounds=bounds(minimum=5000)), id="minvCpus between two instances"),
+    pytest.param(Case([cordoned()], bounds=bounds(minimum=1), uncordon=["i-1"]), id="minvCpus were raised"),
     pytest.param(Case([starting(launched=101.0)]), id="still starting"),
     pytest.param(Case([starting(launched=100.0)], ended=["i-1"], failed=1), id="never became a node"),
     pytest.param(
@@ -59,22 +66,51 @@ CASES = [
     pytest.param(Case([cordoned(why="update", of=OLD, ours=1)]), id="its jobs may run on"),
     pytest.param(Case([cordoned(why="update", of=OLD)], ended=["i-1"]), id="its jobs have ended"),
     pytest.param(
-        Case([cordoned(why="update", of=OLD, ours=1, at=0.0)], bounds(update_seconds=1000.0), ended=["i-1"]),
+        Case([cordoned(why="update", of=OLD, ours=1, at=0.0)], bounds=bounds(update_seconds=1000.0), ended=["i-1"]),
         id="its jobs ran on for too long",
     ),
     pytest.param(
-        Case([cordoned(why="update", of=OLD, ours=1)], bounds(ends_jobs_on_update=True), ended=["i-1"]),
+        Case([cordoned(why="update", of=OLD, ours=1)], bounds=bounds(ends_jobs_on_update=True), ended=["i-1"]),
         id="terminateJobsOnUpdate",
     ),
     pytest.param(Case([cordoned(why="update")], uncordon=["i-1"]), id="the change was taken back"),
+    pytest.param(Case([taken(ours=1, cordoned=None)], cordon={"i-1": "interrupted"}), id="EC2 wants it: no new work"),
+    pytest.param(Case([taken(ours=1)]), id="EC2 wants it: its jobs run on"),
+    pytest.param(Case([taken(ours=1, leaves_at=1030.0)], drain=["i-1"]), id="EC2 wants it: shortly before, they end"),
+    pytest.param(Case([taken(leaves_at=1030.0)], ended=["i-1"]), id="EC2 wants it: nobody is left"),
     pytest.param(
-        Case([seen(is_interrupted=True, ours=1)], cordon={"i-1": "interrupted"}), id="EC2 wants it back: no new work"
+        Case([taken(ours=1, cordoned="idle", leaves_at=1030.0)], cordon={"i-1": "interrupted"}, drain=["i-1"]),
+        id="EC2 wants what was cordoned already: the note says so",
     ),
-    pytest.param(Case([cordoned(why="interrupted", is_interrupted=True, ours=1)]), id="its jobs run on"),
-    pytest.param(Case([cordoned(why="interrupted", is_interrupted=True)], ended=["i-1"]), id="nobody is left"),
-    pytest.param(Case([seen(of=instance(state="terminated"))], nodes=["node-i-1"]), id="ended: its Node goes"),
-    pytest.param(Case([seen(ours=1)], bounds(digest=None), cordon={"i-1": "deleted"}), id="deleted, with jobs"),
-    pytest.param(Case([starting(launched=999.0)], bounds(digest=None), ended=["i-1"]), id="deleted while it starts"),
+    pytest.param(
+        Case([taken(of=OLD, ours=1, cordoned="update")], cordon={"i-1": "interrupted"}),
+        id="EC2 wants what is replaced already: that is more urgent",
+    ),
+    pytest.param(
+        Case([cordoned(why="maintenance", warned="maintenance", leaves_at=1301.0, ours=1)]),
+        id="maintenance: its jobs run on until shortly before",
+    ),
+    pytest.param(
+        Case([cordoned(why="maintenance", warned="maintenance", leaves_at=1300.0, ours=1)], drain=["i-1"]),
+        id="maintenance: then they end",
+    ),
+    pytest.param(
+        Case([cordoned(why="maintenance", warned="maintenance", leaves_at=1000.0, ours=1)], ["i-1"], drain=["i-1"]),
+        id="maintenance: and those that do not, with it",
+    ),
+    pytest.param(
+        Case([cordoned(why="maintenance", warned="maintenance", leaves_at=9e9)], ended=["i-1"]),
+        id="maintenance some day: goes as soon as nobody is there",
+    ),
+    pytest.param(Case([seen(warned="rebalance", ours=1)], cordon={"i-1": "rebalance"}), id="rebalance: no new work"),
+    pytest.param(Case([cordoned(why="rebalance", warned="rebalance", ours=1, at=0.0)]), id="rebalance: its jobs end"),
+    pytest.param(Case([cordoned(why="rebalance", warned="rebalance")], ended=["i-1"]), id="rebalance: nobody is left"),
+    pytest.param(
+        Case([cordoned(why="update", of=OLD, warned="rebalance", ours=1)]), id="rebalance of what is replaced already"
+    ),
+    pytest.param(Case([seen(of=instance(state="terminated"))], gone=["node-i-1"]), id="ended: its Node goes"),
+    pytest.param(Case([seen(ours=1)], bounds=bounds(digest=None), cordon={"i-1": "deleted"}), id="deleted, with jobs"),
+    pytest.param(Case([starting(launched=999.0)], bounds=bounds(digest=None), ended=["i-1"]), id="deleted, starting"),
 ]
 
 
@@ -84,7 +120,8 @@ def test_which_instances_go(case: Case) -> None:
     assert [each.instance.id for each, _ in found.ended] == case.ended
     assert {each.instance.id: why for each, why in found.cordon} == case.cordon
     assert [each.instance.id for each in found.uncordon] == case.uncordon
-    assert list(found.nodes) == case.nodes
+    assert [each.instance.id for each in found.drain] == case.drain
+    assert [each.node for each in found.gone] == case.gone
     assert found.failed == case.failed
 
 
@@ -108,6 +145,27 @@ def test_what_the_scheduler_is_told() -> None:
 def test_what_is_made_of_something_else_is_no_capacity_that_comes() -> None:
     fleet = [starting(instance=replace(instance(), digest="another"))]
     assert growth_of(fleet, choices(kind()), (), bounds(), 1).coming == ()
+
+
+def test_what_ec2_takes_back_counts_no_more_and_is_no_capacity() -> None:
+    """Else an environment that is full could replace nothing before it is gone."""
+    pods = ((b.shape(), 2),)
+    growth = growth_of([taken(ours=2, was_used=False), seen("i-2")], choices(kind()), (), bounds(), 1, leaving=pods)
+    assert (growth.left, growth.unused, growth.leaving) == (96_000, (), pods)
+
+
+@pytest.mark.parametrize(
+    ("warned", "leaves_at", "want"),
+    [
+        pytest.param("interrupted", 1120.0, True, id="an interruption: at once"),
+        pytest.param("maintenance", 1901.0, False, id="maintenance: not yet"),
+        pytest.param("maintenance", 1900.0, True, id="maintenance: in time for another node"),
+        pytest.param("rebalance", 500.0, False, id="a recommendation: never"),
+        pytest.param(None, None, False, id="nobody said anything"),
+    ],
+)
+def test_when_what_runs_is_asked_for_elsewhere(warned: Any, leaves_at: float | None, want: bool) -> None:
+    assert seen(warned=warned, leaves_at=leaves_at).is_due(REPLACE_SECONDS, 1000.0) is want
 
 
 @pytest.mark.parametrize(("failures", "want"), [(0, 0), (1, 60), (2, 120), (4, 480), (30, 3600)])

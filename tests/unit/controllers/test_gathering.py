@@ -9,8 +9,9 @@ import pytest
 
 import builders as b
 from batchwright.capacity.fleet import Seen
-from batchwright.controllers.gathering import Memory, instance_status, learn, see
-from batchwright.controllers.store import Store
+from batchwright.capacity.port import Warned
+from batchwright.controllers.gathering import Memory, instance_status, learn, leaving, see
+from batchwright.controllers.store import Pinned, Store
 from batchwright.domain.observations import Node, Occupant
 from capacityparts import instance, seen, starting
 
@@ -67,6 +68,46 @@ def test_our_cordon_says_why_and_since_when() -> None:
     assert (found.cordoned, found.cordoned_at) == ("update", b.NOW.timestamp())
 
 
+def test_what_was_warned_of_is_known_from_the_node_too() -> None:
+    """Its message is gone by then, and the operator perhaps another."""
+    node = replace(NODE, schedulable=False, cordoned="maintenance 2026-03-01T12:00:00.000Z 2026-03-01T13:00:00.000Z")
+    found = look(Store(), Memory(), node, 10.0)
+    assert (found.cordoned, found.warned, found.leaves_at) == ("maintenance", "maintenance", b.NOW.timestamp() + 3600)
+
+
+def test_the_most_urgent_warning_counts_and_of_two_the_first_end() -> None:
+    store, memory = Store(), Memory()
+    for kind, leaves_at in (("REBALANCE", None), ("SPOT_INTERRUPTION", 150.0), ("SPOT_INTERRUPTION", 160.0)):
+        memory.warn(Warned("i-1", kind, leaves_at=leaves_at), 10.0)  # type: ignore[arg-type]
+    memory.warn(Warned("i-1", "MAINTENANCE", leaves_at=20.0), 10.0)
+    found = look(store, memory, NODE, 10.0)
+    assert (found.warned, found.leaves_at) == ("interrupted", 150.0)
+
+
+def test_a_warning_without_a_time_is_of_two_minutes() -> None:
+    memory = Memory()
+    memory.warn(Warned("i-1", "SPOT_INTERRUPTION"), 10.0)
+    assert look(Store(), memory, None, 10.0).leaves_at == 130.0
+
+
+def test_of_an_instance_that_has_ended_the_node_is_known_though_it_is_gone() -> None:
+    store, memory = Store(), Memory()
+    look(store, memory, NODE, 10.0)
+    assert look(store, memory, None, 20.0).node == ""
+    assert look(store, memory, None, 30.0, state="terminated").node == "n1"
+
+
+def test_pods_on_instances_that_end_soon() -> None:
+    store = Store()
+    store.put_job("u1", b.job(uid="u1"))
+    entry = store.entries["u1"]
+    entry.pinned = Pinned("hello:1", None, b.rules(), b.shape())  # type: ignore[arg-type]
+    entry.pods = {"p1": replace(b.running_pod(0), node="node-i-1"), "p2": b.ended_pod(1, node="node-i-1")}
+    taken = seen(warned="interrupted", leaves_at=1120.0)
+    assert leaving([taken, seen("i-2")], store, 1000.0) == ((b.shape(), 1),)
+    assert leaving([seen()], store, 1000.0) == ()
+
+
 def test_a_node_that_was_ready_and_is_not_is_lost_since_then() -> None:
     store, memory = Store(), Memory()
     assert look(store, memory, replace(NODE, ready=False), 5.0).lost_since is None
@@ -92,7 +133,7 @@ def test_what_nodes_teach() -> None:
         (starting(), "STARTING"),
         (seen(), "READY"),
         (seen(cordoned="idle"), "DRAINING"),
-        (seen(is_interrupted=True), "DRAINING"),
+        (seen(warned="interrupted"), "DRAINING"),
         (seen(of=instance(state="shutting-down")), "TERMINATING"),
     ],
 )

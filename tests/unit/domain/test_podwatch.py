@@ -320,6 +320,16 @@ def _marks(step: Step) -> tuple[tuple[str, str], ...]:
     )
 
 
+LOST = b.attempt(exit_code=None, status_reason="Host EC2 (instance i-1) terminated.", uncharged=True)
+
+
+def test_an_attempt_that_was_lost_with_its_instance_is_not_counted() -> None:
+    step = watch_pod(rules(LOST, LOST, attempts=1), (), 60, b.NOW)
+    assert (step.state, step.reason) == ("RUNNABLE", "Attempt 1 of 1 follows: Host EC2 (instance i-1) terminated.")
+    failed = b.attempt(1, exit_code=1)
+    assert watch_pod(rules(LOST, failed, attempts=1), (), 60, b.NOW).state == "RUNNING"
+
+
 def test_messages_of_the_runtime_are_bounded() -> None:
     pod = waiting("ImagePullBackOff", "x" * 5000)
     step = watch_pod(rules(), (pod,), b.GRACE_SECONDS, b.at(61))

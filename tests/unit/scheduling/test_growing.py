@@ -12,6 +12,7 @@ from batchwright.scheduling.explain import explain
 from batchwright.scheduling.limits import BY_KIND
 from batchwright.scheduling.snapshot import Snapshot, WaitKind
 
+LEAVES = b.growth(leaving=((b.shape(), 3),))
 COMING = WaitKind.NODES_COMING
 BIG = b.shape(cpu=3000)
 ARM = b.shape(node_selector=(("kubernetes.io/arch", "arm64"),))
@@ -37,6 +38,22 @@ CASES = [
     pytest.param(
         Case(b.snapshot(b.queue(b.candidate("a", count=5000)), growth={"e1": b.growth()}), [("e1", 1000, 75)], {}),
         id="no more than maxvCpus, by what a pod costs of an instance",
+    ),
+    pytest.param(Case(b.snapshot(growth={"e1": LEAVES}), [("e1", 1000, 3)], {}), id="what runs on nodes that go soon"),
+    pytest.param(
+        Case(b.snapshot(b.queue(), growth={"e1": LEAVES}, nodes=[b.node("n1", cpu=2000)]), [("e1", 1000, 1)], {}),
+        id="what runs on nodes that go soon, as far as others have no room for it",
+    ),
+    pytest.param(
+        Case(
+            b.snapshot(
+                b.queue(b.candidate("a", count=2)),
+                growth={"e1": b.growth(coming=((b.node("m", cpu=3900), 1),), leaving=((b.shape(), 3),))},
+            ),
+            [("e1", 1000, 2)],
+            {"a": COMING},
+        ),
+        id="what runs on nodes that go soon has what is on its way, what waits is asked for",
     ),
     pytest.param(
         Case(

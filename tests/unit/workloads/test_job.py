@@ -35,17 +35,20 @@ TIMEOUT, NO_RETRY, DISRUPTED, START_FAILED = (
 
 def rules(retry: dict[str, Any] | None, given: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
     """The policy's rules as (action, condition) and (action, container, operator, values), after the first, which is
-    always that preemption is charged to nobody."""
+    always that neither preemption nor the end of an instance is charged to anybody."""
     rendered = render((given or container()) | ({"retryStrategy": retry} if retry else {}))
     found: list[tuple[Any, ...]] = []
     for rule in rendered["spec"]["podFailurePolicy"]["rules"]:
         if "onPodConditions" in rule:
-            assert [each["status"] for each in rule["onPodConditions"]] == ["True"]
-            found.append((rule["action"], rule["onPodConditions"][0]["type"]))
+            assert {each["status"] for each in rule["onPodConditions"]} == {"True"}
+            types = [each["type"] for each in rule["onPodConditions"]]
+            # What Kubernetes disrupts and what we say was lost with its host are treated alike.
+            found.append((rule["action"], *(each for each in types if each != names.POD_CONDITION_HOST_CHARGED)))
+            assert (DISRUPTED in types) is (names.POD_CONDITION_HOST_CHARGED in types)
         else:
             asked = rule["onExitCodes"]
             found.append((rule["action"], asked.get("containerName"), asked["operator"], asked["values"]))
-    assert found[0] == ("Ignore", "batchwright.io/Preempted")
+    assert found[0] == ("Ignore", "batchwright.io/Preempted", "batchwright.io/HostTerminated")
     return found[1:]
 
 

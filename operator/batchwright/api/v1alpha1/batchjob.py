@@ -250,6 +250,10 @@ class BatchJobSpec(Model):
     )
 
 
+# Those that are charged are ten at most; the rest is for those that were lost with their instances.
+MAX_ATTEMPTS = 32
+
+
 class AttemptContainer(Model):
     """The container of one attempt."""
 
@@ -266,6 +270,9 @@ class Attempt(Model):
     started_at: Timestamp | None = Field(default=None, description="startedAt: when the container started.")
     stopped_at: Timestamp | None = Field(default=None, description="stoppedAt: when it ended.")
     status_reason: Text | None = Field(default=None, description="statusReason of the attempt.")
+    uncharged: bool | None = Field(
+        default=None, description="uncharged: it was lost with its instance, and counts not against retryStrategy."
+    )
 
 
 class ResolvedDependency(Model):
@@ -295,7 +302,7 @@ class BatchJobStatus(Model):
     created_at: Timestamp | None = Field(default=None, description="createdAt: when the job was submitted.")
     started_at: Timestamp | None = Field(default=None, description="startedAt: when its last attempt started.")
     stopped_at: Timestamp | None = Field(default=None, description="stoppedAt: when it ended.")
-    attempts: Annotated[tuple[Attempt, ...], Field(max_length=32)] = Field(
+    attempts: Annotated[tuple[Attempt, ...], Field(max_length=MAX_ATTEMPTS)] = Field(
         default=(), description="attempts that have finished, the oldest first."
     )
     depends_on: Annotated[tuple[ResolvedDependency, ...], Field(max_length=500)] = Field(

@@ -84,6 +84,15 @@ class ComputeEnvironmentSpec(Model):
                 "provider, updatePolicy, nodeJoin and computeResources.type are for type MANAGED",
                 field_path=".type",
             ),
+            Rule(
+                f"!({_RESOURCES}has(self.computeResources.launchTemplate) && "
+                "(has(self.computeResources.launchTemplate.userdataType) || "
+                "(has(self.computeResources.launchTemplate.overrides) && "
+                "self.computeResources.launchTemplate.overrides.exists(each, has(each.userdataType))))) || "
+                "(has(self.nodeJoin) && self.nodeJoin.type.startsWith('EKS_'))",
+                "userdataType needs nodeJoin of type EKS_NODEADM or EKS_BOOTSTRAP_SH, which gives the cluster",
+                field_path=".computeResources.launchTemplate",
+            ),
         )
     )
 

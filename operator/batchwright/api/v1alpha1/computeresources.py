@@ -45,6 +45,10 @@ SecurityGroup = Annotated[
 ]
 ImageId = Annotated[ResourceId, Matching(r"^ami-[0-9a-z]+$", "must be an image id such as ami-0123456789abcdef0")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+UserdataType = Annotated[
+    Literal["EKS_BOOTSTRAP_SH", "EKS_NODEADM"] | None,
+    Field(description="userdataType: what the image reads. It goes before nodeJoin.type, which gives the cluster."),
+]
 _ONE_TEMPLATE = Rule(
     "has(self.launchTemplateId) != has(self.launchTemplateName)",
     "give one of launchTemplateId and launchTemplateName",
@@ -59,6 +63,7 @@ class LaunchTemplateOverride(Model):
     launch_template_id: ResourceId | None = Field(default=None, description="launchTemplateId of the template.")
     launch_template_name: Name | None = Field(default=None, description="launchTemplateName of the template.")
     version: ResourceId | None = Field(default=None, description="version: a number, $Latest or $Default.")
+    userdata_type: UserdataType = None
     target_instance_types: Annotated[
         tuple[TargetInstanceType, ...], Field(max_length=100), AtLeast(1, "give at least one type")
     ] = Field(description="targetInstanceTypes: the types and families that this template is for.")
@@ -74,6 +79,7 @@ class LaunchTemplate(Model):
     version: ResourceId | None = Field(
         default=None, description="version: a number, $Latest or $Default (the default)."
     )
+    userdata_type: UserdataType = None
     overrides: Annotated[tuple[LaunchTemplateOverride, ...], Field(max_length=10)] = Field(
         default=(), description="overrides: other templates for some instance types, the first that matches."
     )

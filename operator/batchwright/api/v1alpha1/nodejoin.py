@@ -1,4 +1,4 @@
-"""How instances of a MANAGED ComputeEnvironment become nodes of the cluster. AWS Batch has one way; here are three."""
+"""How instances of a MANAGED ComputeEnvironment become nodes of the cluster. AWS Batch has one way; here are four."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ class NodeJoin(Model):
                 "EKS_NODEADM needs clusterName, apiServerEndpoint, certificateAuthority and serviceCidr",
             ),
             Rule(
+                "self.type != 'EKS_BOOTSTRAP_SH' || (has(self.clusterName) && has(self.apiServerEndpoint) "
+                "&& has(self.certificateAuthority))",
+                "EKS_BOOTSTRAP_SH needs clusterName, apiServerEndpoint and certificateAuthority",
+            ),
+            Rule(
                 "(self.type == 'USER_DATA') == has(self.userData)",
                 "userData is for type USER_DATA, which needs it",
                 field_path=".userData",
@@ -30,8 +35,9 @@ class NodeJoin(Model):
         )
     )
 
-    type: Literal["EKS_NODEADM", "USER_DATA", "LAUNCH_TEMPLATE"] = Field(
-        description="type EKS_NODEADM: user data for EKS images (Amazon Linux 2023 and newer). USER_DATA: yours, such "
+    type: Literal["EKS_NODEADM", "EKS_BOOTSTRAP_SH", "USER_DATA", "LAUNCH_TEMPLATE"] = Field(
+        description="type EKS_NODEADM: user data for EKS images (Amazon Linux 2023 and newer). EKS_BOOTSTRAP_SH: for "
+        "images with /etc/eks/bootstrap.sh (Amazon Linux 2, Ubuntu). USER_DATA: yours, such "
         "as a script around kubeadm join. LAUNCH_TEMPLATE: that of computeResources.launchTemplate."
     )
     cluster_name: Short | None = Field(default=None, description="clusterName of the EKS cluster.")

@@ -7,7 +7,7 @@ next round. Buckets are below EC2's own (API throttling: 100 reads with 20 a sec
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -29,6 +29,7 @@ from batchwright.errors import (
     Denied,
     LaunchUncertain,
     Misconfigured,
+    NotLeading,
     ProviderThrottled,
     ProviderUnavailable,
 )
@@ -36,6 +37,7 @@ from batchwright.errors import (
 JSON = dict[str, Any]
 THREADS = 8
 _CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30, max_pool_connections=THREADS)
+_READS = ("describe_", "get_", "receive_", "list_")
 _THROTTLED = {"RequestLimitExceeded", "Throttling", "ThrottlingException", "EC2ThrottledException", "SlowDown"}
 _DENIED = {
     "UnauthorizedOperation",
@@ -52,31 +54,46 @@ _DENIED = {
 
 
 class Aws:
-    """Calls of one service in one region; `region` None for that of the environment (AWS_REGION, the profile)."""
+    """Calls of one service in one region; `region` None for that of the environment (AWS_REGION, the profile). What
+    changes something is asked for only while `may_write` says so: an operator that has lost its lease must not."""
 
-    def __init__(self, service: str = "ec2", region: str | None = None) -> None:
+    def __init__(
+        self, service: str = "ec2", region: str | None = None, *, may_write: Callable[[], bool] = lambda: True
+    ) -> None:
         self._service, self._region = service, region
+        self._may_write = may_write
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix=f"aws-{service}")
         self._client: Any = None
         self._reads, self._writes = TokenBucket(100, 20), TokenBucket(50, 5)
         self._making = asyncio.Lock()
 
     async def call(self, operation: str, *, uncertain: bool = False, **parameters: Any) -> JSON:
-        """One call. With `uncertain` an answer that was lost is LaunchUncertain. Raises CapacityError."""
-        bucket = self._reads if operation.startswith(("describe_", "get_", "receive_")) else self._writes
+        """One call. With `uncertain` an answer that was lost is LaunchUncertain. Raises CapacityError; NotLeading in
+        place of a write that is not allowed."""
+        is_read = operation.startswith(_READS)
+        bucket = self._reads if is_read else self._writes
         await bucket.take()
         loop = asyncio.get_running_loop()
         try:
             async with self._making:
                 if self._client is None:
                     self._client = await loop.run_in_executor(self._pool, self._make)
-            made: JSON = await loop.run_in_executor(self._pool, partial(getattr(self._client, operation), **parameters))
+            ask = partial(getattr(self._client, operation), **parameters)
+            # In the thread, where nothing can hold it up any more.
+            made: JSON = await loop.run_in_executor(
+                self._pool, ask if is_read else partial(self._write, operation, ask)
+            )
         except (ClientError, BotoCoreError) as error:
             found = typed(error, uncertain=uncertain)
             if isinstance(found, ProviderThrottled):
                 bucket.drain()
             raise found from error
         return made
+
+    def _write(self, operation: str, ask: Callable[[], JSON]) -> JSON:
+        if not self._may_write():
+            raise NotLeading(f"{self._service} {operation}: not sent, because this operator does not lead")
+        return ask()
 
     async def pages(self, operation: str, key: str, **parameters: Any) -> AsyncIterator[list[JSON]]:
         """The pages of a list. Raises CapacityError."""

@@ -37,7 +37,8 @@ class Templates:
     async def content(self, blueprint: Blueprint, of: InstanceType) -> JSON:
         """LaunchTemplateData: what a template of one's own says, and over it what computeResources does."""
         found = blueprint.resources
-        base = await self._base(template_for(blueprint.resources.launch_template, of.name))
+        chosen = template_for(blueprint.resources.launch_template, of.name)
+        base = await self._base(chosen)
         own: JSON = {"MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 2}}
         image = image_for(blueprint, of)
         if image:
@@ -51,7 +52,7 @@ class Templates:
             own["SecurityGroupIds"] = list(found.security_group_ids)
         if found.placement_group:
             own["Placement"] = {"GroupName": found.placement_group}
-        told = user_data(blueprint)
+        told = user_data(blueprint, chosen.userdata_type if chosen is not None else None)
         if told is not None:
             own["UserData"] = base64.b64encode(told.encode()).decode()
         # Somebody's own metadata options stay: an image may need the older way.

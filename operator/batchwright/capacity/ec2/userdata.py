@@ -1,15 +1,19 @@
 """What an instance is told at its start, so that it joins the cluster as the node it was bought to be.
 
-nodeadm's NodeConfig (awslabs/amazon-eks-ami, nodeadm) in a MIME part, as EKS images read it; or somebody's own text,
-with @LABELS@ and @TAINTS@ filled in for kubelet's --node-labels and --register-with-taints.
+nodeadm's NodeConfig (awslabs/amazon-eks-ami, nodeadm) in a MIME part, as EKS images read it, or a script that calls the
+older ones' bootstrap.sh; or somebody's own text, with @LABELS@ and @TAINTS@ filled in for kubelet's --node-labels and
+--register-with-taints.
 """
 
 from __future__ import annotations
+
+import shlex
 
 import yaml
 
 from batchwright.api.v1alpha1.nodejoin import NodeJoin
 from batchwright.capacity.port import Blueprint, CapacityType
+from batchwright.errors import Misconfigured
 from batchwright.names import LABEL_CAPACITY
 
 _BOUNDARY = "batchwright"
@@ -25,15 +29,34 @@ def taints_flag(blueprint: Blueprint) -> str:
     return ",".join(f"{each.key}={each.value}:{each.effect}" for each in blueprint.taints)
 
 
-def user_data(blueprint: Blueprint) -> str | None:
-    """The user data; None where the launch template brings its own."""
+def user_data(blueprint: Blueprint, userdata_type: str | None = None) -> str | None:
+    """The user data; None where the launch template brings its own. `userdata_type` is that of the launch template, and
+    goes before nodeJoin's. Raises Misconfigured when nodeJoin does not say what it needs."""
     join = blueprint.join
     if join is None or join.type == "LAUNCH_TEMPLATE":
         return None
     labels, taints = labels_flag(blueprint.labels, blueprint.capacity), taints_flag(blueprint)
     if join.type == "USER_DATA":
         return (join.user_data or "").replace("@LABELS@", labels).replace("@TAINTS@", taints)
+    if (userdata_type or join.type) == "EKS_BOOTSTRAP_SH":
+        return _bootstrap(join, labels, taints)
+    if join.service_cidr is None:
+        raise Misconfigured("userdataType EKS_NODEADM needs nodeJoin.serviceCidr", "MissingServiceCidr")
     return _node_config(join, labels, taints)
+
+
+def _bootstrap(join: NodeJoin, labels: str, taints: str) -> str:
+    arguments = [
+        join.cluster_name or "",
+        "--apiserver-endpoint",
+        join.api_server_endpoint or "",
+        "--b64-cluster-ca",
+        join.certificate_authority or "",
+        "--kubelet-extra-args",
+        f"--node-labels={labels} --register-with-taints={taints}",
+    ]
+    script = f"#!/bin/bash\nset -e\n/etc/eks/bootstrap.sh {shlex.join(arguments)}\n"
+    return _mime('text/x-shellscript; charset="us-ascii"', script)
 
 
 def _node_config(join: NodeJoin, labels: str, taints: str) -> str:
@@ -50,8 +73,11 @@ def _node_config(join: NodeJoin, labels: str, taints: str) -> str:
             "kubelet": {"flags": [f"--node-labels={labels}", f"--register-with-taints={taints}"]},
         },
     }
-    body = yaml.safe_dump(config, sort_keys=False)
+    return _mime("application/node.eks.aws", yaml.safe_dump(config, sort_keys=False))
+
+
+def _mime(content_type: str, body: str) -> str:
     return (
         f'MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="{_BOUNDARY}"\n\n'
-        f"--{_BOUNDARY}\nContent-Type: application/node.eks.aws\n\n{body}\n--{_BOUNDARY}--\n"
+        f"--{_BOUNDARY}\nContent-Type: {content_type}\n\n{body}\n--{_BOUNDARY}--\n"
     )

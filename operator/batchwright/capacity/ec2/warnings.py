@@ -1,12 +1,15 @@
 """Spot interruptions, rebalance recommendations, state changes and maintenance: EventBridge events from an SQS queue.
 
 A message is deleted when it has been acted upon, or when it is none that anybody could act upon; notices get lost, so
-instance states and nodes are looked at too.
+instance states and nodes are looked at too. Of AWS Health only scheduled changes of instances count: an issue that is
+there already shows in the nodes, and what has been closed is over (AWS Health User Guide, EventBridge schema).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
@@ -19,6 +22,8 @@ logger = structlog.get_logger(__name__)
 MOST = 10
 ROUNDS = 10
 VISIBILITY_SECONDS = 20
+EXCERPT = 200
+INTERRUPTION_SECONDS = 120.0
 _KINDS: dict[str, Any] = {
     "EC2 Spot Instance Interruption Warning": "SPOT_INTERRUPTION",
     "EC2 Instance Rebalance Recommendation": "REBALANCE",
@@ -39,7 +44,7 @@ class Warnings:
     async def read(self) -> tuple[Warned, ...]:
         """What is in the queue; junk is dropped. Raises CapacityError."""
         found: list[Warned] = []
-        junk: list[str] = []
+        dropped: list[str] = []
         for _ in range(ROUNDS):
             answer = await self._aws.call(
                 "receive_message",
@@ -49,15 +54,20 @@ class Warnings:
             )
             messages = answer.get("Messages", [])
             for message in messages:
-                warned = parse(message)
+                try:
+                    warned = parse(message)
+                except ValueError as error:
+                    said = str(message.get("Body"))[:EXCERPT]
+                    logger.warning("message that is no event, dropped", error=str(error), message=said)
+                    warned = []
                 found += warned
                 if not warned:
-                    junk.append(message["ReceiptHandle"])
+                    dropped.append(message["ReceiptHandle"])
             if len(messages) < MOST:
                 break
-        if junk:
-            logger.info("messages that concern no instance", count=len(junk))
-            await self._delete(junk)
+        if dropped:
+            logger.info("messages that ask for nothing, dropped", count=len(dropped))
+            await self._delete(dropped)
         return tuple(found)
 
     async def delete(self, handled: Collection[Warned]) -> None:
@@ -79,22 +89,45 @@ class Warnings:
 
 
 def parse(message: JSON) -> list[Warned]:
-    """The instances that a message is about; none for what is no event of these kinds."""
-    try:
-        event = orjson.loads(message.get("Body") or "")
-    except orjson.JSONDecodeError:
+    """The instances that a message is about; none for an event that asks for nothing. Raises ValueError for what is no
+    event."""
+    event = orjson.loads(message.get("Body") or "")
+    if not isinstance(event, dict) or not isinstance(event.get("detail"), dict):
+        raise ValueError("an object with detail-type and detail is expected, as EventBridge sends it")
+    kind, detail = _KINDS.get(str(event.get("detail-type"))), event["detail"]
+    sent = _time(event.get("time"))
+    ids, leaves_at = [detail.get("instance-id")], None
+    if kind == "SPOT_INTERRUPTION":
+        leaves_at = None if sent is None else sent + INTERRUPTION_SECONDS
+    elif kind == "STATE_CHANGE":
+        ids = ids if detail.get("state") in _ENDING else []
+        leaves_at = sent
+    elif kind == "MAINTENANCE":
+        ids, leaves_at = _affected(detail), _time(detail.get("startTime"))
+    if kind is None:
         return []
-    if not isinstance(event, dict) or event.get("detail-type") not in _KINDS:
+    named = [each for each in ids if isinstance(each, str) and each.startswith("i-")]
+    return [Warned(each, kind, message["ReceiptHandle"], leaves_at) for each in named]
+
+
+def _affected(detail: JSON) -> list[Any]:
+    """The instances of a change that AWS Health has scheduled."""
+    if detail.get("service") != "EC2" or detail.get("eventTypeCategory") != "scheduledChange":
         return []
-    kind, detail = _KINDS[event["detail-type"]], event.get("detail")
-    if not isinstance(detail, dict) or (kind == "STATE_CHANGE" and detail.get("state") not in _ENDING):
+    entities = detail.get("affectedEntities")
+    if detail.get("statusCode") == "closed" or not isinstance(entities, list):
         return []
-    ids = [detail.get("instance-id")]
-    if kind == "MAINTENANCE":
-        entities = detail.get("affectedEntities")
-        ids = (
-            [each.get("entityValue") for each in entities if isinstance(each, dict)]
-            if isinstance(entities, list)
-            else []
-        )
-    return [Warned(each, kind, message["ReceiptHandle"]) for each in ids if isinstance(each, str) and each[:2] == "i-"]
+    return [each.get("entityValue") for each in entities if isinstance(each, dict)]
+
+
+def _time(text: object) -> float | None:
+    """Seconds since the epoch; EventBridge writes ISO 8601, AWS Health as in mails."""
+    if not isinstance(text, str):
+        return None
+    for read in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            found = read(text)
+        except ValueError:
+            continue
+        return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
+    return None

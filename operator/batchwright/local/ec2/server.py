@@ -21,12 +21,12 @@ from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from batchwright.local.ec2.interruptions import WARNING_SECONDS
+from batchwright.local.ec2.interruptions import INTERRUPTION, WARNING_SECONDS
 from batchwright.local.ec2.switches import Switches
 
 PATH = "/batchwright/switches"
 INTERRUPTIONS = "/batchwright/interruptions"
-Interrupt = Callable[[str, float], None]
+Interrupt = Callable[[str, float, str], None]
 _OVERRIDE = re.compile(r"LaunchTemplateConfigs\.(\d+)\.Overrides\.(\d+)\.(\w+)")
 _SOLD_OUT = "InsufficientInstanceCapacity"
 Start = Callable[[str, list[tuple[str, str]]], object]
@@ -35,7 +35,7 @@ Answer = tuple[str, list[tuple[str, str]], bytes]
 
 
 class Endpoint:
-    """A WSGI application. `interrupt` takes an instance back, after so many seconds."""
+    """A WSGI application. `interrupt` takes an instance back, after so many seconds, in that way."""
 
     def __init__(self, switches: Switches, interrupt: Interrupt | None = None) -> None:
         self.switches = switches
@@ -74,7 +74,8 @@ class Endpoint:
                 if environ["PATH_INFO"] == PATH:
                     self.switches.change(asked)
                 elif self.interrupt is not None:
-                    self.interrupt(asked["instance"], float(asked.get("seconds", WARNING_SECONDS)))
+                    seconds = float(asked.get("seconds", WARNING_SECONDS))
+                    self.interrupt(asked["instance"], seconds, asked.get("how", INTERRUPTION))
             except (KeyError, ValueError, ClientError) as error:
                 status, answer = "400 Bad Request", {"error": str(error)}
         return _send(

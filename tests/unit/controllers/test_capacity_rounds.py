@@ -1,0 +1,222 @@
+"""Rounds over what a provider says: warnings are settled when nodes say what they said, and not before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import builders as b
+from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
+from batchwright.capacity.port import Blueprint, Instance, Kind, Order, Outcome, Provider, Warned
+from batchwright.controllers.capacity import Capacity
+from batchwright.controllers.declared import Declared
+from batchwright.controllers.environment import ManagedEnvironment
+from batchwright.controllers.gathering import blueprint_of
+from batchwright.controllers.store import Pinned, Store
+from batchwright.domain.texts import moment
+from batchwright.errors import ApiUnavailable, NotLeading, ProviderUnavailable
+from batchwright.names import ANNOTATION_CORDONED, LABEL_ENVIRONMENT
+from batchwright.settings import Settings
+from capacityparts import instance, kind
+
+# Rounds look at the clock themselves when they end.
+NOW = float(int(time.time()))
+
+
+class Fake:
+    """A provider that says what it is told to."""
+
+    name = "EC2_FLEET"
+
+    def __init__(self, *instances: Instance) -> None:
+        self.instances = instances
+        self.said: tuple[Warned, ...] = ()
+        self.settled: list[Warned] = []
+        self.terminated: list[str] = []
+        self.launched: list[Order] = []
+        self.queue_error: Exception | None = None
+        self.launch_error: Exception | None = None
+
+    async def kinds(self, blueprint: Blueprint) -> tuple[Kind, ...]:
+        return (kind(),)
+
+    async def launch(self, blueprint: Blueprint, order: Order) -> Outcome:
+        if self.launch_error is not None:
+            raise self.launch_error
+        self.launched.append(order)
+        return Outcome()
+
+    async def terminate(self, ids: Collection[str]) -> None:
+        self.terminated += ids
+
+    async def describe(self) -> tuple[Instance, ...]:
+        return self.instances
+
+    async def warnings(self) -> tuple[Warned, ...]:
+        if self.queue_error is not None:
+            raise self.queue_error
+        return self.said
+
+    async def settle(self, handled: Collection[Warned]) -> None:
+        self.settled += handled
+
+
+class Api:
+    """Notes what nodes are told."""
+
+    def __init__(self) -> None:
+        self.notes: dict[str, str] = {}
+        self.is_down = False
+
+    async def patch(self, resource: Any, namespace: str | None, name: str, body: Any, **_: object) -> None:
+        if self.is_down:
+            raise ApiUnavailable("no answer")
+        note = body["metadata"].get("annotations", {}).get(ANNOTATION_CORDONED)
+        if note is not None:
+            self.notes[name] = note
+
+    async def list_all(self, *_: object, **__: object) -> list[Any]:
+        return []
+
+
+class Events:
+    async def post(self, *_: object) -> None: ...
+
+
+class Providers:
+    """Has the one."""
+
+    must_look = False
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+
+    def get(self, name: str) -> Provider:
+        return self.provider
+
+    def in_use(self, managed: object) -> list[str]:
+        return ["EC2_FLEET"]
+
+
+SPEC = {"type": "MANAGED", "computeResources": {"type": "SPOT", "maxvCpus": 8, "subnets": ["subnet-a"]}}
+SAID = Warned("i-1", "SPOT_INTERRUPTION", "handle", NOW + 120)
+
+
+class World:
+    """One environment with one instance that is a ready node."""
+
+    def __init__(self) -> None:
+        spec = ComputeEnvironmentSpec.model_validate(SPEC)
+        self.known = declared(spec)
+        digest = blueprint_of(self.known).digest
+        self.store = Store()
+        self.store.environments["", "env"] = self.known
+        node = b.node("n1", instance="i-1")
+        self.store.put_node("uid-n1", replace(node, labels={**node.labels, LABEL_ENVIRONMENT: "env"}))
+        self.store.tenants.put("pod", "n1")
+        self.provider = Fake(instance(capacity="SPOT", digest=digest, launched=NOW))
+        self.api = Api()
+
+        async def write(_: object) -> None: ...
+
+        self.capacity = Capacity(
+            self.api,  # type: ignore[arg-type]
+            self.store,
+            Settings(),
+            Events(),  # type: ignore[arg-type]
+            Providers(self.provider),  # type: ignore[arg-type]
+            changed=lambda: None,
+            publish=lambda _: None,
+            write=write,
+        )
+
+    async def round(self, now: float = NOW) -> None:
+        await self.capacity._round(now)
+
+    @property
+    def environment(self) -> ManagedEnvironment:
+        return self.capacity._environments["uid-env"]
+
+
+def declared(spec: ComputeEnvironmentSpec) -> Declared[ComputeEnvironmentSpec]:
+    return Declared(uid="uid-env", namespace="", name="env", generation=1, spec=spec, raw_spec={}, status={})
+
+
+async def test_a_warning_is_settled_when_its_node_says_so() -> None:
+    world = World()
+    world.provider.said = (SAID,)
+    await world.round()
+    assert world.api.notes["n1"].startswith("interrupted ")
+    # When it ends, for an operator that is started when the message is gone.
+    assert moment(world.api.notes["n1"].split(" ")[2]).timestamp() == NOW + 120
+    assert world.provider.settled == [SAID]
+
+
+async def test_it_is_not_while_the_api_server_does_not_take_it() -> None:
+    world = World()
+    world.provider.said = (SAID,)
+    world.api.is_down = True
+    await world.round()
+    assert world.provider.settled == []
+    world.api.is_down = False
+    await world.round(NOW + 5)
+    assert world.provider.settled == [SAID]
+
+
+async def test_nor_while_its_instance_is_no_node_yet() -> None:
+    world = World()
+    world.store.put_node("uid-n1", None)
+    world.provider.said = (SAID,)
+    await world.round()
+    assert world.provider.settled == []
+    world.provider.instances = (replace(world.provider.instances[0], state="terminated"),)
+    await world.round(NOW + 5)
+    assert world.provider.settled == [SAID]
+
+
+async def test_what_concerns_nobody_is_settled() -> None:
+    world = World()
+    stranger = Warned("i-9", "REBALANCE", "handle")
+    world.provider.said = (stranger,)
+    await world.round()
+    assert world.provider.settled == [stranger]
+    assert world.api.notes == {}
+
+
+async def test_without_the_queue_all_else_goes_on() -> None:
+    world = World()
+    world.provider.queue_error = ProviderUnavailable("no such queue")
+    await world.round()
+    assert [seen.instance.id for seen in world.environment.fleet] == ["i-1"]
+    assert "env" in world.store.growth
+
+
+@pytest.mark.parametrize(
+    ("minutes", "want"), [pytest.param(60, 0, id="some day"), pytest.param(10, 1, id="in time for another node")]
+)
+async def test_maintenance_is_replaced_in_time(minutes: float, want: int) -> None:
+    world = World()
+    world.store.put_job(b.UID, b.job())
+    entry = world.store.entries[b.UID]
+    entry.pinned = Pinned("hello:1", None, b.rules(), b.shape())  # type: ignore[arg-type]
+    entry.pods = {"pod": b.running_pod()}
+    world.provider.said = (Warned("i-1", "MAINTENANCE", "handle", NOW + 60 * minutes),)
+    await world.round()
+    growth = world.store.growth["env"]
+    assert sum(count for _, count in growth.leaving) == want
+    assert world.api.notes["n1"].startswith("maintenance ")
+
+
+async def test_an_operator_that_leads_no_more_takes_nothing_back_from_its_note() -> None:
+    """The next one looks for what may have been launched."""
+    world = World()
+    spec = {**SPEC, "computeResources": {**SPEC["computeResources"], "minvCpus": 8}}  # type: ignore[dict-item]
+    world.store.environments["", "env"] = declared(ComputeEnvironmentSpec.model_validate(spec))
+    world.provider.launch_error = NotLeading("not sent")
+    await world.round()
+    assert world.provider.launched == []
+    assert world.store.supplies["env"].pending is not None
