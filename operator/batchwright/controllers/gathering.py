@@ -64,7 +64,8 @@ def _see(
     if node is None:
         lost = _since(memory.lost, instance.id, instance.id in memory.ready and instance.is_live, now)
         is_interrupted = instance.id in memory.interrupted
-        return Seen(instance, vcpus.get(instance.type, 0), lost_since=lost, is_interrupted=is_interrupted)
+        size = vcpus.get(instance.type, 0) or instance.vcpus
+        return Seen(instance, size, lost_since=lost, is_interrupted=is_interrupted)
     if node.ready:
         memory.ready.add(instance.id)
     ours, others = store.tenants.ours(node.name), store.tenants.others(node.name)

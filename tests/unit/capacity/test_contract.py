@@ -1,18 +1,19 @@
-"""What every provider must do (capacity.port), each tried against what it really talks to: EC2 Fleet against a moto
-server over HTTP, simulated nodes against an API server's Nodes."""
+"""What every provider must do (capacity.port), each tried against what it really talks to: EC2 Fleet and groups against
+a moto server over HTTP, simulated nodes against an API server's Nodes."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from awsserver import Network, aws_server
 from batchwright.capacity.ec2.catalogue import Catalogue
-from batchwright.capacity.ec2.client import Aws
+from batchwright.capacity.ec2.client import Aws, Clients
 from batchwright.capacity.ec2.fleet import Ec2Fleet
+from batchwright.capacity.groups.autoscaling import auto_scaling_groups
 from batchwright.capacity.port import Blueprint, Order, Provider
 from batchwright.capacity.simulated import Simulated
 from batchwright.errors import CapacityError, ProviderUnavailable
@@ -44,7 +45,7 @@ def catalogue(network: Network) -> Catalogue:
     return Catalogue(Aws())
 
 
-@pytest.fixture(params=["EC2_FLEET", "SIMULATED"])
+@pytest.fixture(params=["EC2_FLEET", "SIMULATED", "AUTO_SCALING_GROUPS", "AUTO_SCALING_GROUPS of somebody"])
 def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     if request.param == "SIMULATED":
         api = FakeNodes()
@@ -65,14 +66,38 @@ def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         found = {"subnets": network.subnets, "securityGroupIds": [network.group], "imageId": network.image}
         return blueprint(**{"instanceTypes": ["m5"], **found, **resources})
 
+    def existing(**resources: object) -> Blueprint:
+        (family,) = resources.pop("instanceTypes", ["m5"])  # type: ignore[misc]
+        made = blueprint(**resources)
+        return replace(made, groups=groups_of_somebody(network, f"{family}.large", made.capacity))
+
     def cut() -> None:
         # A client that is made now finds nobody there.
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
 
-    def made() -> Ec2Fleet:
-        return Ec2Fleet(cluster, catalogue=catalogue)
+    def made() -> Provider:
+        if request.param == "EC2_FLEET":
+            return Ec2Fleet(cluster, catalogue=catalogue)
+        return auto_scaling_groups(cluster, Clients(), catalogue)
 
-    yield Bench(made(), made, ec2, cut)
+    yield Bench(made(), made, existing if "somebody" in request.param else ec2, cut)
+
+
+def groups_of_somebody(network: Network, instance_type: str, capacity: str) -> tuple[str, ...]:
+    """An empty group in each subnet, as somebody has made it who knows nothing of us."""
+    scaling, name = network.client("autoscaling"), f"somebodys-{uuid.uuid4().hex[:8]}"
+    data = {"ImageId": network.image, "InstanceType": instance_type}
+    market = {"InstanceMarketOptions": {"MarketType": "spot"}} if capacity == "SPOT" else {}
+    network.client().create_launch_template(LaunchTemplateName=name, LaunchTemplateData={**data, **market})
+    for number, subnet in enumerate(network.subnets):
+        scaling.create_auto_scaling_group(
+            AutoScalingGroupName=f"{name}-{number}",
+            LaunchTemplate={"LaunchTemplateName": name},
+            MinSize=0,
+            MaxSize=10,
+            VPCZoneIdentifier=subnet,
+        )
+    return tuple(f"{name}-{number}" for number in range(len(network.subnets)))
 
 
 async def test_kinds_are_of_the_types_that_are_asked_for_and_of_each_zone(bench: Bench) -> None:

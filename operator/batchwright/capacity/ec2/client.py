@@ -36,7 +36,16 @@ from batchwright.errors import (
 JSON = dict[str, Any]
 THREADS = 8
 _CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30, max_pool_connections=THREADS)
-_THROTTLED = {"RequestLimitExceeded", "Throttling", "ThrottlingException", "EC2ThrottledException", "SlowDown"}
+_THROTTLED = {
+    "RequestLimitExceeded",
+    "Throttling",
+    "ThrottlingException",
+    "EC2ThrottledException",
+    "SlowDown",
+    "TooManyRequestsException",
+}
+# A group is busy with what it was told before.
+_BUSY = {"ScalingActivityInProgress", "ResourceContention", "ResourceInUseException"}
 _DENIED = {
     "UnauthorizedOperation",
     "AccessDenied",
@@ -51,6 +60,28 @@ _DENIED = {
 }
 
 
+# Burst and calls a second, of reads and of writes. Others than EC2 publish no figures, and are asked less.
+_RATES: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
+    "ec2": ((100, 20), (50, 5)),
+    "autoscaling": ((50, 10), (50, 5)),
+    "eks": ((20, 5), (10, 1)),
+}
+
+
+class Clients:
+    """The clients of one region, one for each API, so that each has one pair of buckets whoever asks."""
+
+    def __init__(self, region: str | None = None) -> None:
+        self._region = region
+        self._made: dict[str, Aws] = {}
+
+    def of(self, service: str) -> Aws:
+        """The client of a service."""
+        if service not in self._made:
+            self._made[service] = Aws(service, self._region)
+        return self._made[service]
+
+
 class Aws:
     """Calls of one service in one region; `region` None for that of the environment (AWS_REGION, the profile)."""
 
@@ -58,12 +89,13 @@ class Aws:
         self._service, self._region = service, region
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix=f"aws-{service}")
         self._client: Any = None
-        self._reads, self._writes = TokenBucket(100, 20), TokenBucket(50, 5)
+        reads, writes = _RATES.get(service, _RATES["ec2"])
+        self._reads, self._writes = TokenBucket(*reads), TokenBucket(*writes)
         self._making = asyncio.Lock()
 
     async def call(self, operation: str, *, uncertain: bool = False, **parameters: Any) -> JSON:
         """One call. With `uncertain` an answer that was lost is LaunchUncertain. Raises CapacityError."""
-        bucket = self._reads if operation.startswith(("describe_", "get_", "receive_")) else self._writes
+        bucket = self._reads if operation.startswith(("describe_", "get_", "list_", "receive_")) else self._writes
         await bucket.take()
         loop = asyncio.get_running_loop()
         try:
@@ -107,6 +139,8 @@ def typed(error: ClientError | BotoCoreError, *, uncertain: bool = False) -> Cap
         return ProviderThrottled(message, code)
     if code in _DENIED:
         return Denied(message, code)
+    if code in _BUSY:
+        return ProviderUnavailable(message, code)
     if status >= 500:
         return (LaunchUncertain if uncertain else ProviderUnavailable)(message, code)
     return Misconfigured(message, code)

@@ -32,7 +32,7 @@ class Templates:
 
     async def ensure(self, blueprint: Blueprint, of: InstanceType) -> str:
         """The name of the template for instances of this type. Raises CapacityError."""
-        return await self._ensure(await self.content(blueprint, of))
+        return await self.make(await self.content(blueprint, of))
 
     async def content(self, blueprint: Blueprint, of: InstanceType) -> JSON:
         """LaunchTemplateData: what a template of one's own says, and over it what computeResources does."""
@@ -83,7 +83,8 @@ class Templates:
             known = self._bases[key] = dict(versions[0]["LaunchTemplateData"])
         return known
 
-    async def _ensure(self, content: JSON) -> str:
+    async def make(self, content: JSON) -> str:
+        """The name of the template with this content. Raises CapacityError."""
         digest = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:20]
         name = f"batchwright-{digest}"
         if name in self._made:
