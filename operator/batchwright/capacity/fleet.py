@@ -174,6 +174,19 @@ def _idle_for(seen: Seen, now: float) -> float:
     return -1.0 if seen.idle_since is None else now - seen.idle_since
 
 
+def within_spare(instances: Iterable[Instance]) -> list[Instance]:
+    """Those that may all go, and leave groups of instances as big as they have to be."""
+    left: dict[str, int] = {}
+    found: list[Instance] = []
+    for each in sorted(instances, key=lambda each: (not each.is_awaited, each.id)):
+        if each.spare is not None:
+            if left.setdefault(each.group, each.spare) <= 0:
+                continue
+            left[each.group] -= 1
+        found.append(each)
+    return found
+
+
 def pause_after(failures: int) -> float:
     """How long nothing is launched after so many times that what came never became a node, in seconds."""
     return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** max(0, failures - 1)) if failures else 0.0

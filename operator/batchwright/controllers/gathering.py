@@ -123,6 +123,7 @@ def bounds_of(spec: ComputeEnvironmentSpec, blueprint: Blueprint | None, setting
 def blueprint_of(known: Declared[ComputeEnvironmentSpec]) -> Blueprint:
     """What the environment's instances are made of."""
     value = label_value(known.name)
+    eks = known.spec.eks
     return Blueprint(
         known.name,
         known.uid,
@@ -130,6 +131,8 @@ def blueprint_of(known: Declared[ComputeEnvironmentSpec]) -> Blueprint:
         dict(node_labels(known.name, known.spec)),
         (Taint(LABEL_ENVIRONMENT, value, "NoSchedule"),),
         known.spec.node_join,
+        (eks.node_groups if eks else known.spec.auto_scaling_groups) or (),
+        eks.cluster_name if eks else "",
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from batchwright import names
 from batchwright.capacity.ec2.catalogue import Catalogue
-from batchwright.capacity.ec2.client import Clients
+from batchwright.capacity.ec2.client import JSON, Clients
 from batchwright.capacity.ec2.prices import SpotPrices
 from batchwright.capacity.groups.calls import Calls
 from batchwright.capacity.groups.group import Group, least_type, offered_as, tags_for
@@ -69,9 +69,10 @@ class Existing:
         """The type that its template or launch configuration names."""
         if group.template is not None:
             key = "LaunchTemplateId" if group.template.get("LaunchTemplateId") else "LaunchTemplateName"
+            which: JSON = {key: group.template[key]}
             answer = await self._ec2.call(
                 "describe_launch_template_versions",
-                **{key: group.template[key]},
+                **which,
                 Versions=[group.template.get("Version") or "$Default"],
             )
             found = [each["LaunchTemplateData"].get("InstanceType") for each in answer["LaunchTemplateVersions"]]
