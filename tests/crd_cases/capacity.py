@@ -172,6 +172,24 @@ REFUSED = [
         "take no bidPercentage",
         id="ce-eks-bid",
     ),
+    pytest.param(
+        grouped(NODES, {"clusterName": "c"}, computeResources=with_subnets(instanceRole=ROLE, imageId="ami-1")),
+        R,
+        "EKS's own images",
+        id="ce-eks-image",
+    ),
+    pytest.param(
+        grouped(
+            NODES,
+            {"clusterName": "c"},
+            computeResources=with_subnets(
+                instanceRole=ROLE, ec2Configuration=[{"imageType": "EKS_AL2023", "imageIdOverride": "ami-1"}]
+            ),
+        ),
+        R,
+        "EKS's own images",
+        id="ce-eks-image-override",
+    ),
     pytest.param(ce(autoScalingGroups=["a"]), "spec", "are for type MANAGED", id="ce-unmanaged-groups"),
 ]
 

@@ -11,6 +11,7 @@ from batchwright.capacity.ec2.client import Clients
 from batchwright.capacity.ec2.fleet import Ec2Fleet
 from batchwright.capacity.ec2.warnings import Warnings
 from batchwright.capacity.groups.autoscaling import auto_scaling_groups
+from batchwright.capacity.groups.eks import eks_node_groups
 from batchwright.capacity.port import Provider
 from batchwright.capacity.simulated import Simulated
 from batchwright.cluster.client import ApiClient
@@ -53,7 +54,15 @@ def make_providers(api: ApiClient, settings: Settings) -> Providers:
         found = await api.list_all(NAMESPACES, fields="metadata.name=kube-system")
         return str(found[0]["metadata"]["uid"])
 
-    makers = {"SIMULATED": lambda _: Simulated(api), "EC2_FLEET": ec2_fleet, "AUTO_SCALING_GROUPS": scaling}
+    def eks(cluster: str) -> Provider:
+        return eks_node_groups(cluster, clients, catalogue, warnings)
+
+    makers: dict[str, Maker] = {
+        "SIMULATED": lambda _: Simulated(api),
+        "EC2_FLEET": ec2_fleet,
+        "AUTO_SCALING_GROUPS": scaling,
+        "EKS_NODE_GROUPS": eks,
+    }
     at_start = tuple(name for name in makers if name != "SIMULATED") if _has_credentials(os.environ) else ()
     return Providers(makers, cluster_id, at_start)
 

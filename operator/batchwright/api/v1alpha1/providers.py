@@ -96,4 +96,13 @@ GROUP_RULES = (
         field_path=".computeResources.bidPercentage",
         reason="FieldValueForbidden",
     ),
+    Rule(
+        f"{_EKS}!has(self.computeResources) || !(has(self.computeResources.imageId) "
+        "|| (has(self.computeResources.ec2Configuration) "
+        "&& self.computeResources.ec2Configuration.exists(each, has(each.imageIdOverride))))",
+        "EKS node groups take EKS's own images, by imageType: leave imageId and imageIdOverride out, or give a "
+        "launchTemplate with an image that joins by itself",
+        field_path=".computeResources",
+        reason="FieldValueForbidden",
+    ),
 )

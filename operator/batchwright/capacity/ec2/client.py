@@ -22,6 +22,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     NoRegionError,
 )
+from botocore.parsers import ResponseParserError
 
 from batchwright.capacity.buckets import TokenBucket
 from batchwright.errors import (
@@ -103,6 +104,9 @@ class Aws:
                 if self._client is None:
                     self._client = await loop.run_in_executor(self._pool, self._make)
             made: JSON = await loop.run_in_executor(self._pool, partial(getattr(self._client, operation), **parameters))
+        except ResponseParserError as error:
+            # Something on the way has answered, and not AWS.
+            raise (LaunchUncertain if uncertain else ProviderUnavailable)(str(error), "ResponseParserError") from error
         except (ClientError, BotoCoreError) as error:
             found = typed(error, uncertain=uncertain)
             if isinstance(found, ProviderThrottled):

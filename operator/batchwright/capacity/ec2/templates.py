@@ -34,7 +34,7 @@ class Templates:
         """The name of the template for instances of this type. Raises CapacityError."""
         return await self.make(await self.content(blueprint, of))
 
-    async def content(self, blueprint: Blueprint, of: InstanceType) -> JSON:
+    async def content(self, blueprint: Blueprint, of: InstanceType, *, needs_image: bool = True) -> JSON:
         """LaunchTemplateData: what a template of one's own says, and over it what computeResources does."""
         found = blueprint.resources
         base = await self._base(template_for(blueprint.resources.launch_template, of.name))
@@ -56,7 +56,7 @@ class Templates:
             own["UserData"] = base64.b64encode(told.encode()).decode()
         # Somebody's own metadata options stay: an image may need the older way.
         merged = own | base | {key: value for key, value in own.items() if key != "MetadataOptions"}
-        if "ImageId" not in merged:
+        if needs_image and "ImageId" not in merged:
             raise Misconfigured(
                 "No image: give computeResources.imageId, ec2Configuration.imageIdOverride or a launchTemplate",
                 "MissingImage",

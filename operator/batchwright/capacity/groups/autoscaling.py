@@ -42,7 +42,7 @@ class AutoScalingSource:
 
     async def group_for(self, blueprint: Blueprint, kind: Kind) -> tuple[str, Mapping[str, str]]:
         """The group of this type and subnet."""
-        if kind.pool:
+        if blueprint.groups:
             return kind.place, self._existing.tags(blueprint, kind)
         name = name_for(self._calls.cluster, blueprint, kind)
         tags = {

@@ -75,10 +75,24 @@ class Groups:
             text = "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s)"
             return refusal("ResourceInUse", text)
         if group is not None:
-            self.resize(group, 0)
-            for state in list(group.instance_states):
-                self._drop(group, state)
+            self._empty(group)
         return ask(form)
+
+    def delete(self, group: FakeAutoScalingGroup) -> None:
+        """Deletes it with all that is in it."""
+        with self._lock:
+            self._empty(group)
+            group.autoscaling_backend.delete_auto_scaling_group(group.name)
+
+    def _empty(self, group: FakeAutoScalingGroup) -> None:
+        group.desired_capacity = 0
+        for state in list(group.instance_states):
+            self._drop(group, state)
+
+    def last_failure(self, name: str) -> str | None:
+        """Why the last launch of the group failed, if it did."""
+        newest = self._activities[name][:1]
+        return next((each["StatusMessage"] for each in newest if each["StatusCode"] == "Failed"), None)
 
     def _resize(self, form: dict[str, str], _: Ask) -> Answer:
         name, size = form.get("AutoScalingGroupName", ""), int(form.get("DesiredCapacity", "0"))

@@ -24,6 +24,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from batchwright.local.ec2.groups import Groups
 from batchwright.local.ec2.interruptions import WARNING_SECONDS
+from batchwright.local.ec2.nodegroups import NodeGroups
 from batchwright.local.ec2.switches import Switches
 
 PATH = "/batchwright/switches"
@@ -48,6 +49,7 @@ class Endpoint:
         self._launched: dict[str, Answer] = {}
         self._launching = threading.Lock()
         self._groups = Groups(switches)
+        self._node_groups = NodeGroups(switches, self._groups)
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         """Answers one request."""
@@ -68,7 +70,10 @@ class Endpoint:
                 answer = self._create_fleet(environ, form)
             time.sleep(self.switches.late_seconds)
             return _send(start, answer)
-        return _send(start, self._of_groups(environ, action, form) or self._ask(environ, body))
+        found = self._node_groups.answer(
+            environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), body, lambda: self._ask(environ, body)
+        )
+        return _send(start, found or self._of_groups(environ, action, form) or self._ask(environ, body))
 
     def _of_groups(self, environ: dict[str, Any], action: str, form: Form) -> Answer | None:
         if action == "TerminateInstances":
