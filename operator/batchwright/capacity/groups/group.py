@@ -47,6 +47,12 @@ class Group:
     configuration: str = ""
     is_going: bool = False
     oddity: str = ""
+    born: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Tells it from one of the same name that was there before it."""
+        return self.name, self.born
 
     @property
     def present(self) -> tuple[Member, ...]:
@@ -135,6 +141,7 @@ def read(item: JSON) -> Group:
         configuration=item.get("LaunchConfigurationName") or "",
         is_going=bool(item.get("Status")),
         oddity=oddity,
+        born=str(item.get("CreatedTime", "")),
     )
 
 

@@ -21,7 +21,7 @@ import structlog
 
 from batchwright import names
 from batchwright.capacity.ec2.catalogue import Catalogue
-from batchwright.capacity.ec2.fleet import instance_of
+from batchwright.capacity.ec2.fleet import instance_of, tags_of
 from batchwright.capacity.ec2.warnings import Warnings
 from batchwright.capacity.groups.calls import Calls
 from batchwright.capacity.groups.group import MARK, Group, spread
@@ -30,6 +30,7 @@ from batchwright.capacity.port import Blueprint, Instance, InstanceType, Kind, O
 from batchwright.errors import CapacityError, Misconfigured
 
 logger = structlog.get_logger(__name__)
+GROUP_TAG = "aws:autoscaling:groupName"
 # For so long a group that shows a smaller size than it was just told is taken not to know it yet.
 SETTLE_SECONDS = 15.0
 # A group that is deleted is not deleted again for this long.
@@ -65,7 +66,7 @@ class GroupProvider:
         self.name = name
         self._calls, self._source, self._catalogue, self._warnings = calls, source, catalogue, warnings
         self._groups: dict[str, Group] = {}
-        self._asked: dict[str, tuple[int, float]] = {}
+        self._asked: dict[tuple[str, str], tuple[int, float]] = {}
         self._told: set[str] = set()
         self._deleted: dict[str, float] = {}
 
@@ -79,41 +80,32 @@ class GroupProvider:
         """The instances of every group of this provider, and what the groups owe."""
         self._groups = self._settled(await self._calls.ours())
         members = {each.id: group for group in self._groups.values() for each in group.members}
-        machines = await self._calls.machines(members)
         sizes = await self._sizes()
-        found = [self._instance(instance_of(item), members.get(item["InstanceId"]), sizes) for item in machines]
+        found: list[Instance] = []
+        come: Counter[str] = Counter()
+        for item in await self._calls.machines(members):
+            instance = instance_of(item)
+            group = members.get(instance.id) or self._groups.get(tags_of(item).get(GROUP_TAG, ""))
+            found.append(_instance(instance, group, sizes))
+            if group is not None and instance.id not in members and instance.is_live:
+                # It has come since the groups were asked.
+                come[group.name] += 1
         for group in self._groups.values():
-            found += group.awaited(sizes)
+            found += group.awaited(sizes)[come[group.name] :]
         await self._protect()
         return tuple(found)
 
     def _settled(self, groups: dict[str, Group]) -> dict[str, Group]:
         """The groups, with the sizes that were asked for while they may not show them yet."""
         now = time.monotonic()
-        self._asked = {name: each for name, each in self._asked.items() if now - each[1] < SETTLE_SECONDS}
+        self._asked = {key: each for key, each in self._asked.items() if now - each[1] < SETTLE_SECONDS}
         return {
-            name: replace(group, desired=max(group.desired, self._asked.get(name, (0, 0.0))[0]))
+            name: replace(group, desired=max(group.desired, self._asked.get(group.key, (0, 0.0))[0]))
             for name, group in groups.items()
         }
 
     async def _sizes(self) -> Mapping[str, InstanceType]:
         return await self._catalogue.types() if self._groups else {}
-
-    def _instance(self, instance: Instance, group: Group | None, sizes: Mapping[str, InstanceType]) -> Instance:
-        size = sizes.get(instance.type)
-        if group is None:
-            return instance
-        member = next(each for each in group.members if each.id == instance.id)
-        return replace(
-            instance,
-            state="shutting-down" if member.is_leaving and instance.is_live else instance.state,
-            environment=group.environment,
-            environment_name=group.tags.get(names.TAG_ENVIRONMENT, ""),
-            group=group.name,
-            spare=group.spare,
-            ordered=group.offered.key,
-            vcpus=size.vcpus if size is not None else 0,
-        )
 
     async def _protect(self) -> None:
         """Groups that balance their zones, or that somebody makes smaller, end instances with jobs: they may not."""
@@ -155,8 +147,8 @@ class GroupProvider:
         if size > group.desired:
             asked = {names.TAG_LAUNCH: order.token, names.TAG_ASKED: f"{size} {time.time():.0f}"}
             await self._calls.tag(group.name, {**tags, **asked})
-            self._asked[group.name] = (size, time.monotonic())
             await self._calls.resize(group.name, size)
+            self._asked[group.key] = (size, time.monotonic())
         if size < group.desired + count and group.tags.get(names.TAG_LAUNCH) != order.token:
             text = f"Auto Scaling group {group.name} has its MaxSize of {group.most}"
             return Refusal("GroupAtMaxSize", text, is_capacity=True, kinds=about)
@@ -196,7 +188,7 @@ class GroupProvider:
             await self._calls.end(identity, is_smaller=group is not None and group.spare > 0)
             if group is not None and group.spare > 0:
                 groups[name] = replace(group, desired=group.desired - 1)
-                self._asked.pop(name, None)
+                self._asked.pop(group.key, None)
         alone = set(real) - where.keys()
         if alone:
             live = {each.id for each in await self.describe() if each.is_live}
@@ -208,7 +200,7 @@ class GroupProvider:
         if size >= group.desired:
             return group
         await self._calls.protect(group.name, [each.id for each in group.present])
-        self._asked.pop(group.name, None)
+        self._asked.pop(group.key, None)
         await self._calls.resize(group.name, size)
         return replace(group, desired=size)
 
@@ -241,3 +233,21 @@ class GroupProvider:
         """Deletes the messages."""
         if self._warnings is not None:
             await self._warnings.delete(handled)
+
+
+def _instance(instance: Instance, group: Group | None, sizes: Mapping[str, InstanceType]) -> Instance:
+    """The instance as one of its group."""
+    if group is None:
+        return instance
+    size = sizes.get(instance.type)
+    is_leaving = any(each.id == instance.id and each.is_leaving for each in group.members)
+    return replace(
+        instance,
+        state="shutting-down" if is_leaving and instance.is_live else instance.state,
+        environment=group.environment,
+        environment_name=group.tags.get(names.TAG_ENVIRONMENT, ""),
+        group=group.name,
+        spare=group.spare,
+        ordered=group.offered.key,
+        vcpus=size.vcpus if size is not None else 0,
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from batchwright.local.ec2.switches import Switches
 
 # A group that could not start what it owes tries again after this long.
 RETRY_SECONDS = 5.0
+_LOOK_SECONDS = 0.1
 _NAMESPACE = "http://autoscaling.amazonaws.com/doc/2011-01-01/"
 Answer = tuple[str, list[tuple[str, str]], bytes]
 Ask = Callable[[dict[str, str]], Answer]
@@ -56,7 +58,7 @@ class Groups:
                 left = [each for each in group.instance_states if each.instance.id not in ids]
                 if len(left) < len(group.instance_states):
                     group.instance_states = left
-                    self._later(group.name, self._switches.fill_seconds)
+                    self._await(group.name, time.monotonic())
 
     def _create(self, form: dict[str, str], ask: Ask) -> Answer:
         name = form.get("AutoScalingGroupName", "")
@@ -115,10 +117,17 @@ class Groups:
             free = [each for each in group.instance_states if not each.protected_from_scale_in]
             for state in free[: len(group.instance_states) - size]:
                 self._drop(group, state)
-        elif self._switches.fill_seconds:
-            self._later(group.name, self._switches.fill_seconds)
         else:
-            self._fill(group.name)
+            self._await(group.name, time.monotonic())
+
+    def _await(self, name: str, since: float) -> None:
+        """Fills the group when its time has come, which somebody may change meanwhile."""
+        if time.monotonic() - since >= self._switches.fill_seconds:
+            self._fill(name)
+            return
+        timer = threading.Timer(_LOOK_SECONDS, self._await, [name, since])
+        timer.daemon = True
+        timer.start()
 
     def _later(self, name: str, seconds: float) -> None:
         timer = threading.Timer(seconds, self._fill, [name])
@@ -231,7 +240,7 @@ class Groups:
         if is_smaller:
             group.desired_capacity = (group.desired_capacity or 0) - 1
         else:
-            self._later(group.name, self._switches.fill_seconds)
+            self._await(group.name, time.monotonic())
         return result("TerminateInstanceInAutoScalingGroup")
 
     def _drop(self, group: FakeAutoScalingGroup, state: InstanceState) -> None:
