@@ -12,6 +12,8 @@ import pytest
 from apiserver import ApiServer
 from batchwright.local import cluster as local_cluster
 from batchwright.local import install
+from batchwright.local.ec2.switches import Switches
+from cloud import DELAYS, Cloud, make_network
 from operatorprocess import OperatorProcess
 from stage import Stage
 
@@ -82,3 +84,46 @@ def normal(stage: Stage) -> Stage:
     stage.environment()
     stage.queue()
     return stage
+
+
+@pytest.fixture(scope="module")
+def grown() -> Iterator[local_cluster.Cluster]:
+    """A cluster without a node, with an AWS endpoint whose instances join it."""
+    name = f"capacity-{os.getpid()}"
+    try:
+        made = local_cluster.up(local_cluster.Options(name=name, runtime="binary", nodes=0, aws=True))
+        install.apply_crds(made.kubeconfig)
+        yield made
+    finally:
+        local_cluster.down(name)
+
+
+@pytest.fixture(scope="module")
+def cloud(grown: local_cluster.Cluster) -> Cloud:
+    assert grown.aws_endpoint is not None
+    return make_network(grown.aws_endpoint)
+
+
+@pytest.fixture(scope="module")
+def buyer(
+    grown: local_cluster.Cluster, cloud: Cloud, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OperatorProcess]:
+    """An operator that looks at instances twice a second."""
+    log = tmp_path_factory.mktemp("operator") / "operator.log"
+    process = OperatorProcess(grown.kubeconfig, log, environment=local_cluster.environment(grown), **DELAYS)
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def scene(grown: local_cluster.Cluster, cloud: Cloud, buyer: OperatorProcess) -> Iterator[Stage]:
+    """A namespace with a stage of its own; all switches of the endpoint are off after it."""
+    api = ApiServer(grown.kubeconfig)
+    name = f"t-{os.urandom(3).hex()}"
+    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    made = Stage(api, name)
+    yield made
+    made.close()
+    api.delete("Namespace", name)
+    cloud.switch(**Switches().to_wire())
