@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from batchwright.local.ec2.server import serve
 from batchwright.local.ec2.switches import Switches
 
 REGION = "us-east-1"
+ROLE = "arn:aws:iam::123456789012:role/nodes"
 
 
 @dataclass(frozen=True)
@@ -69,3 +71,51 @@ def _network(url: str, switches: Switches) -> Network:
     x86 = next(each["ImageId"] for each in images if each["Architecture"] == "x86_64")
     arm = next((each["ImageId"] for each in images if each["Architecture"] == "arm64"), "")
     return Network(url, switches, subnets, group, x86, arm)
+
+
+def groups_of_somebody(
+    network: Network, instance_type: str, capacity: str = "ON_DEMAND", **group: Any
+) -> tuple[str, ...]:
+    """An empty group in each subnet, as somebody has made it who knows nothing of us."""
+    scaling, name = network.client("autoscaling"), f"somebodys-{uuid.uuid4().hex[:8]}"
+    data = {"ImageId": network.image, "InstanceType": instance_type}
+    market = {"InstanceMarketOptions": {"MarketType": "spot"}} if capacity == "SPOT" else {}
+    network.client().create_launch_template(LaunchTemplateName=name, LaunchTemplateData={**data, **market})
+    for number, subnet in enumerate(network.subnets):
+        scaling.create_auto_scaling_group(
+            **{
+                "AutoScalingGroupName": f"{name}-{number}",
+                "LaunchTemplate": {"LaunchTemplateName": name},
+                "MinSize": 0,
+                "MaxSize": 10,
+                "VPCZoneIdentifier": subnet,
+                **group,
+            }
+        )
+    return tuple(f"{name}-{number}" for number in range(len(network.subnets)))
+
+
+def eks_cluster(network: Network, name: str = "batch") -> str:
+    """An EKS cluster of that name."""
+    eks = network.client("eks")
+    if name not in eks.list_clusters()["clusters"]:
+        eks.create_cluster(name=name, roleArn=ROLE, resourcesVpcConfig={"subnetIds": list(network.subnets)})
+    return name
+
+
+def node_groups_of_somebody(
+    network: Network, instance_type: str, capacity: str = "ON_DEMAND", **scaling: int
+) -> tuple[str, ...]:
+    """An empty node group in each subnet, as somebody has made it who knows nothing of us."""
+    name = f"somebodys-{uuid.uuid4().hex[:8]}"
+    for number, subnet in enumerate(network.subnets):
+        network.client("eks").create_nodegroup(
+            clusterName=eks_cluster(network),
+            nodegroupName=f"{name}-{number}",
+            scalingConfig={"minSize": 0, "maxSize": 10, "desiredSize": 0, **scaling},
+            subnets=[subnet],
+            instanceTypes=[instance_type],
+            capacityType=capacity,
+            nodeRole=ROLE,
+        )
+    return tuple(f"{name}-{number}" for number in range(len(network.subnets)))

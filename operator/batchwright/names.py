@@ -32,6 +32,12 @@ TAG_ENVIRONMENT: Final = f"{GROUP}/compute-environment"
 TAG_ENVIRONMENT_UID: Final = f"{GROUP}/compute-environment-uid"
 TAG_LAUNCH: Final = f"{GROUP}/launch"
 TAG_BLUEPRINT: Final = f"{GROUP}/blueprint"
+# Of groups of instances, and the first of their instances too: which provider's they are; what an instance of the group
+# is offered as; how many were asked for, and when; whether the group is ours to delete.
+TAG_PROVIDER: Final = f"{GROUP}/provider"
+TAG_OFFERED: Final = f"{GROUP}/offered"
+TAG_ASKED: Final = f"{GROUP}/asked"
+TAG_MADE: Final = f"{GROUP}/made"
 # Kubernetes' own labels of nodes.
 INSTANCE_TYPE: Final = "node.kubernetes.io/instance-type"
 ZONE: Final = "topology.kubernetes.io/zone"

@@ -22,6 +22,24 @@ def joined(**join: object) -> Manifest:
     return ce(type="MANAGED", computeResources={"type": "EC2", "maxvCpus": 1, "subnets": [SUBNET]}, nodeJoin=join)
 
 
+def grouped(
+    provider: str | None, eks: Manifest | None = None, groups: list[str] | None = None, **over: object
+) -> Manifest:
+    """One of this provider, of groups that exist."""
+    told = {"provider": provider, "eks": eks, "autoScalingGroups": groups, **over}
+    given = {"computeResources": {"type": "EC2", "maxvCpus": 16}, **told}
+    return ce(type="MANAGED", **{key: value for key, value in given.items() if value is not None})
+
+
+SCALING, NODES = "AUTO_SCALING_GROUPS", "EKS_NODE_GROUPS"
+ROLE = "arn:aws:iam::123456789012:role/nodes"
+
+
+def with_subnets(**resources: object) -> Manifest:
+    """computeResources of groups of ours."""
+    return {"type": "EC2", "maxvCpus": 16, "subnets": [SUBNET], **resources}
+
+
 TEMPLATE = {"launchTemplateName": "own"}
 EKS = {
     "clusterName": "c",
@@ -116,9 +134,103 @@ REFUSED = [
         "is for type USER_DATA",
         id="ce-user-data",
     ),
+    pytest.param(
+        grouped("EC2_FLEET", groups=["a"]), "spec.autoScalingGroups", "for provider AUTO", id="ce-groups-fleet"
+    ),
+    pytest.param(grouped(SCALING, groups=[]), "spec.autoScalingGroups", "at least one group", id="ce-groups-empty"),
+    pytest.param(
+        grouped(SCALING, groups=["arn:aws:autoscaling:x"]),
+        "spec.autoScalingGroups[0]",
+        "not its ARN",
+        id="ce-group-arn",
+    ),
+    pytest.param(grouped(SCALING), f"{R}.subnets", "subnets to start in", id="ce-groups-ours-no-subnets"),
+    pytest.param(
+        grouped(SCALING, groups=["a"], computeResources=with_subnets()), R, "said by the groups", id="ce-groups-subnets"
+    ),
+    pytest.param(
+        grouped(SCALING, groups=["a"], nodeJoin={"type": "LAUNCH_TEMPLATE"}),
+        "spec.nodeJoin",
+        "leave nodeJoin out",
+        id="ce-groups-join",
+    ),
+    pytest.param(grouped(NODES, groups=["a"]), "spec.eks", "which needs it", id="ce-eks-none"),
+    pytest.param(
+        grouped(None, {"clusterName": "c", "nodeGroups": ["a"]}),
+        "spec.eks",
+        "is for provider EKS",
+        id="ce-eks-no-provider",
+    ),
+    pytest.param(grouped(NODES, {}), "spec.eks.clusterName", "Required value", id="ce-eks-no-cluster"),
+    pytest.param(
+        grouped(NODES, {"clusterName": "c", "nodeGroups": []}),
+        "spec.eks.nodeGroups",
+        "at least one node group",
+        id="ce-eks-empty",
+    ),
+    pytest.param(
+        grouped(NODES, {"clusterName": "c"}, computeResources=with_subnets()),
+        f"{R}.instanceRole",
+        "the ARN of the nodes' role",
+        id="ce-eks-no-role",
+    ),
+    pytest.param(
+        grouped(NODES, {"clusterName": "c"}, computeResources=with_subnets(instanceRole="nodes")),
+        f"{R}.instanceRole",
+        "the ARN of the nodes' role",
+        id="ce-eks-role-name",
+    ),
+    pytest.param(
+        grouped(
+            NODES,
+            {"clusterName": "c"},
+            computeResources=with_subnets(instanceRole=ROLE),
+            nodeJoin={"type": "LAUNCH_TEMPLATE"},
+        ),
+        "spec.nodeJoin",
+        "leave nodeJoin out",
+        id="ce-eks-join",
+    ),
+    pytest.param(
+        grouped(
+            NODES,
+            {"clusterName": "c"},
+            computeResources=with_subnets(instanceRole=ROLE, type="SPOT", bidPercentage=50),
+        ),
+        f"{R}.bidPercentage",
+        "take no bidPercentage",
+        id="ce-eks-bid",
+    ),
+    pytest.param(
+        grouped(NODES, {"clusterName": "c"}, computeResources=with_subnets(instanceRole=ROLE, imageId="ami-1")),
+        R,
+        "EKS's own images",
+        id="ce-eks-image",
+    ),
+    pytest.param(
+        grouped(
+            NODES,
+            {"clusterName": "c"},
+            computeResources=with_subnets(
+                instanceRole=ROLE, ec2Configuration=[{"imageType": "EKS_AL2023", "imageIdOverride": "ami-1"}]
+            ),
+        ),
+        R,
+        "EKS's own images",
+        id="ce-eks-image-override",
+    ),
+    pytest.param(ce(autoScalingGroups=["a"]), "spec", "are for type MANAGED", id="ce-unmanaged-groups"),
 ]
 
 ACCEPTED = [
+    pytest.param(grouped(SCALING, groups=["a", "b c"]), {"state": "ENABLED"}, id="ce-groups"),
+    pytest.param(grouped(SCALING, computeResources=with_subnets()), {"state": "ENABLED"}, id="ce-groups-ours"),
+    pytest.param(grouped(NODES, {"clusterName": "c", "nodeGroups": ["a"]}), {"state": "ENABLED"}, id="ce-eks-groups"),
+    pytest.param(
+        grouped(NODES, {"clusterName": "c"}, computeResources=with_subnets(instanceRole=ROLE)),
+        {"state": "ENABLED"},
+        id="ce-eks-ours",
+    ),
     pytest.param(managed(), {"state": "ENABLED"}, id="ce-managed-least"),
     pytest.param(managed("SIMULATED", subnets=None), {"state": "ENABLED"}, id="ce-simulated-least"),
     pytest.param(

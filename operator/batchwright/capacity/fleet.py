@@ -176,14 +176,18 @@ def _is_overdue(seen: Seen, why: Why, bounds: Bounds, now: float) -> bool:
 
 def _retire_idle(staying: list[Seen], bounds: Bounds, now: float, draft: _Draft) -> None:
     have = sum(seen.vcpus for seen in staying)
+    # Groups of instances have a least size of their own.
+    spare = {seen.instance.group: seen.instance.spare for seen in staying if seen.instance.spare is not None}
     # The ones that have been idle for longest go first.
     for seen in sorted(staying, key=lambda each: (-_idle_for(each, now), each.instance.id)):
-        is_spare = seen.is_empty and have - seen.vcpus >= bounds.minimum
+        group = seen.instance.group
+        is_spare = seen.is_empty and have - seen.vcpus >= bounds.minimum and spare.get(group, 1) > 0
         if seen.cordoned == "idle":
             if not is_spare:
                 draft.uncordon.append(seen)
             else:
                 have -= seen.vcpus
+                _take_one(spare, group)
                 if now - seen.cordoned_at >= SETTLE_SECONDS:
                     draft.ended.append((seen, WORDS["idle"]))
         elif seen.cordoned is not None:
@@ -191,11 +195,30 @@ def _retire_idle(staying: list[Seen], bounds: Bounds, now: float, draft: _Draft)
             draft.uncordon.append(seen)
         elif is_spare and seen.is_ready and _idle_for(seen, now) >= bounds.idle_seconds:
             have -= seen.vcpus
+            _take_one(spare, group)
             draft.cordon.append((seen, "idle"))
+
+
+def _take_one(spare: dict[str, int], group: str) -> None:
+    if group in spare:
+        spare[group] -= 1
 
 
 def _idle_for(seen: Seen, now: float) -> float:
     return -1.0 if seen.idle_since is None else now - seen.idle_since
+
+
+def within_spare(instances: Iterable[Instance]) -> list[Instance]:
+    """Those that may all go, and leave groups of instances as big as they have to be."""
+    left: dict[str, int] = {}
+    found: list[Instance] = []
+    for each in sorted(instances, key=lambda each: (not each.is_awaited, each.id)):
+        if each.spare is not None:
+            if left.setdefault(each.group, each.spare) <= 0:
+                continue
+            left[each.group] -= 1
+        found.append(each)
+    return found
 
 
 def pause_after(failures: int) -> float:
@@ -216,11 +239,11 @@ def growth_of(
     """What the scheduler is to know: what may come, and what is coming. An instance whose type the environment does not
     name any more counts for nothing, but for its vCPUs. `leaving` are the pods of instances that end soon."""
     offered, sold_out = tuple(choices), tuple(barred)
-    nodes: dict[tuple[str, str, str], Node] = {each.kind.key: each.node for each in (*sold_out, *offered)}
-    coming: dict[tuple[str, str, str], int] = {}
+    nodes: dict[tuple[str, ...], Node] = {each.kind.key: each.node for each in (*sold_out, *offered)}
+    coming: dict[tuple[str, ...], int] = {}
     unused: list[Node] = []
     for seen in fleet:
-        key = (seen.instance.capacity, seen.instance.type, seen.instance.zone)
+        key = seen.instance.key
         if not seen.instance.is_live or seen.cordoned or seen.warned or key not in nodes:
             continue
         if seen.instance.digest and seen.instance.digest != bounds.digest:

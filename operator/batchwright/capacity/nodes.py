@@ -70,9 +70,10 @@ def node_of(kind: Kind, blueprint: Blueprint, learnt: Learnt | None = None) -> N
 
 def labels_of(kind: Kind, blueprint: Blueprint) -> dict[str, str]:
     """The labels of the node: the environment's, and those that the cloud controller gives."""
+    # Where the zone is chosen by others, nothing can be promised to those who ask for one.
     return blueprint.labels | {
+        **({names.ZONE: kind.zone} if kind.zone else {}),
         names.INSTANCE_TYPE: kind.type.name,
-        names.ZONE: kind.zone,
         names.ARCHITECTURE: kind.type.architecture,
         "kubernetes.io/os": "linux",
         names.LABEL_CAPACITY: kind.capacity,

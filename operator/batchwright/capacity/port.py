@@ -8,7 +8,7 @@ launched it; nothing here is a matter of order or of how often it is asked.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -40,23 +40,26 @@ class InstanceType:
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A type of instance in one zone, bought in one way. `price` is in US dollars an hour, None if nobody says; `place`
-    is the provider's word for where (a subnet)."""
+    is the provider's word for where (a subnet, a group). `zone` is empty where the provider alone chooses it; `pool` is
+    what gives instances to nobody else."""
 
     type: InstanceType
     zone: str
     capacity: CapacityType
     price: float | None = None
     place: str = ""
+    pool: str = ""
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> tuple[str, ...]:
         """What insufficient capacity is remembered by."""
-        return self.capacity, self.type.name, self.zone
+        return (self.capacity, self.type.name, self.zone, *((self.pool,) if self.pool else ()))
 
 
 @dataclass(frozen=True)
 class Blueprint:
-    """What the instances of an environment are made of. `labels` and `taints` are what their nodes begin with."""
+    """What the instances of an environment are made of. `labels` and `taints` are what their nodes begin with; `groups`
+    are existing ones that they come from, and `eks` the EKS cluster of node groups."""
 
     environment: str
     uid: str
@@ -64,6 +67,8 @@ class Blueprint:
     labels: dict[str, str]
     taints: tuple[Taint, ...] = ()
     join: NodeJoin | None = None
+    groups: tuple[str, ...] = ()
+    eks: str = ""
 
     @property
     def digest(self) -> str:
@@ -72,6 +77,8 @@ class Blueprint:
         join = None if self.join is None else self.join.to_wire()
         taints = [[taint.key, taint.value, taint.effect] for taint in self.taints]
         content: Any = [resources, self.labels, taints, join]
+        if self.groups or self.eks:
+            content += [self.groups, self.eks]
         return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
     @property
@@ -100,7 +107,10 @@ class Order:
 @dataclass(frozen=True, slots=True)
 class Instance:
     """An instance that belongs to this cluster. `environment` is the uid of its environment, `token` that of its
-    order, `digest` that of its blueprint; times are seconds since the epoch."""
+    order, `digest` that of its blueprint; times are seconds since the epoch.
+
+    `is_awaited`: it has been asked for, and is not there yet; its id is not the one it will have. Of one in a `group`,
+    `spare` is by how many the group may get smaller, and `ordered` the key of the kind that it was ordered as."""
 
     id: str
     environment: str
@@ -113,6 +123,16 @@ class Instance:
     digest: str = ""
     environment_name: str = ""
     reason: str = ""
+    group: str = ""
+    spare: int | None = None
+    ordered: tuple[str, ...] = ()
+    vcpus: int = 0
+    is_awaited: bool = False
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The key of the kind that it is one of."""
+        return self.ordered or (self.capacity, self.type, self.zone)
 
     @property
     def is_live(self) -> bool:
@@ -169,6 +189,16 @@ class Provider(Protocol):
 
     async def describe(self) -> tuple[Instance, ...]:
         """Every instance of this cluster that has not been gone for long."""
+        ...
+
+    async def refused(self) -> tuple[tuple[str, Refusal], ...]:
+        """What of earlier orders came to nothing after `launch` had answered, by the uid of the environment. It has
+        been taken back: nothing comes of it later. Each is told once."""
+        ...
+
+    async def tidy(self, kept: Mapping[str, str]) -> None:
+        """Gives up what was made or taken over for environments that are not there any more, or were made of something
+        else, and that holds no instance. `kept` are the digests by the uids of those that are there."""
         ...
 
     async def warnings(self) -> tuple[Warned, ...]:

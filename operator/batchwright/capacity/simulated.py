@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from batchwright import names
 from batchwright.capacity.nodes import allocatable, labels_of
-from batchwright.capacity.port import Blueprint, Instance, InstanceType, Kind, Order, Outcome, Warned
+from batchwright.capacity.port import Blueprint, Instance, InstanceType, Kind, Order, Outcome, Refusal, Warned
 from batchwright.capacity.types import select
 from batchwright.cluster.client import JSON, ApiClient
 from batchwright.cluster.resources import NODES
@@ -98,6 +98,13 @@ class Simulated:
             return [_instance(item) for item in await self._api.list_all(NODES, labels=f"{LABEL}={PROVIDER}")]
         except ApiError as error:
             raise ProviderUnavailable(str(error)) from error
+
+    async def refused(self) -> tuple[tuple[str, Refusal], ...]:
+        """Nothing: the nodes are made at once."""
+        return ()
+
+    async def tidy(self, kept: Mapping[str, str]) -> None:
+        """There is nothing but nodes."""
 
     async def warnings(self) -> tuple[Warned, ...]:
         """Nobody takes a simulated node back."""

@@ -16,7 +16,7 @@ class SoldOut:
     """Kinds that are not asked for, and until when (seconds, of whatever clock the caller has)."""
 
     def __init__(self) -> None:
-        self._until: dict[tuple[str, str, str], float] = {}
+        self._until: dict[tuple[str, ...], float] = {}
 
     def bar(self, kinds: Iterable[Kind], now: float, seconds: float = SECONDS) -> None:
         """Capacity of these was insufficient just now."""

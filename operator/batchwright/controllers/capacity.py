@@ -12,23 +12,26 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import structlog
 
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
-from batchwright.capacity.port import Instance, Provider, Warned
+from batchwright.capacity.fleet import within_spare
+from batchwright.capacity.port import Instance, Provider, Refusal, Warned
 from batchwright.capacity.soldout import SoldOut
 from batchwright.cluster.client import ApiClient
 from batchwright.cluster.events import EventRecorder
 from batchwright.controllers.capacityacting import cordon
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.environment import ManagedEnvironment
+from batchwright.controllers.gathering import blueprint_of
 from batchwright.controllers.hostloss import HostLoss
-from batchwright.controllers.providers import Providers
+from batchwright.controllers.providers import Providers, provider_of
 from batchwright.controllers.reconciler import Key
 from batchwright.controllers.store import Store
 from batchwright.domain.observations import Node
-from batchwright.errors import ApiError, CapacityError
+from batchwright.errors import ApiError, CapacityError, Denied
 from batchwright.names import LABEL_ENVIRONMENT, label_value
 from batchwright.scheduling.snapshot import Demand
 from batchwright.settings import Settings
@@ -39,6 +42,17 @@ QUIET_SECONDS = 60.0
 # A Node of an instance that nobody knows may be newer than the list of instances.
 STRANGER_SECONDS = 60.0
 ORPHAN_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What one provider has said in a round."""
+
+    name: str
+    provider: Provider
+    listed: tuple[Instance, ...]
+    refused: tuple[tuple[str, Refusal], ...]
+    warned: tuple[Warned, ...]
 
 
 class Capacity:
@@ -117,27 +131,50 @@ class Capacity:
             self._forget(self._environments.pop(uid))
         nodes = {node.instance: node for node in self._store.nodes.values()}
         names = self._providers.in_use(managed.values())
-        await asyncio.gather(*(self._look_after(name, managed, nodes, now) for name in names))
+        mine = {name: [known for known in managed.values() if provider_of(known) == name] for name in names}
+        answers = await asyncio.gather(*(self._ask(name, mine[name], now) for name in names))
+        looks = {look.name: look for look in answers if look is not None}
+        # Providers may share a queue: whoever reads a warning, it is for all.
+        warned = [each for look in looks.values() for each in look.warned]
+        await asyncio.gather(*(self._look_after(look, mine[name], warned, nodes, now) for name, look in looks.items()))
+        known = {each.id for look in looks.values() for each in look.listed}
+        for look in looks.values():
+            # What may be of an instance of one that did not answer is told again.
+            settled = [each for each in look.warned if each.instance in known or len(looks) == len(names)]
+            await self._settle(look.provider, settled)
 
-    async def _look_after(
-        self, name: str, managed: dict[str, Declared[ComputeEnvironmentSpec]], nodes: dict[str, Node], now: float
-    ) -> None:
-        """The environments of one provider."""
-        mine = [known for known in managed.values() if (known.spec.provider or "EC2_FLEET") == name]
+    async def _ask(self, name: str, mine: list[Declared[ComputeEnvironmentSpec]], now: float) -> _Look | None:
+        """What one provider has; None if it does not say."""
         try:
             provider = self._providers.get(name)
             listed = await provider.describe()
+            if refused := await provider.refused():
+                listed = await provider.describe()
+            return _Look(name, provider, listed, refused, await self._warnings(provider))
         except CapacityError as error:
             logger.warning("provider does not answer", provider=name, error=str(error))
+            if isinstance(error, Denied) and not mine:
+                # Nobody wants it: the look for what may be left over is given up.
+                self._providers.drop(name)
             for known in mine:
                 environment = self._environment(known)
                 environment.fail(error, now)
                 await environment.post()
-            return
+            return None
+
+    async def _look_after(
+        self,
+        look: _Look,
+        mine: list[Declared[ComputeEnvironmentSpec]],
+        warned: list[Warned],
+        nodes: dict[str, Node],
+        now: float,
+    ) -> None:
+        """The environments of one provider."""
+        provider, listed = look.provider, look.listed
         by_environment: defaultdict[str, list[Instance]] = defaultdict(list)
         for instance in listed:
             by_environment[instance.environment].append(instance)
-        warned = await self._warnings(provider)
         rounds = []
         for known in mine:
             environment = self._environment(known)
@@ -145,11 +182,13 @@ class Capacity:
             for each in warned:
                 if each.instance in ids:
                     environment.memory.warn(each, now)
+            environment.refuse([refusal for uid, refusal in look.refused if uid == known.uid], now, is_invalid=True)
             rounds.append(environment.round(known, provider, by_environment[known.uid], nodes, now))
         await asyncio.gather(*rounds)
-        await self._settle(provider, warned)
-        strays = [each for uid, found in by_environment.items() if uid not in managed for each in found]
-        await self._end_orphans(name, strays, nodes, now)
+        kept = {known.uid: blueprint_of(known).digest for known in mine}
+        strays = [each for uid, found in by_environment.items() if uid not in kept for each in found]
+        await self._end_orphans(look.name, strays, nodes, now)
+        await provider.tidy(kept)
         await self._delete_strangers({each.id for each in listed}, mine, now)
 
     async def _warnings(self, provider: Provider) -> tuple[Warned, ...]:
@@ -161,7 +200,7 @@ class Capacity:
             logger.warning("warnings not read", provider=provider.name, error=str(error))
             return ()
 
-    async def _settle(self, provider: Provider, warned: tuple[Warned, ...]) -> None:
+    async def _settle(self, provider: Provider, warned: list[Warned]) -> None:
         """What was acted upon is settled: its node is cordoned and says why. What was not comes again."""
         open_ids = {identity for each in self._environments.values() for identity in each.unheeded()}
         handled = [each for each in warned if each.instance not in open_ids]
@@ -198,15 +237,17 @@ class Capacity:
     async def _end_orphans(self, name: str, strays: list[Instance], nodes: dict[str, Node], now: float) -> None:
         """Instances of environments that are deleted: jobs that run there may end, then they go. A moment is given to
         what may be of an environment that is not known yet."""
-        live = {each.id for each in strays if each.is_live}
+        live = {each.id for each in within_spare(each for each in strays if each.is_live)}
         self._orphans = {key: since for key, since in self._orphans.items() if key in live}
-        self._providers.must_look = bool(strays)
+        self._providers.note(name, bool(strays))
         ending = []
         for each in strays:
             node = nodes.get(each.id)
             if not each.is_live:
                 if node is not None:
                     await self._losing.end_node(node.name, each.id)
+                continue
+            if each.id not in live:
                 continue
             since = self._orphans.setdefault(each.id, now)
             if node is not None and node.schedulable:

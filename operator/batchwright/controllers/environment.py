@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -19,7 +19,7 @@ from batchwright.api.v1alpha1.computeenvironment import PendingLaunch
 from batchwright.capacity.fleet import WORDS, Bounds, Retirement, Seen, Why, growth_of, pause_after, retire
 from batchwright.capacity.launching import Batch, Choice, plan_floor, plan_launches
 from batchwright.capacity.nodes import node_of
-from batchwright.capacity.port import Blueprint, Instance, Kind, Order, Outcome, Provider
+from batchwright.capacity.port import Blueprint, Instance, Kind, Order, Outcome, Provider, Refusal
 from batchwright.capacity.soldout import SoldOut
 from batchwright.cluster.client import ApiClient
 from batchwright.cluster.events import EventRecorder, Subject
@@ -157,6 +157,10 @@ class ManagedEnvironment:
                 del self._launched[identity]
         every = list(instances.values()) + list(self._launched.values())
         ids = {each.id for each in every}
+        known = {seen.instance.id for seen in self.fleet}
+        if any(each.id not in known and each.is_live and not each.is_awaited for each in every):
+            # What was in the way of instances is not, or not any more.
+            self._problem = None
         self.memory.keep(ids)
         self._cordoned = {identity: why for identity, why in self._cordoned.items() if identity in ids}
         vcpus = {kind.type.name: kind.type.vcpus for kind in self._kinds or ()}
@@ -322,22 +326,27 @@ class ManagedEnvironment:
 
     def _take(self, order: Order, outcome: Outcome, now: float) -> None:
         """Takes over what came of a launch."""
-        for instance in outcome.instances:
-            self._launched[instance.id] = instance
-        if outcome.instances:
+        real = [each for each in outcome.instances if not each.is_awaited]
+        self._launched |= {each.id: each for each in real}
+        if real:
             self._problem = None
+        if outcome.instances:
             types = sorted({each.type for each in outcome.instances})
-            count = len(outcome.instances)
-            self._notify(Notice("Launched", f"{count} of {order.count} instances launched: {', '.join(types)}"))
+            count, done = len(outcome.instances), "launched" if real else "asked for"
+            self._notify(Notice("Launched", f"{count} of {order.count} instances {done}: {', '.join(types)}"))
             known = {seen.instance.id for seen in self.fleet}
             fresh = [each for each in outcome.instances if each.id not in known]
             vcpus = {kind.type.name: kind.type.vcpus for kind in self._kinds or ()}
             self.fleet += see(fresh, {}, self._store, vcpus, self.memory, now)
-        for refusal in outcome.refusals:
+        self.refuse(outcome.refusals, now, is_invalid=not outcome.instances)
+
+    def refuse(self, refusals: Iterable[Refusal], now: float, *, is_invalid: bool) -> None:
+        """These were not filled; with `is_invalid` nothing else was either."""
+        for refusal in refusals:
             if refusal.is_capacity:
                 self._sold_out.bar(refusal.kinds, now, self._settings.capacity_sold_out_seconds)
             else:
-                self._problem = Problem(_word(refusal.code), refusal.message, is_invalid=not outcome.instances)
+                self._problem = Problem(_word(refusal.code), refusal.message, is_invalid=is_invalid)
                 self._paused_until = max(self._paused_until, now + MENDING_SECONDS)
             self._notify(Notice(_word(refusal.code), refusal.message, warning=True))
 

@@ -101,7 +101,8 @@ def _see(
         # Of one that has ended its pods may be left, though its Node is gone already.
         was = "" if instance.is_live else memory.nodes.get(instance.id, "")
         warned, leaves_at = memory.warned.get(instance.id, (None, None))
-        return Seen(instance, vcpus.get(instance.type, 0), was, lost_since=lost, warned=warned, leaves_at=leaves_at)
+        size = vcpus.get(instance.type, 0) or instance.vcpus
+        return Seen(instance, size, was, lost_since=lost, warned=warned, leaves_at=leaves_at)
     memory.nodes[instance.id] = node.name
     if node.ready:
         memory.ready.add(instance.id)
@@ -163,6 +164,7 @@ def bounds_of(spec: ComputeEnvironmentSpec, blueprint: Blueprint | None, setting
 def blueprint_of(known: Declared[ComputeEnvironmentSpec]) -> Blueprint:
     """What the environment's instances are made of."""
     value = label_value(known.name)
+    eks = known.spec.eks
     return Blueprint(
         known.name,
         known.uid,
@@ -170,6 +172,8 @@ def blueprint_of(known: Declared[ComputeEnvironmentSpec]) -> Blueprint:
         dict(node_labels(known.name, known.spec)),
         (Taint(LABEL_ENVIRONMENT, value, "NoSchedule"),),
         known.spec.node_join,
+        (eks.node_groups if eks else known.spec.auto_scaling_groups) or (),
+        eks.cluster_name if eks else "",
     )
 
 

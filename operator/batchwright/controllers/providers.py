@@ -6,9 +6,12 @@ import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
-from batchwright.capacity.ec2.client import Aws
+from batchwright.capacity.ec2.catalogue import Catalogue
+from batchwright.capacity.ec2.client import Clients
 from batchwright.capacity.ec2.fleet import Ec2Fleet
 from batchwright.capacity.ec2.warnings import Warnings
+from batchwright.capacity.groups.autoscaling import auto_scaling_groups
+from batchwright.capacity.groups.eks import eks_node_groups
 from batchwright.capacity.port import Provider
 from batchwright.capacity.simulated import Simulated
 from batchwright.cluster.client import ApiClient
@@ -27,24 +30,40 @@ _CREDENTIALS = (
 )
 
 
+def provider_of(known: Declared[ComputeEnvironmentSpec]) -> str:
+    """The provider of a MANAGED environment."""
+    return known.spec.provider or "EC2_FLEET"
+
+
 def make_providers(api: ApiClient, settings: Settings) -> Providers:
     """The providers of this operator."""
+    clients = Clients(may_write=lambda: api.may_write())
+    catalogue = Catalogue(clients.of("ec2"))
+    queue = settings.interruption_queue
+    warnings = Warnings(queue, clients.of("sqs")) if queue else None
 
     def ec2_fleet(cluster: str) -> Provider:
-        queue = settings.interruption_queue
-        warnings = Warnings(queue, Aws("sqs", may_write=may_write)) if queue else None
-        return Ec2Fleet(cluster, Aws(may_write=may_write), warnings)
+        return Ec2Fleet(cluster, clients.of("ec2"), warnings, catalogue)
 
-    def may_write() -> bool:
-        return api.may_write()
+    def scaling(cluster: str) -> Provider:
+        return auto_scaling_groups(cluster, clients, catalogue, warnings)
 
     async def cluster_id() -> str:
         # What others know a cluster by, for want of an id of its own: kube-system is never deleted.
         found = await api.list_all(NAMESPACES, fields="metadata.name=kube-system")
         return str(found[0]["metadata"]["uid"])
 
-    at_start = ("EC2_FLEET",) if _has_credentials(os.environ) else ()
-    return Providers({"SIMULATED": lambda _: Simulated(api), "EC2_FLEET": ec2_fleet}, cluster_id, at_start)
+    def eks(cluster: str) -> Provider:
+        return eks_node_groups(cluster, clients, catalogue, warnings)
+
+    makers: dict[str, Maker] = {
+        "SIMULATED": lambda _: Simulated(api),
+        "EC2_FLEET": ec2_fleet,
+        "AUTO_SCALING_GROUPS": scaling,
+        "EKS_NODE_GROUPS": eks,
+    }
+    at_start = tuple(name for name in makers if name != "SIMULATED") if _has_credentials(os.environ) else ()
+    return Providers(makers, cluster_id, at_start)
 
 
 def _has_credentials(environment: Mapping[str, str]) -> bool:
@@ -53,8 +72,8 @@ def _has_credentials(environment: Mapping[str, str]) -> bool:
 
 
 class Providers:
-    """`must_look` says that instances are left of which the environment is gone. `cluster_id` is what all that belongs
-    to this cluster is known by; `at_start` names those of which instances may be left from before."""
+    """`cluster_id` is what all that belongs to this cluster is known by; `at_start` names those of which instances may
+    be left from before."""
 
     def __init__(
         self, makers: Mapping[str, Maker], cluster_id: Callable[[], Awaitable[str]], at_start: Iterable[str] = ()
@@ -64,7 +83,22 @@ class Providers:
         self._at_start = tuple(at_start)
         self._made: dict[str, Provider] = {}
         self._cluster = ""
-        self.must_look = True
+        # Those that have to be looked at, though no environment names them.
+        self._unfinished = set(self._at_start)
+
+    @property
+    def must_look(self) -> bool:
+        """Whether instances are left of which the environment is gone, or may be."""
+        return bool(self._unfinished)
+
+    def note(self, name: str, is_unfinished: bool) -> None:
+        """Whether instances are left of which the environment is gone."""
+        (self._unfinished.add if is_unfinished else self._unfinished.discard)(name)
+
+    def drop(self, name: str) -> None:
+        """Nobody needs it, and it cannot be looked at."""
+        self._made.pop(name, None)
+        self._unfinished.discard(name)
 
     async def start(self) -> None:
         """Makes those of which instances may be left: environments may have been deleted while no operator ran."""
@@ -83,5 +117,5 @@ class Providers:
 
     def in_use(self, managed: Iterable[Declared[ComputeEnvironmentSpec]]) -> list[str]:
         """Those that environments name, and those that were used since the operator began."""
-        named = {known.spec.provider or "EC2_FLEET" for known in managed}
+        named = {provider_of(known) for known in managed}
         return sorted(named | self._made.keys())

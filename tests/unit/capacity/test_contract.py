@@ -1,18 +1,20 @@
-"""What every provider must do (capacity.port), each tried against what it really talks to: EC2 Fleet against a moto
-server over HTTP, simulated nodes against an API server's Nodes."""
+"""What every provider must do (capacity.port), each tried against what it really talks to: EC2 Fleet and groups against
+a moto server over HTTP, simulated nodes against an API server's Nodes."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
-from awsserver import Network, aws_server
+from awsserver import ROLE, Network, aws_server, eks_cluster, groups_of_somebody, node_groups_of_somebody
 from batchwright.capacity.ec2.catalogue import Catalogue
-from batchwright.capacity.ec2.client import Aws
+from batchwright.capacity.ec2.client import Aws, Clients
 from batchwright.capacity.ec2.fleet import Ec2Fleet
+from batchwright.capacity.groups.autoscaling import auto_scaling_groups
+from batchwright.capacity.groups.eks import eks_node_groups
 from batchwright.capacity.port import Blueprint, Order, Provider
 from batchwright.capacity.simulated import Simulated
 from batchwright.errors import CapacityError, ProviderUnavailable
@@ -23,12 +25,13 @@ from fakenodes import FakeNodes
 @dataclass
 class Bench:
     """A provider, what makes an environment for it, another provider of the same cluster (an operator started anew),
-    and what takes its other side away."""
+    what takes its other side away, and whether an order says which zone it is for."""
 
     provider: Provider
     again: Callable[[], Provider]
     blueprint: Callable[..., Blueprint]
     cut: Callable[[], None]
+    chooses_zone: bool = True
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
@@ -44,7 +47,16 @@ def catalogue(network: Network) -> Catalogue:
     return Catalogue(Aws())
 
 
-@pytest.fixture(params=["EC2_FLEET", "SIMULATED"])
+@pytest.fixture(
+    params=[
+        "EC2_FLEET",
+        "SIMULATED",
+        "AUTO_SCALING_GROUPS",
+        "AUTO_SCALING_GROUPS of somebody",
+        "EKS_NODE_GROUPS",
+        "EKS_NODE_GROUPS of somebody",
+    ]
+)
 def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     if request.param == "SIMULATED":
         api = FakeNodes()
@@ -65,20 +77,36 @@ def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         found = {"subnets": network.subnets, "securityGroupIds": [network.group], "imageId": network.image}
         return blueprint(**{"instanceTypes": ["m5"], **found, **resources})
 
+    def eks(**resources: object) -> Blueprint:
+        return replace(ec2(**{"imageId": None, "instanceRole": ROLE, **resources}), eks=eks_cluster(network))
+
+    def existing(**resources: object) -> Blueprint:
+        (family,) = resources.pop("instanceTypes", ["m5"])  # type: ignore[misc]
+        made = blueprint(**resources)
+        if "EKS" in request.param:
+            made = replace(made, eks=eks_cluster(network))
+            return replace(made, groups=node_groups_of_somebody(network, f"{family}.large", made.capacity))
+        return replace(made, groups=groups_of_somebody(network, f"{family}.large", made.capacity))
+
     def cut() -> None:
         # A client that is made now finds nobody there.
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
 
-    def made() -> Ec2Fleet:
-        return Ec2Fleet(cluster, catalogue=catalogue)
+    def made() -> Provider:
+        if request.param == "EC2_FLEET":
+            return Ec2Fleet(cluster, catalogue=catalogue)
+        make = eks_node_groups if "EKS" in request.param else auto_scaling_groups
+        return make(cluster, Clients(), catalogue)
 
-    yield Bench(made(), made, ec2, cut)
+    environment = existing if "somebody" in request.param else eks if "EKS" in request.param else ec2
+    yield Bench(made(), made, environment, cut, chooses_zone="EKS" not in request.param or "some" in request.param)
 
 
 async def test_kinds_are_of_the_types_that_are_asked_for_and_of_each_zone(bench: Bench) -> None:
     found = await bench.provider.kinds(bench.blueprint())
     assert {each.type.name.partition(".")[0] for each in found} == {"m5"}
-    assert len({each.zone for each in found if each.type.name == "m5.large"}) == 3
+    zones = {each.zone for each in found if each.type.name == "m5.large"}
+    assert len(zones) == 3 if bench.chooses_zone else zones == {""}
     large = next(each.type for each in found if each.type.name == "m5.large")
     assert (large.vcpus, large.memory, large.architecture, large.gpus) == (2000, 8 << 30, "amd64", 0)
 
@@ -92,7 +120,8 @@ async def test_an_order_makes_instances_that_are_listed(bench: Bench) -> None:
     assert {each.id for each in listed} == {each.id for each in made.instances}
     for each in listed:
         assert (each.environment, each.environment_name) == (environment.uid, environment.environment)
-        assert (each.type, each.zone, each.capacity) == (kinds[0].type.name, kinds[0].zone, "ON_DEMAND")
+        assert (each.key, each.type, each.capacity) == (kinds[0].key, kinds[0].type.name, "ON_DEMAND")
+        assert kinds[0].zone == each.zone or not bench.chooses_zone
         assert (each.token, each.digest, each.is_live) == (bench.token, environment.digest, True)
 
 

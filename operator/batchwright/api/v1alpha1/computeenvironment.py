@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from batchwright.api.v1alpha1.common import Conditions, Labels, Model, State, Text, Timestamp, Word
 from batchwright.api.v1alpha1.computeresources import ComputeResources, UpdatePolicy
 from batchwright.api.v1alpha1.nodejoin import NodeJoin
+from batchwright.api.v1alpha1.providers import GROUP_RULES, NAMES_GROUPS, Eks, GroupNames, ProviderName
 from batchwright.api.v1alpha1.validation import Rule, list_map, rules
 
 
@@ -72,7 +73,7 @@ class ComputeEnvironmentSpec(Model):
                 reason="FieldValueRequired",
             ),
             Rule(
-                f"{_MANAGED}(has(self.provider) && self.provider == 'SIMULATED') || ({_RESOURCES}"
+                f"{_MANAGED}(has(self.provider) && self.provider == 'SIMULATED') || {NAMES_GROUPS} || ({_RESOURCES}"
                 "has(self.computeResources.subnets) && self.computeResources.subnets.size() > 0)",
                 "instances need computeResources.subnets to start in",
                 field_path=".computeResources.subnets",
@@ -80,7 +81,7 @@ class ComputeEnvironmentSpec(Model):
             ),
             Rule(
                 "self.type == 'MANAGED' || !(has(self.provider) || has(self.updatePolicy) || has(self.nodeJoin) || "
-                f"({_RESOURCES}has(self.computeResources.type)))",
+                f"has(self.autoScalingGroups) || has(self.eks) || ({_RESOURCES}has(self.computeResources.type)))",
                 "provider, updatePolicy, nodeJoin and computeResources.type are for type MANAGED",
                 field_path=".type",
             ),
@@ -93,6 +94,7 @@ class ComputeEnvironmentSpec(Model):
                 "userdataType needs nodeJoin of type EKS_NODEADM or EKS_BOOTSTRAP_SH, which gives the cluster",
                 field_path=".computeResources.launchTemplate",
             ),
+            *GROUP_RULES,
         )
     )
 
@@ -101,11 +103,19 @@ class ComputeEnvironmentSpec(Model):
         description="type MANAGED: nodes that are started for the jobs that wait, and ended when idle. UNMANAGED: "
         "existing nodes, chosen by nodeSelector and tolerations.",
     )
-    provider: Literal["EC2_FLEET", "SIMULATED"] | None = Field(
+    provider: ProviderName | None = Field(
         default=None,
         description="provider of a MANAGED environment's nodes (AWS has no word for it). EC2_FLEET, the default: "
-        "instances by EC2 Fleet. SIMULATED: nodes without machines, for trying things out with kwok.",
+        "instances by EC2 Fleet. AUTO_SCALING_GROUPS: by Auto Scaling groups, of ours or of autoScalingGroups. "
+        "EKS_NODE_GROUPS: by EKS managed node groups, of ours or of eks.nodeGroups. SIMULATED: nodes without machines, "
+        "for trying things out with kwok.",
     )
+    auto_scaling_groups: GroupNames | None = Field(
+        default=None,
+        description="autoScalingGroups that exist already, by name, and that this environment alone sizes; it says "
+        "nothing then of what instances are made of. Absent: groups of ours, by instance type and subnet.",
+    )
+    eks: Eks | None = Field(default=None, description="eks: the cluster of managed node groups, and which of them.")
     state: State = Field(
         default="ENABLED", description="state ENABLED takes new jobs; DISABLED lets running ones finish."
     )

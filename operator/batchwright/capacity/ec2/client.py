@@ -22,6 +22,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     NoRegionError,
 )
+from botocore.parsers import ResponseParserError
 
 from batchwright.capacity.buckets import TokenBucket
 from batchwright.errors import (
@@ -37,8 +38,17 @@ from batchwright.errors import (
 JSON = dict[str, Any]
 THREADS = 8
 _CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30, max_pool_connections=THREADS)
-_READS = ("describe_", "get_", "receive_", "list_")
-_THROTTLED = {"RequestLimitExceeded", "Throttling", "ThrottlingException", "EC2ThrottledException", "SlowDown"}
+_READS = ("describe_", "get_", "list_", "receive_")
+_THROTTLED = {
+    "RequestLimitExceeded",
+    "Throttling",
+    "ThrottlingException",
+    "EC2ThrottledException",
+    "SlowDown",
+    "TooManyRequestsException",
+}
+# A group is busy with what it was told before.
+_BUSY = {"ScalingActivityInProgress", "ResourceContention", "ResourceInUseException"}
 _DENIED = {
     "UnauthorizedOperation",
     "AccessDenied",
@@ -53,6 +63,29 @@ _DENIED = {
 }
 
 
+# Burst and calls a second, of reads and of writes. Others than EC2 publish no figures, and are asked less.
+_RATES: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
+    "ec2": ((100, 20), (50, 5)),
+    "autoscaling": ((50, 10), (50, 5)),
+    "eks": ((20, 5), (10, 1)),
+}
+
+
+class Clients:
+    """The clients of one region, one for each API, so that each has one pair of buckets whoever asks."""
+
+    def __init__(self, region: str | None = None, *, may_write: Callable[[], bool] = lambda: True) -> None:
+        self._region = region
+        self._may_write = may_write
+        self._made: dict[str, Aws] = {}
+
+    def of(self, service: str) -> Aws:
+        """The client of a service."""
+        if service not in self._made:
+            self._made[service] = Aws(service, self._region, may_write=self._may_write)
+        return self._made[service]
+
+
 class Aws:
     """Calls of one service in one region; `region` None for that of the environment (AWS_REGION, the profile). What
     changes something is asked for only while `may_write` says so: an operator that has lost its lease must not."""
@@ -64,7 +97,8 @@ class Aws:
         self._may_write = may_write
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix=f"aws-{service}")
         self._client: Any = None
-        self._reads, self._writes = TokenBucket(100, 20), TokenBucket(50, 5)
+        reads, writes = _RATES.get(service, _RATES["ec2"])
+        self._reads, self._writes = TokenBucket(*reads), TokenBucket(*writes)
         self._making = asyncio.Lock()
 
     async def call(self, operation: str, *, uncertain: bool = False, **parameters: Any) -> JSON:
@@ -83,6 +117,9 @@ class Aws:
             made: JSON = await loop.run_in_executor(
                 self._pool, ask if is_read else partial(self._write, operation, ask)
             )
+        except ResponseParserError as error:
+            # Something on the way has answered, and not AWS.
+            raise (LaunchUncertain if uncertain else ProviderUnavailable)(str(error), "ResponseParserError") from error
         except (ClientError, BotoCoreError) as error:
             found = typed(error, uncertain=uncertain)
             if isinstance(found, ProviderThrottled):
@@ -124,6 +161,8 @@ def typed(error: ClientError | BotoCoreError, *, uncertain: bool = False) -> Cap
         return ProviderThrottled(message, code)
     if code in _DENIED:
         return Denied(message, code)
+    if code in _BUSY:
+        return ProviderUnavailable(message, code)
     if status >= 500:
         return (LaunchUncertain if uncertain else ProviderUnavailable)(message, code)
     return Misconfigured(message, code)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from batchwright import names
@@ -37,6 +37,7 @@ _ACCOUNT = {
     "InstanceLimitExceeded",
     "MaxScheduledInstanceCapacityExceeded",
 }
+CAPACITY_CODES = _POOL | _PLACE | _ACCOUNT
 _SPOT = {
     "SPOT_CAPACITY_OPTIMIZED": "capacity-optimized",
     "SPOT_PRICE_CAPACITY_OPTIMIZED": "price-capacity-optimized",
@@ -67,11 +68,20 @@ class Ec2Fleet:
     async def kinds(self, blueprint: Blueprint) -> tuple[Kind, ...]:
         """The types that the environment names, in the zones of its subnets, as far as they are offered there."""
         places = await self._places(blueprint)
-        types = list((await self._catalogue.types()).values())
+        chosen = [found for found in await self.types(blueprint) if await self._runs(blueprint, found)]
+        return await self.pools(blueprint, chosen, places)
+
+    async def types(self, blueprint: Blueprint) -> tuple[InstanceType, ...]:
+        """The types that the environment names, whatever image they take."""
+        return select(blueprint.resources.instance_types, list((await self._catalogue.types()).values()))
+
+    async def pools(
+        self, blueprint: Blueprint, chosen: Iterable[InstanceType], places: list[tuple[str, str]] | None = None
+    ) -> tuple[Kind, ...]:
+        """These types in the zones of the environment's subnets, as far as they are offered there."""
+        places = await self._places(blueprint) if places is None else places
+        chosen = tuple(chosen)
         offered = await self._catalogue.offered()
-        chosen = [
-            found for found in select(blueprint.resources.instance_types, types) if await self._runs(blueprint, found)
-        ]
         prices = await self._prices.of([each.name for each in chosen]) if blueprint.capacity == "SPOT" else {}
         return tuple(
             Kind(found, zone, blueprint.capacity, prices.get((found.name, zone)), place)
@@ -210,8 +220,17 @@ class Ec2Fleet:
         found: list[Instance] = []
         filters = [{"Name": f"tag:{names.TAG_CLUSTER}", "Values": [self._cluster]}]
         async for page in self._aws.pages("describe_instances", "Reservations", Filters=filters, MaxResults=1000):
-            found += [_instance(item) for reservation in page for item in reservation["Instances"]]
+            items = [item for reservation in page for item in reservation["Instances"]]
+            # Those of groups are another provider's: to end one of them would only have its group start the next.
+            found += [instance_of(item) for item in items if names.TAG_PROVIDER not in tags_of(item)]
         return tuple(found)
+
+    async def refused(self) -> tuple[tuple[str, Refusal], ...]:
+        """Nothing: CreateFleet says it all in its answer."""
+        return ()
+
+    async def tidy(self, kept: Mapping[str, str]) -> None:
+        """There is nothing but instances, and launch templates that others may share."""
 
     async def warnings(self) -> tuple[Warned, ...]:
         """What EventBridge has put into the queue, if there is one."""
@@ -233,7 +252,7 @@ def refusal(order: Order, error: JSON) -> Refusal:
         about = tuple(kind for kind in order.kinds if kind.place == place)
     else:
         about = tuple(kind for kind in order.kinds if kind.type.name == name and (not place or kind.place == place))
-    return Refusal(code, message, code in _POOL | _PLACE | _ACCOUNT, about)
+    return Refusal(code, message, code in CAPACITY_CODES, about)
 
 
 def _pool(error: JSON) -> tuple[str, str]:
@@ -246,8 +265,14 @@ def on_demand_price(found: InstanceType) -> float:
     return worth(((CPU, found.vcpus), (MEMORY, found.memory), (GPU_RESOURCE, found.gpus)))
 
 
-def _instance(item: JSON) -> Instance:
-    tags = {each["Key"]: each["Value"] for each in item.get("Tags", [])}
+def tags_of(item: JSON) -> dict[str, str]:
+    """The tags of something that AWS describes."""
+    return {each["Key"]: each["Value"] for each in item.get("Tags", [])}
+
+
+def instance_of(item: JSON) -> Instance:
+    """An instance as DescribeInstances shows it."""
+    tags = tags_of(item)
     state: Any = {"stopping": "shutting-down", "stopped": "terminated"}.get(
         item["State"]["Name"], item["State"]["Name"]
     )

@@ -32,9 +32,9 @@ class Templates:
 
     async def ensure(self, blueprint: Blueprint, of: InstanceType) -> str:
         """The name of the template for instances of this type. Raises CapacityError."""
-        return await self._ensure(await self.content(blueprint, of))
+        return await self.make(await self.content(blueprint, of))
 
-    async def content(self, blueprint: Blueprint, of: InstanceType) -> JSON:
+    async def content(self, blueprint: Blueprint, of: InstanceType, *, needs_image: bool = True) -> JSON:
         """LaunchTemplateData: what a template of one's own says, and over it what computeResources does."""
         found = blueprint.resources
         chosen = template_for(blueprint.resources.launch_template, of.name)
@@ -57,7 +57,7 @@ class Templates:
             own["UserData"] = base64.b64encode(told.encode()).decode()
         # Somebody's own metadata options stay: an image may need the older way.
         merged = own | base | {key: value for key, value in own.items() if key != "MetadataOptions"}
-        if "ImageId" not in merged:
+        if needs_image and "ImageId" not in merged:
             raise Misconfigured(
                 "No image: give computeResources.imageId, ec2Configuration.imageIdOverride or a launchTemplate",
                 "MissingImage",
@@ -84,7 +84,8 @@ class Templates:
             known = self._bases[key] = dict(versions[0]["LaunchTemplateData"])
         return known
 
-    async def _ensure(self, content: JSON) -> str:
+    async def make(self, content: JSON) -> str:
+        """The name of the template with this content. Raises CapacityError."""
         digest = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:20]
         name = f"batchwright-{digest}"
         if name in self._made:

@@ -1,7 +1,8 @@
 """moto's server with EC2's bad days: capacity that is sold out, launches filled in part, answers that are lost.
 
 In front of moto, which knows none of this: a CreateFleet loses the overrides that are exhausted, and its answer says so
-as EC2's does; ClientToken is honoured, which moto does not do either. All else passes unchanged.
+as EC2's does; ClientToken is honoured, which moto does not do either; groups are like AWS's (`groups`). All else passes
+unchanged.
 """
 
 from __future__ import annotations
@@ -21,13 +22,17 @@ from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from batchwright.local.ec2.groups import Groups
 from batchwright.local.ec2.interruptions import INTERRUPTION, WARNING_SECONDS
+from batchwright.local.ec2.nodegroups import NodeGroups
 from batchwright.local.ec2.switches import Switches
 
 PATH = "/batchwright/switches"
 INTERRUPTIONS = "/batchwright/interruptions"
 Interrupt = Callable[[str, float, str], None]
 _OVERRIDE = re.compile(r"LaunchTemplateConfigs\.(\d+)\.Overrides\.(\d+)\.(\w+)")
+_LAUNCHING = {"CreateFleet", "CreateAutoScalingGroup", "SetDesiredCapacity"}
+_ENDING = {"TerminateInstances", "TerminateInstanceInAutoScalingGroup"}
 _SOLD_OUT = "InsufficientInstanceCapacity"
 Start = Callable[[str, list[tuple[str, str]]], object]
 Form = list[tuple[str, str]]
@@ -43,6 +48,8 @@ class Endpoint:
         self._moto: Any = DomainDispatcherApplication(create_backend_app)
         self._launched: dict[str, Answer] = {}
         self._launching = threading.Lock()
+        self._groups = Groups(switches)
+        self._node_groups = NodeGroups(switches, self._groups)
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         """Answers one request."""
@@ -55,7 +62,7 @@ class Endpoint:
         time.sleep(self.switches.slow_seconds)
         if action and self.switches.take("throttled"):
             return _send(start, _error("503 Service Unavailable", "RequestLimitExceeded", "Request limit exceeded."))
-        if action in ("CreateFleet", "TerminateInstances") and self.switches.take("denied"):
+        if action in _LAUNCHING | _ENDING and self.switches.take("denied"):
             text = "You are not authorized to perform this operation."
             return _send(start, _error("403 Forbidden", "UnauthorizedOperation", text))
         if action == "CreateFleet":
@@ -63,7 +70,20 @@ class Endpoint:
                 answer = self._create_fleet(environ, form)
             time.sleep(self.switches.late_seconds)
             return _send(start, answer)
-        return _send(start, self._ask(environ, body))
+        found = self._node_groups.answer(
+            environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), body, lambda: self._ask(environ, body)
+        )
+        return _send(start, found or self._of_groups(environ, action, form) or self._ask(environ, body))
+
+    def _of_groups(self, environ: dict[str, Any], action: str, form: Form) -> Answer | None:
+        if action == "TerminateInstances":
+            self._groups.lose({value for name, value in form if name.startswith("InstanceId.")})
+        answer = self._groups.answer(action, dict(form), lambda asked: self._ask(environ, urlencode(asked).encode()))
+        if action == "SetDesiredCapacity":
+            if self.switches.take("lost"):
+                return _error("500 Internal Server Error", "InternalError", "An internal error has occurred")
+            time.sleep(self.switches.late_seconds)
+        return answer
 
     def _switch(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         status = "200 OK"

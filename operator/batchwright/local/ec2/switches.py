@@ -15,7 +15,8 @@ class Switches:
     """`exhausted` pools are "type zone", with * for every one of either; `most` instances come of one launch; what is
     `deaf` (types) never joins; `throttled`, `denied` and `lost` count the calls (launches, for the last) that are
     refused so, or whose answer is lost after they were carried out; `slow_seconds` every call takes longer, and
-    `late_seconds` the answer to a launch that has been carried out; `join_seconds` an instance takes to be a node."""
+    `late_seconds` the answer to a launch that has been carried out; `join_seconds` an instance takes to be a node;
+    `fill_seconds` a group takes to start what it was asked for, and `node_group_seconds` a node group to be made."""
 
     exhausted: list[str] = field(default_factory=list)
     most: int | None = None
@@ -26,6 +27,8 @@ class Switches:
     slow_seconds: float = 0.0
     late_seconds: float = 0.0
     join_seconds: float = 1.0
+    fill_seconds: float = 0.0
+    node_group_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()

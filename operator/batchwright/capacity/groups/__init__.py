@@ -1,0 +1,1 @@
+"""Instances in groups that AWS keeps at a size: Auto Scaling groups, and those behind EKS managed node groups."""

@@ -1,0 +1,458 @@
+"""Groups' own ways, against a moto server over HTTP: instances that come late or never, bounds of groups, orders that
+are repeated, what is taken back, and what is given up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from awsserver import ROLE, Network, aws_server, eks_cluster, groups_of_somebody, node_groups_of_somebody
+from batchwright import names
+from batchwright.capacity.ec2.catalogue import Catalogue
+from batchwright.capacity.ec2.client import Aws, Clients
+from batchwright.capacity.ec2.fleet import Ec2Fleet
+from batchwright.capacity.groups.autoscaling import auto_scaling_groups
+from batchwright.capacity.groups.eks import ami_type, eks_node_groups
+from batchwright.capacity.groups.provider import GroupProvider
+from batchwright.capacity.port import Blueprint, Order, Outcome, Refusal
+from batchwright.errors import Denied, LaunchUncertain, Misconfigured, ProviderUnavailable
+from batchwright.local.ec2.switches import Switches
+from capacityparts import blueprint, kind
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Network]:
+    with aws_server() as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def calm(network: Network) -> Iterator[None]:
+    yield
+    network.switches.change(Switches().to_wire())
+
+
+@pytest.fixture(scope="module")
+def catalogue(network: Network) -> Catalogue:
+    return Catalogue(Aws())
+
+
+@pytest.fixture
+def scaling(request: pytest.FixtureRequest, catalogue: Catalogue) -> GroupProvider:
+    return auto_scaling_groups(request.node.name, Clients(), catalogue)
+
+
+@pytest.fixture
+def eks(request: pytest.FixtureRequest, catalogue: Catalogue) -> GroupProvider:
+    return eks_node_groups(request.node.name, Clients(), catalogue)
+
+
+def ours(network: Network, **resources: object) -> Blueprint:
+    """An environment of groups of ours, of m5.large in one subnet unless it says otherwise."""
+    found = {"subnets": network.subnets[:1], "imageId": network.image, "instanceTypes": ["m5.large"]}
+    return blueprint(**{**found, **resources})
+
+
+def theirs(network: Network, instance_type: str = "m5.large", **group: Any) -> Blueprint:
+    """An environment of one group that exists already."""
+    return replace(blueprint(), groups=groups_of_somebody(network, instance_type, **group)[:1])
+
+
+def nodes_of(network: Network, **resources: object) -> Blueprint:
+    """An environment of EKS node groups of ours."""
+    return replace(ours(network, **{"imageId": None, "instanceRole": ROLE, **resources}), eks=eks_cluster(network))
+
+
+async def launch(provider: GroupProvider, made: Blueprint, count: int = 2, token: str = "t1") -> Outcome:
+    return await provider.launch(made, Order(token, count, await provider.kinds(made)))
+
+
+def shown(network: Network, name: str) -> dict[str, Any]:
+    """The group, as whoever asks AWS sees it."""
+    found = network.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])
+    return dict(found["AutoScalingGroups"][0])
+
+
+async def arrived(provider: GroupProvider, count: int, seconds: float = 15) -> list[str]:
+    """The ids of instances, once so many are there and nothing is awaited."""
+    async with asyncio.timeout(seconds):
+        while True:
+            found = [each for each in await provider.describe() if each.is_live]
+            if len(found) == count and not any(each.is_awaited for each in found):
+                return sorted(each.id for each in found)
+            await asyncio.sleep(0.1)
+
+
+async def refusal_of(provider: GroupProvider, seconds: float = 15) -> tuple[str, Refusal]:
+    """The first refusal that comes after launch has answered."""
+    async with asyncio.timeout(seconds):
+        while True:
+            await provider.describe()
+            if found := await provider.refused():
+                (only,) = found
+                return only
+            await asyncio.sleep(0.1)
+
+
+OF_GROUP = {"ResourceType": "auto-scaling-group", "PropagateAtLaunch": True}
+
+# Instances come when they come.
+
+
+async def test_what_a_group_owes_is_there_for_whoever_looks(
+    network: Network, scaling: GroupProvider, catalogue: Catalogue, request: pytest.FixtureRequest
+) -> None:
+    network.switches.change({"fill_seconds": 1000.0})
+    made = ours(network)
+    outcome = await launch(scaling, made, 3)
+    assert [(each.is_awaited, each.token, each.type, each.vcpus) for each in outcome.instances] == [
+        (True, "t1", "m5.large", 2000)
+    ] * 3
+    again = auto_scaling_groups(request.node.name, Clients(), catalogue)
+    assert {each.id for each in await again.describe()} == {each.id for each in outcome.instances}
+    network.switches.change({"fill_seconds": 0.0})
+    real = await arrived(again, 3)
+    assert all(each.startswith("i-") for each in real)
+    assert {each.token for each in await again.describe()} == {"t1"}
+
+
+async def test_an_operator_killed_after_it_asked_asks_for_nothing_twice(
+    network: Network, scaling: GroupProvider, catalogue: Catalogue, request: pytest.FixtureRequest
+) -> None:
+    """The size is asked for and the answer lost; another operator repeats the order while nothing is there yet."""
+    network.switches.change({"fill_seconds": 1000.0, "lost": 1})
+    made = ours(network)
+    with pytest.raises(LaunchUncertain):
+        await launch(scaling, made, 2)
+    again = auto_scaling_groups(request.node.name, Clients(), catalogue)
+    assert [each.token for each in await again.describe()] == ["t1", "t1"]
+    await launch(again, made, 2)
+    network.switches.change({"fill_seconds": 0.0})
+    assert len(await arrived(again, 2)) == 2
+
+
+async def test_an_operator_killed_before_it_asked_is_made_good_by_the_same_order(
+    network: Network, scaling: GroupProvider, catalogue: Catalogue, request: pytest.FixtureRequest
+) -> None:
+    """Token and size are written, the size is not asked for: nothing is there, and the same order leads there."""
+    made = ours(network)
+    kinds = await scaling.kinds(made)
+    await scaling.launch(made, Order("t0", 1, kinds))
+    (group,) = {each.group for each in await scaling.describe()}
+    own = {names.TAG_LAUNCH: "t1", names.TAG_ASKED: "3 1790000000"}
+    tags = [OF_GROUP | {"ResourceId": group, "Key": key, "Value": value} for key, value in own.items()]
+    network.client("autoscaling").create_or_update_tags(Tags=tags)
+    again = auto_scaling_groups(request.node.name, Clients(), catalogue)
+    outcome = await again.launch(made, Order("t1", 2, kinds))
+    assert (len(outcome.instances), len(await again.describe())) == (2, 3)
+
+
+async def test_what_is_not_needed_any_more_is_taken_back_and_nobody_else_goes(
+    network: Network, scaling: GroupProvider
+) -> None:
+    made = ours(network)
+    first = await launch(scaling, made, 2, "t1")
+    network.switches.change({"fill_seconds": 1000.0})
+    second = await launch(scaling, made, 3, "t2")
+    awaited = [each.id for each in second.instances if each.is_awaited]
+    assert len(awaited) == 3
+    await scaling.terminate(awaited[:2])
+    network.switches.change({"fill_seconds": 0.0})
+    assert {each.id for each in first.instances} <= set(await arrived(scaling, 3))
+
+
+# What a group does not give.
+
+
+async def test_what_is_sold_out_is_told_once_and_taken_back(network: Network, scaling: GroupProvider) -> None:
+    network.switches.change({"exhausted": ["m5.large us-east-1a"]})
+    made = ours(network)
+    outcome = await launch(scaling, made)
+    assert [each.is_awaited for each in outcome.instances] == [True, True]
+    uid, refusal = await refusal_of(scaling)
+    assert (uid, refusal.code, refusal.is_capacity) == (made.uid, "InsufficientInstanceCapacity", True)
+    assert "do not have sufficient m5.large capacity" in refusal.message
+    assert [each.key for each in refusal.kinds] == [("ON_DEMAND", "m5.large", "us-east-1a")]
+    assert await scaling.describe() == ()
+    network.switches.change({"exhausted": []})
+    assert (shown(network, outcome.instances[0].group)["DesiredCapacity"], await scaling.refused()) == (0, ())
+    # The old failure is not held against the next order.
+    assert [each.is_awaited for each in (await launch(scaling, made, 1, "t2")).instances] == [False]
+
+
+async def test_what_has_come_of_an_order_in_part_stays(network: Network, scaling: GroupProvider) -> None:
+    network.switches.change({"most": 2})
+    await launch(scaling, ours(network), 5)
+    _, refusal = await refusal_of(scaling)
+    assert refusal.is_capacity
+    assert len(await arrived(scaling, 2)) == 2
+
+
+async def test_zones_are_told_apart(network: Network, scaling: GroupProvider) -> None:
+    network.switches.change({"exhausted": ["m5.large us-east-1b"]})
+    await launch(scaling, ours(network, subnets=network.subnets), 3)
+    _, refusal = await refusal_of(scaling)
+    assert [each.zone for each in refusal.kinds] == ["us-east-1b"]
+    assert sorted(each.zone for each in await scaling.describe()) == ["us-east-1a", "us-east-1c"]
+
+
+async def test_the_health_of_a_node_group_is_told(network: Network, eks: GroupProvider) -> None:
+    network.switches.change({"exhausted": ["m5.large *"]})
+    await launch(eks, nodes_of(network))
+    _, refusal = await refusal_of(eks)
+    assert (refusal.code, refusal.is_capacity) == ("InsufficientInstanceCapacity", True)
+    assert await eks.describe() == ()
+
+
+async def test_without_the_rights(network: Network, scaling: GroupProvider) -> None:
+    made = ours(network)
+    await launch(scaling, made, 1)
+    network.switches.change({"denied": 1})
+    with pytest.raises(Denied, match="not authorized"):
+        await launch(scaling, made, 1, "t2")
+    assert len(await arrived(scaling, 1)) == 1
+
+
+# The bounds of groups that somebody has made.
+
+
+async def test_a_group_gets_no_bigger_than_it_may(network: Network, scaling: GroupProvider) -> None:
+    outcome = await launch(scaling, theirs(network, MaxSize=3), 5)
+    assert len(outcome.instances) == 3
+    (refusal,) = outcome.refusals
+    assert (refusal.code, refusal.is_capacity) == ("GroupAtMaxSize", True)
+    assert "MaxSize of 3" in refusal.message
+
+
+async def test_a_group_gets_no_smaller_than_it_may(network: Network, scaling: GroupProvider) -> None:
+    made = theirs(network, MinSize=1)
+    await scaling.kinds(made)
+    assert [each.spare for each in await scaling.describe()] == [0]
+    await launch(scaling, made, 1)
+    found = await scaling.describe()
+    assert [each.spare for each in found] == [1, 1]
+    await scaling.terminate([each.id for each in found])
+    (left,) = await arrived(scaling, 1)
+    assert left not in {each.id for each in found}
+    assert shown(network, made.groups[0])["DesiredCapacity"] == 1
+
+
+async def test_what_was_in_a_group_before_is_counted_and_not_replaced(network: Network, scaling: GroupProvider) -> None:
+    made = theirs(network, DesiredCapacity=2)
+    await scaling.kinds(made)
+    found = await scaling.describe()
+    assert [(each.environment, each.digest, each.is_live) for each in found] == [(made.uid, "", True)] * 2
+    assert all(each["ProtectedFromScaleIn"] for each in shown(network, made.groups[0])["Instances"])
+
+
+@pytest.mark.parametrize(
+    ("group", "want"),
+    [
+        pytest.param(
+            {"MixedInstancesPolicy": [{"InstanceType": "m5.large"}, {"InstanceType": "m5.xlarge"}]}, None, id="least"
+        ),
+        pytest.param(
+            {"MixedInstancesPolicy": [{"InstanceType": "c5.xlarge"}, {"InstanceType": "r5.large"}]},
+            "none is the least in everything",
+            id="neither",
+        ),
+        pytest.param(
+            {"MixedInstancesPolicy": [{"InstanceType": "m5.large"}, {"InstanceType": "m6g.large"}]},
+            "none is the least in everything",
+            id="architectures",
+        ),
+        pytest.param(
+            {"MixedInstancesPolicy": [{"InstanceType": "m5.large", "WeightedCapacity": "2"}]},
+            "leave WeightedCapacity out",
+            id="weights",
+        ),
+    ],
+)
+async def test_types_of_a_group(
+    network: Network, scaling: GroupProvider, group: dict[str, Any], want: str | None
+) -> None:
+    (name,) = groups_of_somebody(network, "m5.large")[:1]
+    template = shown(network, name)["LaunchTemplate"]["LaunchTemplateName"]
+    network.client("autoscaling").create_auto_scaling_group(
+        AutoScalingGroupName=f"{name}-mixed",
+        MinSize=0,
+        MaxSize=5,
+        VPCZoneIdentifier=",".join(network.subnets),
+        MixedInstancesPolicy={
+            "LaunchTemplate": {
+                "LaunchTemplateSpecification": {"LaunchTemplateName": template, "Version": "$Latest"},
+                "Overrides": group["MixedInstancesPolicy"],
+            }
+        },
+    )
+    made = replace(blueprint(), groups=(f"{name}-mixed",))
+    if want is not None:
+        with pytest.raises(Misconfigured, match=want):
+            await scaling.kinds(made)
+        return
+    (offered,) = await scaling.kinds(made)
+    assert (offered.type.name, offered.zone) == ("m5.large", "")
+    network.switches.change({"exhausted": ["m5.large *"]})
+    # A bigger one comes, in whatever zone: it is what was ordered all the same.
+    (instance,) = (await scaling.launch(made, Order("t1", 1, (offered,)))).instances
+    assert (instance.type, instance.key, instance.vcpus) == ("m5.xlarge", offered.key, 4000)
+
+
+async def test_a_group_is_for_one_environment(network: Network, scaling: GroupProvider) -> None:
+    made = theirs(network)
+    await scaling.kinds(made)
+    with pytest.raises(Misconfigured, match="belongs to ComputeEnvironment env already"):
+        await scaling.kinds(replace(made, environment="other", uid="uid-other"))
+
+
+async def test_a_group_that_does_not_exist(network: Network, scaling: GroupProvider) -> None:
+    with pytest.raises(Misconfigured, match="nobodys does not exist"):
+        await scaling.kinds(replace(blueprint(), groups=("nobodys",)))
+
+
+async def test_a_group_that_is_deleted(network: Network, scaling: GroupProvider) -> None:
+    made = theirs(network)
+    kinds = await scaling.kinds(made)
+    network.client("autoscaling").delete_auto_scaling_group(AutoScalingGroupName=made.groups[0], ForceDelete=True)
+    with pytest.raises(Misconfigured, match="does not exist") as refused:
+        await scaling.launch(made, Order("t1", 1, kinds))
+    assert refused.value.code == "AutoScalingGroupNotFound"
+
+
+async def test_a_group_of_ours_that_is_deleted_is_made_anew(network: Network, scaling: GroupProvider) -> None:
+    made = ours(network)
+    (first,) = (await launch(scaling, made, 1)).instances
+    network.client("autoscaling").delete_auto_scaling_group(AutoScalingGroupName=first.group, ForceDelete=True)
+    assert len((await launch(scaling, made, 1, "t2")).instances) == 1
+
+
+# What is given up.
+
+
+async def test_groups_of_ours_go_when_nothing_is_made_of_them(network: Network, scaling: GroupProvider) -> None:
+    made = ours(network)
+    (instance,) = (await launch(scaling, made, 1)).instances
+    await scaling.tidy({})
+    assert shown(network, instance.group)["DesiredCapacity"] == 1
+    await scaling.terminate([instance.id])
+    await scaling.describe()
+    await scaling.tidy({made.uid: made.digest})
+    assert shown(network, instance.group)["DesiredCapacity"] == 0
+    await scaling.tidy({made.uid: "another"})
+    with pytest.raises(IndexError):
+        shown(network, instance.group)
+
+
+async def test_node_groups_of_ours_go_too(network: Network, eks: GroupProvider) -> None:
+    made = nodes_of(network)
+    (instance,) = (await launch(eks, made, 1)).instances
+    before = len(network.client("eks").list_nodegroups(clusterName=made.eks)["nodegroups"])
+    await eks.terminate([instance.id])
+    await eks.describe()
+    await eks.tidy({})
+    assert len(network.client("eks").list_nodegroups(clusterName=made.eks)["nodegroups"]) == before - 1
+    with pytest.raises(IndexError):
+        shown(network, instance.group)
+
+
+async def test_a_group_of_somebody_is_let_go(network: Network, scaling: GroupProvider) -> None:
+    made = theirs(network, MinSize=1)
+    await scaling.kinds(made)
+    (kept,) = await scaling.describe()
+    await scaling.tidy({})
+    assert await scaling.describe() == ()
+    group = shown(network, made.groups[0])
+    assert not [each for each in group["Tags"] if each["Key"].startswith(names.GROUP)]
+    assert [each["InstanceId"] for each in group["Instances"]] == [kept.id]
+
+
+async def test_ec2_fleet_leaves_instances_of_groups_alone(
+    network: Network, scaling: GroupProvider, catalogue: Catalogue, request: pytest.FixtureRequest
+) -> None:
+    await launch(scaling, ours(network), 1)
+    assert await Ec2Fleet(request.node.name, catalogue=catalogue).describe() == ()
+
+
+# Node groups.
+
+
+async def test_a_node_group_takes_its_time(network: Network, eks: GroupProvider) -> None:
+    network.switches.change({"node_group_seconds": 3.0})
+    made = nodes_of(network)
+    kinds = await eks.kinds(made)
+    order = Order("t1", 2, kinds)
+    with pytest.raises(ProviderUnavailable, match="is CREATING") as refused:
+        await eks.launch(made, order)
+    assert refused.value.code == "NodeGroupCreating"
+    async with asyncio.timeout(15):
+        while True:
+            try:
+                outcome = await eks.launch(made, order)
+                break
+            except ProviderUnavailable:
+                await asyncio.sleep(0.1)
+    assert len(outcome.instances) == 2
+
+
+async def test_a_node_group_is_what_the_environment_says(network: Network, eks: GroupProvider) -> None:
+    made = nodes_of(network, type="SPOT", tags={"team": "weather"}, securityGroupIds=[network.group])
+    (instance,) = (await launch(eks, made, 1)).instances
+    client = network.client("eks")
+    name = next(
+        each for each in client.list_nodegroups(clusterName=made.eks)["nodegroups"] if f"eks-{each}-" in instance.group
+    )
+    found = client.describe_nodegroup(clusterName=made.eks, nodegroupName=name)["nodegroup"]
+    assert (found["capacityType"], found["amiType"], found["instanceTypes"]) == (
+        "SPOT",
+        "AL2023_x86_64_STANDARD",
+        ["m5.large"],
+    )
+    assert (found["labels"]["batchwright.io/compute-environment"], found["tags"]["team"]) == ("env", "weather")
+    assert found["taints"] == [{"key": "batchwright.io/compute-environment", "value": "env", "effect": "NO_SCHEDULE"}]
+    assert instance.capacity == "SPOT"
+
+
+@pytest.mark.parametrize(
+    ("asked", "over", "want"),
+    [
+        pytest.param([], {}, "AL2023_x86_64_STANDARD", id="nothing said"),
+        pytest.param([], {"architecture": "arm64"}, "AL2023_ARM_64_STANDARD", id="arm"),
+        pytest.param([], {"gpus": 1}, "AL2023_x86_64_NVIDIA", id="gpus"),
+        pytest.param(["EKS_AL2"], {}, "AL2_x86_64", id="al2"),
+        pytest.param(["EKS_AL2"], {"gpus": 1}, "AL2_x86_64_GPU", id="al2 with gpus"),
+        pytest.param(["EKS_BOTTLEROCKET"], {"architecture": "arm64"}, "BOTTLEROCKET_ARM_64", id="bottlerocket"),
+        pytest.param(["EKS_AL2023", "EKS_BOTTLEROCKET_NVIDIA"], {"gpus": 1}, "BOTTLEROCKET_x86_64_NVIDIA", id="both"),
+        pytest.param(["EKS_AL2023", "EKS_BOTTLEROCKET_NVIDIA"], {}, "AL2023_x86_64_STANDARD", id="both without gpus"),
+    ],
+)
+def test_images_in_eks_words(asked: list[str], over: dict[str, Any], want: str) -> None:
+    made = blueprint(ec2Configuration=[{"imageType": each} for each in asked])
+    assert ami_type(made, kind(**over).type) == want
+
+
+def test_an_image_that_eks_has_not() -> None:
+    with pytest.raises(Misconfigured, match="ECS_AL2023"):
+        ami_type(blueprint(ec2Configuration=[{"imageType": "ECS_AL2023"}]), kind().type)
+
+
+@pytest.mark.parametrize("name", ["nobodys", "gone"])
+async def test_a_node_group_that_does_not_exist(network: Network, eks: GroupProvider, name: str) -> None:
+    made = replace(blueprint(), eks=eks_cluster(network), groups=(name,))
+    with pytest.raises(Misconfigured, match=name):
+        await eks.kinds(made)
+
+
+async def test_a_cluster_that_does_not_exist(network: Network, eks: GroupProvider) -> None:
+    with pytest.raises(Misconfigured, match="nowhere"):
+        await eks.kinds(replace(nodes_of(network), eks="nowhere"))
+
+
+async def test_node_groups_of_somebody_keep_their_bounds(network: Network, eks: GroupProvider) -> None:
+    (name, *_) = node_groups_of_somebody(network, "m5.large", maxSize=2)
+    made = replace(blueprint(), eks=eks_cluster(network), groups=(name,))
+    outcome = await launch(eks, made, 3)
+    assert (len(outcome.instances), [each.code for each in outcome.refusals]) == (2, ["GroupAtMaxSize"])
