@@ -16,6 +16,7 @@ import orjson
 
 from batchwright.api.v1alpha1.computeresources import AllocationStrategy, ComputeResources
 from batchwright.api.v1alpha1.nodejoin import NodeJoin
+from batchwright.domain.metering import Price
 from batchwright.domain.observations import Taint
 
 CapacityType = Literal["ON_DEMAND", "SPOT"]
@@ -100,7 +101,8 @@ class Order:
 @dataclass(frozen=True, slots=True)
 class Instance:
     """An instance that belongs to this cluster. `environment` is the uid of its environment, `token` that of its
-    order, `digest` that of its blueprint; times are seconds since the epoch."""
+    order, `digest` that of its blueprint; times are seconds since the epoch; `price` is what an hour of it costs, as it
+    was when it was launched, None if the provider has not noted it."""
 
     id: str
     environment: str
@@ -113,6 +115,7 @@ class Instance:
     digest: str = ""
     environment_name: str = ""
     reason: str = ""
+    price: Price | None = None
 
     @property
     def is_live(self) -> bool:

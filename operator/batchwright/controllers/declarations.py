@@ -32,6 +32,8 @@ class Declarations:
         self._api = api
         self._store = store
         self._scheduling = scheduling
+        # Queues of which usage is to be noted: each note is a change of the queue, and would have the next one made.
+        self.due: set[Key] = set()
 
     async def reconcile_environment(self, key: Key) -> None:
         """Counts the environment's nodes and says whether it can take jobs."""
@@ -60,9 +62,20 @@ class Declarations:
         has_policy = known.spec.scheduling_policy is None or self._store.policy_of(known.spec) is not None
         now = datetime.now(UTC)
         status = queue_status(known.spec, known.generation, states, known.status, now, has_policy=has_policy)
-        await self._write(JOB_QUEUES, known, status.model_copy(update={"fairshare": self._usage(known, now)}).to_wire())
+        wanted = status.to_wire()
+        for field in ("fairshare", "usage"):
+            if field in known.status:
+                wanted[field] = known.status[field]
+        if key in self.due:
+            self.due.discard(key)
+            noted = {
+                "fairshare": self._fair_usage(known, now),
+                "usage": self._store.meters.queue_usage(known.name, self._store),
+            }
+            wanted |= status.model_copy(update=noted).to_wire()
+        await self._write(JOB_QUEUES, known, wanted)
 
-    def _usage(self, known: Declared[Any], now: datetime) -> tuple[ShareUsage, ...]:
+    def _fair_usage(self, known: Declared[Any], now: datetime) -> tuple[ShareUsage, ...]:
         """What each share has used; as it was noted, as long as nothing is known that is newer."""
         usage = self._scheduling.state.usage.get(known.name)
         if usage is None:

@@ -24,6 +24,7 @@ from batchwright.api.v1alpha1.batchjob import JobState
 from batchwright.cluster.client import JSON
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.ledger import Ledger
+from batchwright.controllers.meters import Meters
 from batchwright.controllers.tenants import Tenants
 from batchwright.domain.declarations import Supply
 from batchwright.domain.dependencies import Link, Peer
@@ -153,6 +154,7 @@ class Store:
     fills_in_elements: bool = True
     ledger: Ledger = field(default_factory=Ledger)
     tenants: Tenants = field(default_factory=Tenants)
+    meters: Meters = field(default_factory=Meters)
     # Of MANAGED environments, by name: what they may grow by, and what their status says of their instances.
     growth: dict[str, Growth] = field(default_factory=dict)
     supplies: dict[str, Supply] = field(default_factory=dict)
@@ -296,6 +298,7 @@ class Store:
 
     def put_pod(self, uid: str, record: Pod | None) -> None:
         """A pod of ours was seen, changed, or is gone."""
+        self.meters.put(uid, record, self)
         if record is None:
             job_id = self.pod_jobs.pop(uid, "")
             self.ledger.release(uid)
@@ -379,6 +382,7 @@ class Store:
             if len(self.instances) > MOST_INSTANCES:
                 del self.instances[next(iter(self.instances))]
             self.nodes[record.name] = record
+            self.meters.put_node(record, self)
         name = record.name if record is not None else self.node_names.pop(uid, "")
         self._touched_nodes.add(name)
         # A node that registered again has a new uid, and may be seen before the old one is missed.

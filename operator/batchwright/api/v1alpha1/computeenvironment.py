@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from batchwright.api.v1alpha1.common import Conditions, Labels, Model, State, Text, Timestamp, Word
 from batchwright.api.v1alpha1.computeresources import ComputeResources, UpdatePolicy
 from batchwright.api.v1alpha1.nodejoin import NodeJoin
+from batchwright.api.v1alpha1.usage import Decimal
 from batchwright.api.v1alpha1.validation import Rule, list_map, rules
 
 
@@ -116,6 +117,11 @@ class ComputeEnvironmentSpec(Model):
     )
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = Field(
         default=(), description="tolerations given to the environment's pods, for nodes set apart by taints."
+    )
+    hourly_price: Decimal | None = Field(
+        default=None,
+        description="hourlyPrice: what an hour of one of its nodes costs, in US dollars, for nodes without the "
+        "annotation batchwright.io/hourly-price. Without either, jobs there have no cost.",
     )
 
 
