@@ -120,14 +120,11 @@ def test_what_jobs_cost_is_what_their_pods_took_also_when_the_operator_dies(
     assert single["lostCost"] == single["cost"]
     assert "holding" not in array
     # Each share of the queue has the same, and goes on having it when the job is gone.
-    wait_for(
-        lambda: (
-            {share: told(each) for share, each in queue_usage(scene).items()}
-            == {"red": told(array), "blue": told(single)}
-        ),
-        30,
-        lambda: f"the queue says {queue_usage(scene)}",
-    )
+    want = {"red": told(array), "blue": told(single)}
+    deadline = time.monotonic() + 30
+    while (noted := {share: told(each) for share, each in queue_usage(scene).items()}) != want:
+        assert time.monotonic() < deadline, f"the queue has {noted}, jobs {want}"
+        time.sleep(0.2)
     line = CommandLine(market, scene.api, scene.namespace)  # type: ignore[arg-type]
     page, _ = line.run("describe", "sweep")
     assert "Of elements:" in page
