@@ -40,6 +40,8 @@ class JobMeter:
 
     def read(self, until: int, *, is_final: bool) -> JobUsage | None:
         """What was used until then; None for nothing. `is_final`: there is no more to come."""
+        if is_final:
+            until = max(until, *(account.known_until for account in self._accounts.values()))
         read = [(number, *account.read(until)) for number, account in sorted(self._accounts.items())]
         sums = total(amounts for _, amounts, _ in read)
         holding = None if is_final else holding_of(total(account.rate for account in self._accounts.values()))

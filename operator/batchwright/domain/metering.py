@@ -122,6 +122,11 @@ class Account:
         """What is used each second by the attempts that have begun and not ended."""
         return self._open
 
+    @property
+    def known_until(self) -> int:
+        """The latest time that anything was told of: a node's clock may be ahead of ours."""
+        return max((time for time, *_ in self._due), default=self._at)
+
     def begin(self, rate: Amounts, time: int) -> None:
         """An attempt began."""
         self._open = self._open.plus(rate)
