@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from batchwright.api.v1alpha1.jobqueue import ShareUsage
+from batchwright.api.v1alpha1.usage import QueueUsage
 from batchwright.cluster.client import JSON, ApiClient
 from batchwright.cluster.resources import (
     COMPUTE_ENVIRONMENTS,
@@ -68,12 +69,21 @@ class Declarations:
                 wanted[field] = known.status[field]
         if key in self.due:
             self.due.discard(key)
-            noted = {
-                "fairshare": self._fair_usage(known, now),
-                "usage": self._store.meters.queue_usage(known.name, self._store),
-            }
+            noted = {"fairshare": self._fair_usage(known, now), "usage": self._usage(known)}
             wanted |= status.model_copy(update=noted).to_wire()
         await self._write(JOB_QUEUES, known, wanted)
+
+    def _usage(self, known: Declared[Any]) -> tuple[QueueUsage, ...]:
+        """What each share has used in all; as it was noted where that is still so, for a later time says nothing."""
+        meters = self._store.meters
+        meters.count(known.name, self._store)
+        before = {each.get("share", ""): QueueUsage.model_validate(each) for each in known.status.get("usage") or ()}
+        found = []
+        for each in meters.queue_usage(known.name, self._store):
+            noted = before.get(each.share)
+            is_same = noted is not None and noted.model_copy(update={"updated_at": each.updated_at}) == each
+            found.append(noted if noted is not None and is_same else each)
+        return tuple(found)
 
     def _fair_usage(self, known: Declared[Any], now: datetime) -> tuple[ShareUsage, ...]:
         """What each share has used; as it was noted, as long as nothing is known that is newer."""

@@ -15,10 +15,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from batchwright import metrics
 from batchwright.api.v1alpha1.usage import JobUsage, QueueUsage
 from batchwright.domain.indexes import parse_indexes
 from batchwright.domain.jobusage import JobMeter, seconds_of, text_of
-from batchwright.domain.metering import LAG_SECONDS, ZERO, Account, Amounts, Price, price_of, rate_of
+from batchwright.domain.metering import (
+    LAG_SECONDS,
+    PER_DOLLAR,
+    THOUSAND,
+    ZERO,
+    Account,
+    Amounts,
+    Price,
+    price_of,
+    rate_of,
+)
 from batchwright.domain.observations import Node, Pod
 from batchwright.domain.quantities import Resources
 from batchwright.domain.texts import moment
@@ -55,6 +66,7 @@ class Meters:
         self._closed: set[str] = set()
         self._jobs: dict[str, JobMeter] = {}
         self._shares: dict[str, dict[str, Account]] = {}
+        self._counted: dict[tuple[str, str], Amounts] = {}
         self._nodes: dict[str, Node] = {}
         self._on_node: dict[str, set[str]] = {}
         # What an hour of an instance costs of which the node does not say so yet.
@@ -147,6 +159,20 @@ class Meters:
             if not amounts.is_zero
         )
 
+    def count(self, queue: str, store: Store) -> None:
+        """Brings the metrics of the queue's shares up to now: a counter takes no correction downward, so what turns out
+        to have been less waits until it is more again."""
+        for share, account in self._shares_of(queue, store).items():
+            amounts, _ = account.read(self._now() - LAG_SECONDS)
+            before = self._counted.get((queue, share), ZERO)
+            self._counted[queue, share] = Amounts(*map(max, amounts, before))
+            more = self._counted[queue, share].plus(before, -1)
+            metrics.VCPU_SECONDS.labels(queue, share).inc(more.vcpu / THOUSAND)
+            metrics.MEMORY_SECONDS.labels(queue, share).inc(more.memory / THOUSAND)
+            metrics.GPU_SECONDS.labels(queue, share).inc(more.gpu / THOUSAND)
+            metrics.COST.labels(queue, share).inc(more.cost / PER_DOLLAR)
+            metrics.LOST_COST.labels(queue, share).inc(more.lost_cost / PER_DOLLAR)
+
     # Within.
 
     def _now(self) -> int:
@@ -227,6 +253,8 @@ class Meters:
             )
             known = {each.share: Account(amounts_of(each), seconds_of(moment(each.updated_at))) for each in noted}
             self._shares[queue] = known
+            # What an operator before this one has counted.
+            self._counted.update({(queue, share): account.read(0)[0] for share, account in known.items()})
         return known
 
 

@@ -147,19 +147,16 @@ class Store:
     definitions: dict[tuple[str, str], Declared[JobDefinitionSpec]] = field(default_factory=dict)
     policies: dict[tuple[str, str], Declared[SchedulingPolicySpec]] = field(default_factory=dict)
     consumables: dict[tuple[str, str], Declared[ConsumableResourceSpec]] = field(default_factory=dict)
-    # What is gone for good of consumable resources that are not replenishable.
-    spent: dict[str, int] = field(default_factory=dict)
+    spent: dict[str, int] = field(default_factory=dict)  # what of NON_REPLENISHABLE resources is gone for good
     revisions: dict[tuple[str, str, int], Revision] = field(default_factory=dict)
-    # Whether the cluster gives elements their parameters (workloads.elementpolicy).
-    fills_in_elements: bool = True
+    fills_in_elements: bool = True  # whether the cluster gives elements their parameters (workloads.elementpolicy)
     ledger: Ledger = field(default_factory=Ledger)
     tenants: Tenants = field(default_factory=Tenants)
     meters: Meters = field(default_factory=Meters)
     # Of MANAGED environments, by name: what they may grow by, and what their status says of their instances.
     growth: dict[str, Growth] = field(default_factory=dict)
     supplies: dict[str, Supply] = field(default_factory=dict)
-    # Nodes that pods which have started, or start, are to come to.
-    expecting: frozenset[str] = frozenset()
+    expecting: frozenset[str] = frozenset()  # nodes that pods which have started, or start, are to come to
     dirty: set[str] = field(default_factory=set)
     cycles_due: set[str] = field(default_factory=set)
 

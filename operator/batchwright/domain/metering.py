@@ -22,6 +22,7 @@ from batchwright.names import ANNOTATION_PRICE, ANNOTATION_PRICE_SOURCE, ESTIMAT
 # How far behind the present accounts are read: watches are behind by less.
 LAG_SECONDS: Final = 3
 PER_DOLLAR: Final = 10**12
+THOUSAND: Final = 1000
 _HOUR: Final = 3600
 _PRICE: Final = re.compile(r"[0-9]{1,9}([.][0-9]{1,12})?", re.ASCII)
 _GIBIBYTE: Final = 1 << 30

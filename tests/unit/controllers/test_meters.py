@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 import builders as b
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec, JobQueueSpec
@@ -242,3 +243,31 @@ def test_shares_stay_when_the_job_is_deleted() -> None:
     store.put_pod("pod-0", None)
     at(store, 3600 + timedelta(hours=1).total_seconds())
     assert shares(store)["red"]["vcpuSeconds"] == "10"
+
+
+def counted(share: str) -> dict[str, float]:
+    names = ("vcpu_seconds", "memory_gibibyte_seconds", "gpu_seconds", "cost_dollars", "lost_cost_dollars")
+    labels = {"queue": "normal", "share": share}
+    return {name: REGISTRY.get_sample_value(f"batchwright_{name}_total", labels) or 0.0 for name in names}
+
+
+def test_metrics_count_what_this_process_saw() -> None:
+    before = counted("metered")
+    store = store_at(60, spec=b.spec(shareIdentifier="metered"))
+    noted = {"share": "metered", "vcpuSeconds": "1000", "memoryGiBSeconds": "1", "updatedAt": "2026-03-01T11:59:59Z"}
+    store.queues[("", "normal")] = queue(usage=[noted])
+    store.put_node("node", PRICED)
+    store.put_pod("pod-0", ended(phase="Failed"))
+    for _ in range(2):
+        store.meters.count("normal", store)
+    more = {name: value - before[name] for name, value in counted("metered").items()}
+    assert more == pytest.approx(
+        {
+            "vcpu_seconds": 10,
+            "memory_gibibyte_seconds": 80,
+            "gpu_seconds": 0,
+            "cost_dollars": 0.005,
+            "lost_cost_dollars": 0.005,
+        }
+    )
+    assert shares(store)["metered"]["vcpuSeconds"] == "1010"
