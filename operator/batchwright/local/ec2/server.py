@@ -21,6 +21,7 @@ from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from batchwright.local.ec2 import pricelist
 from batchwright.local.ec2.interruptions import WARNING_SECONDS
 from batchwright.local.ec2.switches import Switches
 
@@ -63,6 +64,9 @@ class Endpoint:
                 answer = self._create_fleet(environ, form)
             time.sleep(self.switches.late_seconds)
             return _send(start, answer)
+        if environ.get("HTTP_X_AMZ_TARGET") == pricelist.TARGET:
+            found = orjson.dumps(pricelist.get_products(orjson.loads(body)))
+            return _send(start, ("200 OK", [("Content-Type", "application/x-amz-json-1.1")], found))
         return _send(start, self._ask(environ, body))
 
     def _switch(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
