@@ -49,11 +49,11 @@ class Line:
 def parse_since(text: str, at: datetime) -> datetime:
     """A span back from `at` (90m, 24h, 7d), or a time (RFC 3339, a date). Raises BatchwrightError."""
     found = _SPAN.fullmatch(text)
-    if found:
-        return at - timedelta(**{_UNITS[found[2]]: int(found[1])})
     try:
+        if found:
+            return at - timedelta(**{_UNITS[found[2]]: int(found[1])})
         when = datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise BatchwrightError(
             f"--since {text} is no time: give a span such as 90m, 24h or 7d, or a time such as 2026-03-01T12:00:00Z"
         ) from None
