@@ -74,7 +74,7 @@ class PriceList:
         found: dict[str, float] = {}
         try:
             async for page in pages:
-                found.update(prices(orjson.loads(item) for item in page))
+                found.update(prices(orjson.loads(str(item)) for item in page))
         except CapacityError as error:
             logger.warning("On-Demand prices not known, and so estimated", region=region, error=str(error))
             self._due = time.monotonic() + AGAIN_SECONDS
