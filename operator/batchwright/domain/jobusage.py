@@ -24,11 +24,16 @@ class JobMeter:
         self._positions = Positions(runs or ((0, size - 1),)) if size else None
         self._since = seconds_of(moment(noted.updated_at)) if noted is not None else 0
         self._accounts: dict[int, Account] = {}
-        for entry in noted.elements if noted is not None and size else ():
-            first = int(entry.indexes.partition("-")[0])
-            self._accounts[first // self._width] = Account(amounts_of(entry), self._since)
-        if noted is not None and not self._accounts:
-            self._accounts[_WHOLE] = Account(amounts_of(noted), self._since)
+        if noted is None:
+            return
+        rest = amounts_of(noted)
+        for entry in noted.elements if size else ():
+            amounts, first = amounts_of(entry), int(entry.indexes.partition("-")[0])
+            self._accounts[first // self._width] = Account(amounts, self._since)
+            rest = rest.plus(amounts, -1)
+        if not rest.is_zero:
+            # Of elements that nobody could name, when nobody knew how many there are.
+            self._accounts[_WHOLE] = Account(rest, self._since)
 
     def account(self, position: int) -> Account:
         """The account of the attempt of this position of the Kubernetes Job."""

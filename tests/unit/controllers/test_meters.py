@@ -216,6 +216,16 @@ def test_an_operator_that_starts_goes_on_where_the_last_status_was_written() -> 
     assert shares(again)[""]["vcpuSeconds"] == found["vcpuSeconds"]
 
 
+def test_what_was_used_before_the_size_was_known_is_not_lost() -> None:
+    noted = {"vcpuSeconds": "50", "memoryGiBSeconds": "0", "updatedAt": "2026-03-01T12:00:00Z"}
+    part = {"indexes": "0-3", "vcpuSeconds": "20", "memoryGiBSeconds": "0"}
+    for elements in ([], [part]):
+        store = store_at(60, spec=ARRAY, status=b.status("PENDING", usage=noted | {"elements": elements}))
+        store.put_node("node", PRICED)
+        store.put_pod("pod-0", ended())
+        assert wire(store)["vcpuSeconds"] == "60"
+
+
 def test_what_ended_without_a_trace_counts_until_the_last_status() -> None:
     store = store_at(20)
     store.put_node("node", PRICED)
