@@ -27,6 +27,10 @@ PART_OF: Final = "app.kubernetes.io/part-of"
 # SPOT or ON_DEMAND, and that the operator cordoned them. On instances, as tags: whose cluster, environment and launch.
 LABEL_CAPACITY: Final = f"{GROUP}/capacity-type"
 ANNOTATION_CORDONED: Final = f"{GROUP}/cordoned"
+# What an hour of the node costs, in US dollars, and that this was estimated; the first is a tag of instances too.
+ANNOTATION_PRICE: Final = f"{GROUP}/hourly-price"
+ANNOTATION_PRICE_SOURCE: Final = f"{GROUP}/price-source"
+ESTIMATED: Final = "ESTIMATED"
 TAG_CLUSTER: Final = f"{GROUP}/cluster"
 TAG_ENVIRONMENT: Final = f"{GROUP}/compute-environment"
 TAG_ENVIRONMENT_UID: Final = f"{GROUP}/compute-environment-uid"

@@ -150,6 +150,7 @@ ACCEPTED = [
             type="UNMANAGED",
             state="DISABLED",
             computeResources={"maxvCpus": 256},
+            hourlyPrice="0.192",
             nodeSelector={"node.kubernetes.io/instance-type": "m5.large", "k" * 63: "v" * 63},
             tolerations=[
                 {"operator": "Exists"},

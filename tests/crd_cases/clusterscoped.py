@@ -58,6 +58,7 @@ REFUSED = [
     pytest.param(ce(type="FARGATE"), "spec.type", "supported values", id="ce-type"),
     pytest.param(ce(state=""), "spec.state", "supported values", id="ce-state"),
     pytest.param(ce(nodeSelector={"a/b/c": "x"}), "spec.nodeSelector", "must be a label key", id="ce-label-key"),
+    pytest.param(ce(hourlyPrice="$1"), "spec.hourlyPrice", "must be a decimal number", id="ce-price"),
     pytest.param(ce(nodeSelector={"disk": "s s d"}), "spec.nodeSelector[disk]", LABEL_VALUE, id="ce-label-value"),
     pytest.param(ce(tolerations=[{}]), "spec.tolerations[0].key", "give key, or operator Exists", id="ce-no-key"),
     pytest.param(

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from batchwright.api.v1alpha1.computeresources import AllocationStrategy
 from batchwright.capacity.port import Kind
+from batchwright.domain.metering import Price
 from batchwright.domain.observations import Node
 from batchwright.domain.quantities import CPU, MEMORY
 from batchwright.names import GPU_RESOURCE
@@ -70,6 +71,11 @@ def price_of(kind: Kind) -> float:
         return kind.price
     found = kind.type
     return worth(((CPU, found.vcpus), (MEMORY, found.memory), (GPU_RESOURCE, found.gpus)))
+
+
+def launch_price(kind: Kind) -> Price:
+    """What an hour of an instance of this kind costs that is launched now."""
+    return Price(round(price_of(kind), 6), kind.price is None)
 
 
 def plan_launches(

@@ -16,6 +16,7 @@ import orjson
 
 from batchwright.api.v1alpha1.computeresources import AllocationStrategy, ComputeResources
 from batchwright.api.v1alpha1.nodejoin import NodeJoin
+from batchwright.domain.metering import Price
 from batchwright.domain.observations import Taint
 
 CapacityType = Literal["ON_DEMAND", "SPOT"]
@@ -107,7 +108,8 @@ class Order:
 @dataclass(frozen=True, slots=True)
 class Instance:
     """An instance that belongs to this cluster. `environment` is the uid of its environment, `token` that of its
-    order, `digest` that of its blueprint; times are seconds since the epoch.
+    order, `digest` that of its blueprint; times are seconds since the epoch; `price` is what an hour of it costs, as it
+    was when it was launched, None if the provider has not noted it.
 
     `is_awaited`: it has been asked for, and is not there yet; its id is not the one it will have. Of one in a `group`,
     `spare` is by how many the group may get smaller, and `ordered` the key of the kind that it was ordered as."""
@@ -123,6 +125,7 @@ class Instance:
     digest: str = ""
     environment_name: str = ""
     reason: str = ""
+    price: Price | None = None
     group: str = ""
     spare: int | None = None
     ordered: tuple[str, ...] = ()

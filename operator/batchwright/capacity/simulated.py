@@ -11,11 +11,13 @@ import hashlib
 from collections.abc import Collection, Mapping
 
 from batchwright import names
+from batchwright.capacity.launching import launch_price
 from batchwright.capacity.nodes import allocatable, labels_of
 from batchwright.capacity.port import Blueprint, Instance, InstanceType, Kind, Order, Outcome, Refusal, Warned
 from batchwright.capacity.types import select
 from batchwright.cluster.client import JSON, ApiClient
 from batchwright.cluster.resources import NODES
+from batchwright.domain.metering import noted_price, price_notes
 from batchwright.domain.quantities import CPU
 from batchwright.domain.texts import moment
 from batchwright.errors import AlreadyExists, ApiError, NotFound, ProviderUnavailable
@@ -135,6 +137,7 @@ def _node(blueprint: Blueprint, order: Order, kind: Kind, number: int) -> JSON:
                 names.TAG_ENVIRONMENT_UID: blueprint.uid,
                 names.TAG_LAUNCH: order.token,
                 names.TAG_BLUEPRINT: blueprint.digest,
+                **price_notes(launch_price(kind)),
             },
         },
         "spec": {
@@ -163,4 +166,5 @@ def _instance(item: JSON) -> Instance:
         token=notes.get(names.TAG_LAUNCH, ""),
         digest=notes.get(names.TAG_BLUEPRINT, ""),
         environment_name=notes.get(names.TAG_ENVIRONMENT, ""),
+        price=noted_price(notes),
     )

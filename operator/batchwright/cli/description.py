@@ -22,6 +22,7 @@ from batchwright.cli.formats import (
 )
 from batchwright.cli.output import Grid
 from batchwright.cli.pagelines import indented, labelled, listed, pairs
+from batchwright.cli.usage_text import usage_lines
 from batchwright.cli.words import explain
 
 JSON = dict[str, Any]
@@ -60,7 +61,7 @@ def _head(facts: Facts, at: datetime) -> list[str]:
         lines.append(labelled("Started", moment(status["startedAt"], at)))
     if state in FINISHED:
         lines += [labelled("Stopped", moment(status.get("stoppedAt"), at)), labelled("Took", elapsed(job, at))]
-    return lines
+    return lines + usage_lines(job, at)
 
 
 def _spec(facts: Facts) -> list[str]:

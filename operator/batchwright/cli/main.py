@@ -11,6 +11,7 @@ import typer
 from batchwright.cli import (
     bench,
     catalogue,
+    cost,
     demo,
     describe,
     ending,
@@ -66,6 +67,7 @@ app.command("delete")(ending.delete)
 app.command("queues")(catalogue.queues)
 app.command("definitions")(catalogue.definitions)
 app.command("environments")(catalogue.environments)
+app.command("cost")(cost.cost)
 app.command("plan", epilog=exits.EPILOG)(plan.plan)
 app.add_typer(plan.app, name="queue")
 app.command("simulate", epilog=exits.EPILOG)(simulate.simulate)

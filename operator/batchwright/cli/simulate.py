@@ -5,17 +5,17 @@ No cluster is needed, and nothing is written but the report: the table and the p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from batchwright.cli import simulate_market as market
 from batchwright.cli import simulate_text as text
 from batchwright.cli.manifests import read_text
 from batchwright.cli.output import console, print_grid
+from batchwright.cli.simulate_progress import progress_bar
 from batchwright.errors import SimulationError
 from batchwright.simulation.workload import Machines, ShareBy, Workload
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from batchwright.simulation.policy import Policy
     from batchwright.simulation.replay import Scheduler
     from batchwright.simulation.report import Report
+
+
+MARKET_PANEL = "Instances"
 
 
 class Output(StrEnum):
@@ -58,6 +61,50 @@ def simulate(
     share_by: Annotated[
         ShareBy, typer.Option("--share-by", help="What of the trace is a job's share.", case_sensitive=False)
     ] = ShareBy.user,
+    instances: Annotated[
+        str,
+        typer.Option(
+            "--instances",
+            metavar="TYPES",
+            help="In place of machines: compare what the trace costs on instances that come and go, On-Demand and as "
+            "Spot. Families or types, such as m5,c5.",
+            rich_help_panel=MARKET_PANEL,
+        ),
+    ] = "",
+    max_vcpus: Annotated[
+        int,
+        typer.Option(
+            "--max-vcpus", min=1, help="How many vCPUs instances may have in all.", rich_help_panel=MARKET_PANEL
+        ),
+    ] = 256,
+    spot_price: Annotated[
+        float,
+        typer.Option(
+            "--spot-price",
+            min=0.01,
+            max=1.0,
+            help="The price of Spot as a part of On-Demand.",
+            rich_help_panel=MARKET_PANEL,
+        ),
+    ] = 0.35,
+    taken_back: Annotated[
+        float,
+        typer.Option(
+            "--taken-back",
+            min=0.0,
+            max=100.0,
+            metavar="PERCENT",
+            help="How many of a hundred Spot instances are taken back in an hour.",
+            rich_help_panel=MARKET_PANEL,
+        ),
+    ] = 1.0,
+    boot: Annotated[
+        float,
+        typer.Option("--boot", min=0.0, help="Seconds until an instance is a node.", rich_help_panel=MARKET_PANEL),
+    ] = 60.0,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Draws when instances are taken back.", rich_help_panel=MARKET_PANEL)
+    ] = 1,
     output: Annotated[
         Output, typer.Option("--output", "-o", help="How to print.", case_sensitive=False)
     ] = Output.table,
@@ -70,6 +117,12 @@ def simulate(
 
     Try it with examples/traces/synthetic.swf; real traces: https://www.cs.huji.ac.il/labs/parallel/workload/logs.html
     """
+    if instances:
+        if nodes or cpus_per_node or plot:
+            raise typer.BadParameter("not together with --nodes, --cpus-per-node or --plot", param_hint="--instances")
+        asked = market.Asked(instances.split(","), max_vcpus, spot_price, taken_back, boot, seed)
+        market.run(trace, _read(trace), _policy(policy), share_by, asked, as_json=output is Output.json)
+        return
     if plot and output is Output.json:
         raise typer.BadParameter("not together with -o json", param_hint="--plot")
     report = run(trace, _policy(policy), nodes, cpus_per_node, share_by)
@@ -104,7 +157,7 @@ def run(source: str, policy: Policy | None, nodes: int | None, cpus_per_node: in
     machines = build_machines(found, nodes, cpus_per_node)
     workload = build_workload(found, machines, share_by)
     name, scheduler = build_scheduler(policy, machines, workload)
-    with _progress(len(workload.jobs)) as tell:
+    with progress_bar(len(workload.jobs)) as tell:
         result = replay(workload.jobs, scheduler, machines, tell)
     measures = measure(result, machines, policy.weight_of) if policy else measure(result, machines)
     return Report(source, name, machines, workload, measures)
@@ -142,18 +195,3 @@ def _read(source: str) -> bytes:
         return typer.get_binary_stream("stdin").read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
         raise SimulationError(f"TRACE {source}: {error.strerror or error}") from error
-
-
-@contextmanager
-def _progress(jobs: int) -> Iterator[Callable[[int], None] | None]:
-    """A bar on stderr while it takes time; nothing where there is no terminal."""
-    screen = console(stderr=True)
-    if not screen.is_terminal:
-        yield None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TextColumn("jobs"), TimeElapsedColumn())
-    with Progress(*columns, console=screen, transient=True) as progress:
-        task = progress.add_task("", total=jobs)
-        yield lambda ended: progress.update(task, completed=ended)

@@ -10,10 +10,12 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+import structlog
 from cachetools import LRUCache
 
 from batchwright import names
 from batchwright.api.v1alpha1 import BatchJobSpec, BatchJobStatus, JobDefinitionSpec
+from batchwright.domain.metering import Price, noted_price
 from batchwright.domain.nesting import DEEPEST_TEMPLATE, is_deeper
 from batchwright.domain.observations import (
     FINAL_STATES,
@@ -32,6 +34,7 @@ from batchwright.domain.podresources import pod_requests
 from batchwright.domain.quantities import Resources, resources_from_wire
 from batchwright.domain.texts import moment
 
+logger = structlog.get_logger(__name__)
 JSON = Mapping[str, Any]
 # The activeDeadlineSeconds that ends a Job; somebody else may set longer ones for his own reasons.
 ENDING_SECONDS = 1
@@ -76,6 +79,7 @@ def batch_job(item: JSON) -> Job | FinishedJob:
             queue=item["spec"]["jobQueue"],
             stopped_at=_time(raw.get("stoppedAt")),
             array=FinishedArray.of(raw.get("arrayProperties")),
+            share=item["spec"].get("shareIdentifier") or item["spec"].get("quotaShareName") or "",
         )
     return Job(
         uid=metadata["uid"],
@@ -228,6 +232,7 @@ def node(item: JSON) -> Node:
         for t in taints
     )
     instance = (spec.get("providerID") or "").rsplit("/", 1)[-1]
+    annotations = metadata.get("annotations") or {}
     return Node(
         name=metadata["name"],
         instance=instance if instance.startswith("i-") else metadata["name"],
@@ -238,8 +243,17 @@ def node(item: JSON) -> Node:
         allocatable=resources_from_wire(status.get("allocatable") or {}),
         ready=ready and not in_trouble,
         schedulable=not spec.get("unschedulable", False) and "deletionTimestamp" not in metadata,
-        cordoned=(metadata.get("annotations") or {}).get(names.ANNOTATION_CORDONED, ""),
+        cordoned=annotations.get(names.ANNOTATION_CORDONED, ""),
+        price=_price(metadata["name"], annotations),
     )
+
+
+def _price(node: str, annotations: JSON) -> Price | None:
+    found = noted_price(annotations)
+    if found is None and names.ANNOTATION_PRICE in annotations:
+        text = annotations[names.ANNOTATION_PRICE]
+        logger.warning("annotation is no price: give US dollars an hour, such as 0.192", node=node, price=text)
+    return found
 
 
 def revision(item: JSON) -> Revision:

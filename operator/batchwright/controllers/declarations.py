@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from batchwright.api.v1alpha1.jobqueue import ShareUsage
+from batchwright.api.v1alpha1.usage import QueueUsage
 from batchwright.cluster.client import JSON, ApiClient
 from batchwright.cluster.resources import (
     COMPUTE_ENVIRONMENTS,
@@ -35,6 +36,8 @@ class Declarations:
         self._scheduling = scheduling
         # The engine's: usage decays by it, and is noted by it.
         self._now = clock
+        # Queues of which usage is to be noted: each note is a change of the queue, and would have the next one made.
+        self.due: set[Key] = set()
 
     async def reconcile_environment(self, key: Key) -> None:
         """Counts the environment's nodes and says whether it can take jobs."""
@@ -63,9 +66,29 @@ class Declarations:
         has_policy = known.spec.scheduling_policy is None or self._store.policy_of(known.spec) is not None
         now = self._now()
         status = queue_status(known.spec, known.generation, states, known.status, now, has_policy=has_policy)
-        await self._write(JOB_QUEUES, known, status.model_copy(update={"fairshare": self._usage(known, now)}).to_wire())
+        wanted = status.to_wire()
+        for field in ("fairshare", "usage"):
+            if field in known.status:
+                wanted[field] = known.status[field]
+        if key in self.due:
+            self.due.discard(key)
+            noted = {"fairshare": self._fair_usage(known, now), "usage": self._usage(known)}
+            wanted |= status.model_copy(update=noted).to_wire()
+        await self._write(JOB_QUEUES, known, wanted)
 
-    def _usage(self, known: Declared[Any], now: datetime) -> tuple[ShareUsage, ...]:
+    def _usage(self, known: Declared[Any]) -> tuple[QueueUsage, ...]:
+        """What each share has used in all; as it was noted where that is still so, for a later time says nothing."""
+        meters = self._store.meters
+        meters.count(known.name, self._store)
+        before = {each.get("share", ""): QueueUsage.model_validate(each) for each in known.status.get("usage") or ()}
+        found = []
+        for each in meters.queue_usage(known.name, self._store):
+            noted = before.get(each.share)
+            is_same = noted is not None and noted.model_copy(update={"updated_at": each.updated_at}) == each
+            found.append(noted if noted is not None and is_same else each)
+        return tuple(found)
+
+    def _fair_usage(self, known: Declared[Any], now: datetime) -> tuple[ShareUsage, ...]:
         """What each share has used; as it was noted, as long as nothing is known that is newer."""
         usage = self._scheduling.state.usage.get(known.name)
         if usage is None:

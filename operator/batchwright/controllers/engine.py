@@ -34,7 +34,7 @@ from batchwright.controllers.refusals import refused, words_for
 from batchwright.controllers.retention import Retention
 from batchwright.controllers.scheduling import Scheduling
 from batchwright.controllers.starting import Starting
-from batchwright.controllers.statuses import compose, finished
+from batchwright.controllers.statuses import compose, finished, is_news
 from batchwright.controllers.store import Entry, Store
 from batchwright.controllers.urgency import WAITING, urgency
 from batchwright.domain.actions import (
@@ -83,6 +83,7 @@ class Engine:
         hear_demand: Callable[[tuple[Demand, ...], frozenset[str]], None] = lambda *_: None,
     ) -> None:
         self._clock = clock or Clock()
+        store.meters.clock = self._clock.now
         self._api = api
         self._store = store
         self._settings = settings
@@ -136,6 +137,7 @@ class Engine:
         if not isinstance(record, Job):
             self.scheduling.forget(uid, self._clock.now())
             self.writer.forget(uid)
+            self._store.meters.forget(uid)
         if isinstance(record, FinishedJob) and not known:
             self.retention.schedule(uid)
         self.changed()
@@ -288,7 +290,7 @@ class Engine:
             if known.offered != known.elements.version or decision.status != last:
                 known.offered = known.elements.version
                 self.writer.offer(uid, *urgency(entry))
-        elif decision.status.to_wire() != entry.held:
+        elif is_news(decision.status.to_wire(), entry.held):
             self.writer.offer(uid, *urgency(entry))
 
     def _wake(self, uid: str, entry: Entry, when: datetime) -> None:
@@ -377,7 +379,7 @@ class Engine:
 
     def _compose(self, uid: str) -> StatusWrite | None:
         entry = self._store.entries.get(uid)
-        return None if entry is None else compose(entry, self._clock.now())
+        return None if entry is None else compose(entry, self._store.meters, self._clock.now())
 
     def _written(self, uid: str, wire: JSON | None) -> None:
         entry = self._store.entries.get(uid)
@@ -388,6 +390,7 @@ class Engine:
             self._touch(uid)
         if wire.get("state") in FINAL_STATES:
             self._store.finish(finished(entry.job, wire))
+            self._store.meters.forget(uid)
             self.scheduling.forget(uid, self._clock.now())
             self.retention.schedule(uid)
             self.changed()

@@ -28,6 +28,7 @@ from batchwright.controllers import capacityacting as acting
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.gathering import Memory, blueprint_of, bounds_of, instance_status, learn, leaving, see
 from batchwright.controllers.hostloss import HostLoss
+from batchwright.controllers.pricing import note_prices
 from batchwright.controllers.scheduling import environment_of
 from batchwright.controllers.store import Store
 from batchwright.domain.actions import Notice
@@ -123,6 +124,7 @@ class ManagedEnvironment:
         try:
             await self._ask_kinds(provider, blueprint, now)
             self._gather(listed, nodes, now)
+            await note_prices(self._api, self._store, self.fleet, self._kinds or ())
             await self._retire(provider, self._bounds(blueprint), nodes, now)
             self._resolve(now)
             self._tell(now)

@@ -80,7 +80,7 @@ class Operator:
             api.clock,
             self._hear_demand,
         )
-        declarations = Declarations(api, self.store, self.engine.scheduling, api.clock.now)
+        declarations = self._declarations = Declarations(api, self.store, self.engine.scheduling, api.clock.now)
         definitions = Definitions(api, self.store, events, self._definition_settled, api.clock.now)
         self._known: dict[Resource, dict[Key, Declared[Any]]] = {
             COMPUTE_ENVIRONMENTS: self.store.environments,
@@ -163,6 +163,7 @@ class Operator:
             for informer in self._informers:
                 group.create_task(informer.run(), name=f"watch {informer.resource.plural}")
                 await informer.synced.wait()
+            self.store.meters.begin(self.store)
             self.engine.retention.rebuild()
             self._touch_all(self._environments, self.store.environments)
             self._touch_all(self._queues, self.store.queues)
@@ -189,9 +190,8 @@ class Operator:
         from the last note, and adds what has been held since."""
         while True:
             await asyncio.sleep(self._settings.checkpoint_seconds)
-            for key, known in self.store.queues.items():
-                if known.spec.scheduling_policy is not None:
-                    self._queues.touch(key)
+            self._declarations.due |= self.store.queues.keys()
+            self._touch_all(self._queues, self.store.queues)
             self._touch_all(self._consumables, self.store.consumables)
 
     def staleness_seconds(self) -> float:

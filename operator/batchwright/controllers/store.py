@@ -24,6 +24,7 @@ from batchwright.api.v1alpha1.batchjob import JobState
 from batchwright.cluster.client import JSON
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.ledger import Ledger
+from batchwright.controllers.meters import Meters
 from batchwright.controllers.tenants import Tenants
 from batchwright.domain.declarations import Supply
 from batchwright.domain.dependencies import Link, Peer
@@ -146,18 +147,16 @@ class Store:
     definitions: dict[tuple[str, str], Declared[JobDefinitionSpec]] = field(default_factory=dict)
     policies: dict[tuple[str, str], Declared[SchedulingPolicySpec]] = field(default_factory=dict)
     consumables: dict[tuple[str, str], Declared[ConsumableResourceSpec]] = field(default_factory=dict)
-    # What is gone for good of consumable resources that are not replenishable.
-    spent: dict[str, int] = field(default_factory=dict)
+    spent: dict[str, int] = field(default_factory=dict)  # what of NON_REPLENISHABLE resources is gone for good
     revisions: dict[tuple[str, str, int], Revision] = field(default_factory=dict)
-    # Whether the cluster gives elements their parameters (workloads.elementpolicy).
-    fills_in_elements: bool = True
+    fills_in_elements: bool = True  # whether the cluster gives elements their parameters (workloads.elementpolicy)
     ledger: Ledger = field(default_factory=Ledger)
     tenants: Tenants = field(default_factory=Tenants)
+    meters: Meters = field(default_factory=Meters)
     # Of MANAGED environments, by name: what they may grow by, and what their status says of their instances.
     growth: dict[str, Growth] = field(default_factory=dict)
     supplies: dict[str, Supply] = field(default_factory=dict)
-    # Nodes that pods which have started, or start, are to come to.
-    expecting: frozenset[str] = frozenset()
+    expecting: frozenset[str] = frozenset()  # nodes that pods which have started, or start, are to come to
     dirty: set[str] = field(default_factory=set)
     cycles_due: set[str] = field(default_factory=set)
 
@@ -296,6 +295,7 @@ class Store:
 
     def put_pod(self, uid: str, record: Pod | None) -> None:
         """A pod of ours was seen, changed, or is gone."""
+        self.meters.put(uid, record, self)
         if record is None:
             job_id = self.pod_jobs.pop(uid, "")
             self.ledger.release(uid)
@@ -379,6 +379,7 @@ class Store:
             if len(self.instances) > MOST_INSTANCES:
                 del self.instances[next(iter(self.instances))]
             self.nodes[record.name] = record
+            self.meters.put_node(record, self)
         name = record.name if record is not None else self.node_names.pop(uid, "")
         self._touched_nodes.add(name)
         # A node that registered again has a new uid, and may be seen before the old one is missed.

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from batchwright.api.v1alpha1 import BatchJobSpec, BatchJobStatus, JobDefinitionSpec
+from batchwright.domain.metering import Price
 from batchwright.domain.quantities import Resources
 from batchwright.names import POD_CONDITION_HOST_ENDED, POD_CONDITION_PREEMPTED
 
@@ -59,6 +60,7 @@ class FinishedJob:
     queue: str
     stopped_at: datetime | None
     array: FinishedArray | None = None
+    share: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ class Taint:
 @dataclass(frozen=True, slots=True)
 class Node:
     """A node; `instance` is its EC2 instance id where it has one, else its name. `cordoned` says why and when the
-    operator cordoned it."""
+    operator cordoned it; `price` what an hour of it costs, where it says so."""
 
     name: str
     instance: str
@@ -182,6 +184,7 @@ class Node:
     ready: bool
     schedulable: bool
     cordoned: str = ""
+    price: Price | None = None
 
 
 @dataclass(frozen=True, slots=True)

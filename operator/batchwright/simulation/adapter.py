@@ -23,7 +23,7 @@ from batchwright.domain.quantities import CPU, MEBIBYTE, MEMORY
 from batchwright.errors import SimulationError
 from batchwright.scheduling.cycle import plan
 from batchwright.scheduling.quota import QuotaShare
-from batchwright.scheduling.snapshot import Candidate, Environment, Held, Queue, Shape, Start
+from batchwright.scheduling.snapshot import Candidate, Demand, Environment, Held, Queue, Shape, Start
 from batchwright.scheduling.state import State
 from batchwright.simulation.policy import Policy
 from batchwright.simulation.replay import Decision
@@ -48,6 +48,8 @@ class PolicyScheduler:
         self._candidates: dict[str, Candidate] = {}
         self._queues: dict[str, Queue] = {}
         self._used: dict[str, int] = {}
+        # What the last pass would have environments grow by.
+        self.demand: tuple[Demand, ...] = ()
         queues = _queues(policy)
         widest = 0
         for job in jobs:
@@ -89,6 +91,7 @@ class PolicyScheduler:
         preempts: list[int] = []
         for _ in range(_MOST_ROUNDS):
             decided = plan(self._state, now)
+            self.demand = decided.demand
             for start in decided.starts:
                 self._start(start, now)
                 starts[self._jobs[start.uid].id] = None

@@ -176,3 +176,12 @@ async def test_the_other_side_is_away(bench: Bench) -> None:
 async def test_there_are_no_warnings_where_nobody_warns(bench: Bench) -> None:
     assert await bench.provider.warnings() == ()
     await bench.provider.settle(())
+
+
+async def test_an_instance_says_what_it_was_launched_at(bench: Bench) -> None:
+    made = bench.blueprint()
+    found = await bench.provider.kinds(made)
+    (launched,) = (await bench.provider.launch(made, Order(bench.token, 1, found[:1]))).instances
+    assert launched.price is not None
+    assert launched.price.hourly > 0
+    assert [each.price for each in await bench.again().describe() if each.token == bench.token] == [launched.price]

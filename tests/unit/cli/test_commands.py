@@ -26,7 +26,7 @@ from batchwright.errors import (
 )
 
 VERBS = ["submit", "list", "describe", "logs", "wait", "cancel", "terminate", "retry", "delete"]
-VERBS += ["queues", "definitions", "environments", "plan", "queue", "simulate", "version", "operator", "local"]
+VERBS += ["queues", "definitions", "environments", "plan", "queue", "simulate", "cost", "version", "operator", "local"]
 PLAIN = {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200", "KUBECONFIG": "/nonexistent/kubeconfig"}
 RUN = "import sys\nfrom batchwright.cli.main import main\nsys.argv = ['batchwright']\nmain()"
 HEAVY = ("kubernetes", "kopf", "boto3", "botocore", "moto", "aiohttp")

@@ -27,6 +27,7 @@ from batchwright.api.v1alpha1.common import (
 from batchwright.api.v1alpha1.consumableresource import ConsumableResourceProperties
 from batchwright.api.v1alpha1.quotashare import QuotaShareName
 from batchwright.api.v1alpha1.schedulingpolicy import ShareIdentifier
+from batchwright.api.v1alpha1.usage import JobUsage
 from batchwright.api.v1alpha1.validation import Rule, rules
 
 JobState = Literal["SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED"]
@@ -310,6 +311,10 @@ class BatchJobStatus(Model):
     )
     array_properties: ArrayPropertiesDetail | None = Field(
         default=None, description="arrayProperties: the elements of an array job."
+    )
+    usage: JobUsage | None = Field(
+        default=None,
+        description="usage: what its attempts used, those that failed or were preempted too, and its cost.",
     )
     preemptions: int | None = Field(
         default=None, ge=0, description="preemptions: how often the job, or an element of it, was preempted."

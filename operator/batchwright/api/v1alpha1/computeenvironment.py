@@ -10,6 +10,7 @@ from batchwright.api.v1alpha1.common import Conditions, Labels, Model, State, Te
 from batchwright.api.v1alpha1.computeresources import ComputeResources, UpdatePolicy
 from batchwright.api.v1alpha1.nodejoin import NodeJoin
 from batchwright.api.v1alpha1.providers import GROUP_RULES, NAMES_GROUPS, Eks, GroupNames, ProviderName
+from batchwright.api.v1alpha1.usage import Decimal
 from batchwright.api.v1alpha1.validation import Rule, list_map, rules
 
 
@@ -135,6 +136,11 @@ class ComputeEnvironmentSpec(Model):
     )
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = Field(
         default=(), description="tolerations given to the environment's pods, for nodes set apart by taints."
+    )
+    hourly_price: Decimal | None = Field(
+        default=None,
+        description="hourlyPrice: what an hour of one of its nodes costs, in US dollars, for nodes without the "
+        "annotation batchwright.io/hourly-price. Without either, jobs there have no cost.",
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 from batchwright.api.v1alpha1.common import Conditions, Labels, Model, ObjectName, State, Text, Timestamp
 from batchwright.api.v1alpha1.quotashare import QuotaShares
 from batchwright.api.v1alpha1.schedulingpolicy import MAX_SHARES, ShareIdentifier
+from batchwright.api.v1alpha1.usage import QueueUsage
 from batchwright.api.v1alpha1.validation import Between, Matching, Rule, list_map, rules
 
 BlockReason = Literal[
@@ -179,6 +180,11 @@ class JobQueueStatus(Model):
         tuple[ShareUsage, ...], Field(max_length=MAX_SHARES, json_schema_extra=list_map("shareIdentifier"))
     ] = Field(
         default=(), description="fairshare: what each share has used, noted now and then so that a restart keeps it."
+    )
+    usage: Annotated[tuple[QueueUsage, ...], Field(max_length=MAX_SHARES)] = Field(
+        default=(),
+        description="usage: what the jobs of each share used since the queue was made, and its cost, those that are "
+        "deleted too; noted now and then.",
     )
     blocked: Text | None = Field(
         default=None, description="blocked: why the job at the head cannot start. Absent: it can."

@@ -145,6 +145,12 @@ class Aws:
         return boto3.session.Session().client(self._service, region_name=self._region, config=_CONFIG)  # type: ignore[call-overload]
 
 
+def present_region() -> str | None:
+    """The region of the environment: AWS_REGION, or that of the profile."""
+    found: str | None = boto3.session.Session().region_name
+    return found
+
+
 def typed(error: ClientError | BotoCoreError, *, uncertain: bool = False) -> CapacityError:
     """The error in our terms."""
     if isinstance(error, NoCredentialsError | NoRegionError):

@@ -11,19 +11,24 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+import structlog
+
 from batchwright import names
 from batchwright.capacity.ec2.catalogue import Catalogue
 from batchwright.capacity.ec2.client import JSON, Aws
+from batchwright.capacity.ec2.pricelist import PriceList
 from batchwright.capacity.ec2.prices import SpotPrices
 from batchwright.capacity.ec2.templates import Templates, image_for, template_for
 from batchwright.capacity.ec2.warnings import Warnings
-from batchwright.capacity.launching import worth
+from batchwright.capacity.launching import launch_price, worth
 from batchwright.capacity.port import Blueprint, Instance, InstanceType, Kind, Order, Outcome, Refusal, Warned
 from batchwright.capacity.types import select
+from batchwright.domain.metering import Price, noted_price, price_notes
 from batchwright.domain.quantities import CPU, MEMORY
-from batchwright.errors import Misconfigured
+from batchwright.errors import CapacityError, Misconfigured
 from batchwright.names import GPU_RESOURCE
 
+logger = structlog.get_logger(__name__)
 # EC2 Fleet takes at most 300 overrides in all of a request's templates.
 MOST_OVERRIDES = 300
 _TERMINATED_AT_ONCE = 500
@@ -56,11 +61,13 @@ class Ec2Fleet:
         aws: Aws | None = None,
         warnings: Warnings | None = None,
         catalogue: Catalogue | None = None,
+        price_list: PriceList | None = None,
     ) -> None:
         self._cluster = cluster
         self._aws = aws or Aws()
         self._catalogue = catalogue or Catalogue(self._aws)
         self._prices = SpotPrices(self._aws)
+        self._list = price_list or PriceList()
         self._templates = Templates(self._aws, cluster)
         self._warnings = warnings
         self._architectures: dict[str, str] = {}
@@ -82,9 +89,17 @@ class Ec2Fleet:
         places = await self._places(blueprint) if places is None else places
         chosen = tuple(chosen)
         offered = await self._catalogue.offered()
-        prices = await self._prices.of([each.name for each in chosen]) if blueprint.capacity == "SPOT" else {}
+        await self._list.refresh()
+        is_spot = blueprint.capacity == "SPOT"
+        prices = await self._prices.of([each.name for each in chosen]) if is_spot else {}
         return tuple(
-            Kind(found, zone, blueprint.capacity, prices.get((found.name, zone)), place)
+            Kind(
+                found,
+                zone,
+                blueprint.capacity,
+                prices.get((found.name, zone)) if is_spot else self._list.of(found.name),
+                place,
+            )
             for found in chosen
             for place, zone in places
             if zone in offered.get(found.name, ())
@@ -121,7 +136,23 @@ class Ec2Fleet:
                 raise
             self._templates.forget()
             answer = await self._create(blueprint, order)
-        return self._outcome(blueprint, order, answer)
+        outcome = self._outcome(blueprint, order, answer)
+        await self._note_prices(outcome.instances)
+        return outcome
+
+    async def _note_prices(self, instances: Iterable[Instance]) -> None:
+        """Tags instances with what they cost: CreateFleet tags all of them alike, whatever type they turn out to be."""
+        by_price: defaultdict[Price, list[str]] = defaultdict(list)
+        for each in instances:
+            if each.price is not None:
+                by_price[each.price].append(each.id)
+        for price, ids in by_price.items():
+            tags = [{"Key": key, "Value": value} for key, value in price_notes(price).items()]
+            try:
+                await self._aws.call("create_tags", Resources=ids, Tags=tags)
+            except CapacityError as error:
+                # It is known in memory, and told to the node.
+                logger.warning("prices of instances not noted", instances=ids, error=str(error))
 
     async def _create(self, blueprint: Blueprint, order: Order) -> JSON:
         prioritized = blueprint.strategy in ("BEST_FIT_PROGRESSIVE_ORDERED", "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED")
@@ -134,7 +165,7 @@ class Ec2Fleet:
                 override["Priority"] = float(ranks[kind.type.name])
             bid = blueprint.resources.bid_percentage
             if bid is not None and bid < 100:
-                override["MaxPrice"] = f"{on_demand_price(kind.type) * bid / 100:.4f}"
+                override["MaxPrice"] = f"{self.on_demand_price(kind.type) * bid / 100:.4f}"
             overrides[template].append(override)
         is_spot = blueprint.capacity == "SPOT"
         options: JSON = (
@@ -166,6 +197,13 @@ class Ec2Fleet:
             **options,
         )
 
+    def on_demand_price(self, found: InstanceType) -> float:
+        """What an hour costs On-Demand, or about that where the price list does not say."""
+        price = self._list.of(found.name)
+        return (
+            worth(((CPU, found.vcpus), (MEMORY, found.memory), (GPU_RESOURCE, found.gpus))) if price is None else price
+        )
+
     def _tags(self, blueprint: Blueprint, order: Order) -> list[dict[str, str]]:
         own = {
             "Name": f"batchwright/{blueprint.environment}",
@@ -180,20 +218,23 @@ class Ec2Fleet:
 
     def _outcome(self, blueprint: Blueprint, order: Order, answer: JSON) -> Outcome:
         zones = {kind.place: kind.zone for kind in order.kinds}
+        costs = {(kind.type.name, kind.zone): launch_price(kind) for kind in order.kinds}
         made: list[Instance] = []
         for group in answer.get("Instances", []):
             override = group.get("LaunchTemplateAndOverrides", {}).get("Overrides", {})
+            zone = zones.get(override.get("SubnetId", ""), override.get("AvailabilityZone", ""))
             made += [
                 Instance(
                     id=identity,
                     environment=blueprint.uid,
                     type=group["InstanceType"],
-                    zone=zones.get(override.get("SubnetId", ""), override.get("AvailabilityZone", "")),
+                    zone=zone,
                     capacity="SPOT" if group.get("Lifecycle") == "spot" else "ON_DEMAND",
                     launched_at=_now(),
                     token=order.token,
                     digest=blueprint.digest,
                     environment_name=blueprint.environment,
+                    price=costs.get((group["InstanceType"], zone)),
                 )
                 for identity in group["InstanceIds"]
             ]
@@ -260,11 +301,6 @@ def _pool(error: JSON) -> tuple[str, str]:
     return override.get("InstanceType", ""), override.get("SubnetId", "")
 
 
-def on_demand_price(found: InstanceType) -> float:
-    """About what an hour costs On-Demand."""
-    return worth(((CPU, found.vcpus), (MEMORY, found.memory), (GPU_RESOURCE, found.gpus)))
-
-
 def tags_of(item: JSON) -> dict[str, str]:
     """The tags of something that AWS describes."""
     return {each["Key"]: each["Value"] for each in item.get("Tags", [])}
@@ -288,6 +324,7 @@ def instance_of(item: JSON) -> Instance:
         digest=tags.get(names.TAG_BLUEPRINT, ""),
         environment_name=tags.get(names.TAG_ENVIRONMENT, ""),
         reason=item.get("StateTransitionReason", ""),
+        price=noted_price(tags),
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from batchwright import names
 from batchwright.capacity.ec2.catalogue import Catalogue
 from batchwright.capacity.ec2.client import JSON, Clients
-from batchwright.capacity.ec2.fleet import Ec2Fleet, on_demand_price
+from batchwright.capacity.ec2.fleet import Ec2Fleet
 from batchwright.capacity.ec2.templates import Templates
 from batchwright.capacity.ec2.warnings import Warnings
 from batchwright.capacity.groups.calls import Calls
@@ -63,7 +63,7 @@ class AutoScalingSource:
         if kind.capacity == "SPOT":
             bid, options = blueprint.resources.bid_percentage, {}
             if bid is not None and bid < 100:
-                options = {"SpotOptions": {"MaxPrice": f"{on_demand_price(kind.type) * bid / 100:.4f}"}}
+                options = {"SpotOptions": {"MaxPrice": f"{self._ec2.on_demand_price(kind.type) * bid / 100:.4f}"}}
             content["InstanceMarketOptions"] = {"MarketType": "spot", **options}
         return content
 

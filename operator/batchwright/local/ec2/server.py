@@ -22,6 +22,7 @@ from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from batchwright.local.ec2 import pricelist
 from batchwright.local.ec2.groups import Groups
 from batchwright.local.ec2.interruptions import INTERRUPTION, WARNING_SECONDS
 from batchwright.local.ec2.nodegroups import NodeGroups
@@ -70,6 +71,9 @@ class Endpoint:
                 answer = self._create_fleet(environ, form)
             time.sleep(self.switches.late_seconds)
             return _send(start, answer)
+        if environ.get("HTTP_X_AMZ_TARGET") == pricelist.TARGET:
+            listed = orjson.dumps(pricelist.get_products(orjson.loads(body)))
+            return _send(start, ("200 OK", [("Content-Type", "application/x-amz-json-1.1")], listed))
         found = self._node_groups.answer(
             environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), body, lambda: self._ask(environ, body)
         )
