@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PolicySource = Literal["apply", "expect", "none"]
 
 
 class Settings(BaseSettings):
@@ -30,6 +34,11 @@ class Settings(BaseSettings):
     lease_name: str = Field(default="batchwright-operator", min_length=1, description="Name of the Lease.")
     lease_seconds: int = Field(
         default=10, ge=3, le=300, description="How long after its holder was last heard of another may take the Lease."
+    )
+    admission_policies: PolicySource = Field(
+        default="apply",
+        description="Who installs the MutatingAdmissionPolicies: the operator (apply), somebody else (expect), nobody "
+        "(none).",
     )
     capacity_interval_seconds: float = Field(
         default=5.0, gt=0, description="How often the instances of MANAGED environments are looked at."
