@@ -6,11 +6,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Final
 
+from batchwright.errors import LocalBuildError
 from batchwright.local import paths
 from batchwright.local.locks import exclusive
 from batchwright.local.toolchain import BUILD_SECONDS, build, check_toolchain
@@ -22,6 +26,9 @@ PACKAGES: Final = {
     "helm-unittest": "github.com/helm-unittest/helm-unittest/cmd/helm-unittest",
     "kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform",
 }
+# No program: its module has the CRDs of the Prometheus Operator.
+PROMETHEUS_OPERATOR: Final = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
+DOWNLOAD_SECONDS: Final = 300
 
 
 def ensure(name: str) -> Path:
@@ -36,6 +43,24 @@ def ensure(name: str) -> Path:
             go = check_toolchain(MODULE.parent, target.parent, module=MODULE.name)
             build(go, MODULE, PACKAGES[name], target)
     return target
+
+
+def prometheus_crds() -> Path:
+    """The directory of the CRDs of the Prometheus Operator, from the Go module proxy or Go's own cache."""
+    go = shutil.which("go")
+    if go is None:
+        raise LocalBuildError("the CRDs of the Prometheus Operator come with `go mod download`: put `go` on PATH")
+    done = subprocess.run(
+        [go, "mod", "download", "-json", PROMETHEUS_OPERATOR],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=DOWNLOAD_SECONDS,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise LocalBuildError(f"`go mod download {PROMETHEUS_OPERATOR}` failed: {done.stderr or done.stdout}")
+    return Path(json.loads(done.stdout)["Dir"]) / "example/prometheus-operator-crd"
 
 
 if __name__ == "__main__":

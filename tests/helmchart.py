@@ -18,6 +18,8 @@ import charttools
 
 Manifest = dict[str, Any]
 CHART = charttools.ROOT / "helm/batchwright"
+# The same for all tests that install it: kinds that one release has left can only be another's of that name.
+RELEASE = "batchwright"
 SECONDS = 150
 # Every set of values needs one: there is no published image.
 IMAGE = {"repository": "batchwright.local/batchwright", "tag": "v1"}

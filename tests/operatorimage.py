@@ -16,7 +16,7 @@ from batchwright.local.images import build_image, ensure_python
 
 ROOT: Final = Path(__file__).parent.parent
 IMAGE: Final = "batchwright.local/batchwright:v1"
-_FILES: Final = ("pyproject.toml", "uv.lock", "README.md", "LICENSE")
+_FILES: Final = ("pyproject.toml", "uv.lock", "README.md", "LICENSE", "docs/benchmarks.json")
 _DIRECTORIES: Final = ("crds", "operator")
 _CERTIFICATES: Final = "/etc/ssl/certs"
 _PASSED_ON: Final = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "PIP_CERT", "SSL_CERT_FILE")
@@ -28,9 +28,10 @@ def ensure_operator_image() -> Path:
     with tempfile.TemporaryDirectory(prefix="batchwright-image-") as scratch:
         context = Path(scratch)
         for name in _FILES:
+            (context / name).parent.mkdir(exist_ok=True)
             shutil.copy2(ROOT / name, context / name)
         for name in _DIRECTORIES:
-            shutil.copytree(ROOT / name, context / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, context / name, ignore=shutil.ignore_patterns("__pycache__"), symlinks=True)
         return build_image(
             context,
             ROOT / "Dockerfile",

@@ -11,7 +11,7 @@ from apiserver import ApiServer
 from batchwright.local import binaries
 from batchwright.local import cluster as local_cluster
 from batchwright.local.progress import silent
-from helmchart import Helm, new_helm
+from helmchart import CHART, RELEASE, Helm, Manifest, new_helm, with_image
 from kubecluster import Cluster
 
 
@@ -28,7 +28,7 @@ def chart_cluster() -> Iterator[local_cluster.Cluster]:
     name = f"chart-{os.getpid()}"
     try:
         yield local_cluster.up(
-            local_cluster.Options(name=name, runtime="binary", nodes=2, real_node=os.geteuid() == 0, audit=True)
+            local_cluster.Options(name=name, runtime="binary", nodes=10, real_node=os.geteuid() == 0, audit=True)
         )
     finally:
         local_cluster.down(name)
@@ -51,3 +51,17 @@ def cluster_helm(chart_cluster: local_cluster.Cluster) -> Iterator[Helm]:
     """helm on that cluster."""
     with new_helm(chart_cluster.kubeconfig) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def objects(cluster_helm: Helm, chart_kubectl: Cluster) -> Iterator[Manifest]:
+    """The chart installed without a pod of the operator; what helm knows of the release."""
+    cluster_helm.run(
+        *("upgrade", RELEASE, str(CHART), "--install", f"--namespace={RELEASE}", "--create-namespace"),
+        *("--values=-", "--wait", "--timeout=60s"),
+        stdin=with_image({"replicas": 0}),
+    )
+    yield cluster_helm.released(RELEASE, RELEASE)
+    kinds = "jobqueues,computeenvironments,schedulingpolicies,consumableresources"
+    chart_kubectl.kubectl("delete", kinds, "--all")
+    cluster_helm.run("uninstall", RELEASE, f"--namespace={RELEASE}", "--wait", "--timeout=60s")

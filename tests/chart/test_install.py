@@ -18,7 +18,7 @@ from apiserver import ApiServer, Manifest
 from batchwright.local import cluster as local_cluster
 from batchwright.local import images
 from batchwright.local.realnode import import_image
-from helmchart import CHART, Helm, with_image
+from helmchart import CHART, RELEASE, Helm, with_image
 from kubecluster import Cluster
 from operatorimage import ensure_operator_image
 from stage import Stage, shell
@@ -31,8 +31,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="a real node needs root"),
 ]
 
-RELEASE = "batchwright"
-NAMESPACE = "batchwright-system"
+NAMESPACE = RELEASE
 LEASE = ("batchwright-operator", "kube-system")
 # Nothing else can take the image: simulated nodes only pretend.
 VALUES: Manifest = {
