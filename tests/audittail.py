@@ -101,8 +101,9 @@ class Request:
     code: int
 
 
-def requests_of(path: Path, user: str) -> set[Request]:
+def requests_of(path: Path, user: str, since: int = 0) -> set[Request]:
     """What a user has asked of the API server, each kind of request once; what is no resource (discovery) is left out.
+    `since` is the log's size before the story.
 
     The log must not have been rotated: a short story's.
     """
@@ -110,6 +111,7 @@ def requests_of(path: Path, user: str) -> set[Request]:
     assert rotated == [], "the audit log was rotated: what is missing cannot be known"
     mark, found = f'"username":"{user}"'.encode(), set()
     with path.open("rb") as log:
+        log.seek(since)
         for line in log:
             if mark not in line or not line.endswith(b"\n"):
                 continue

@@ -82,6 +82,9 @@ def asked(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[set[Request]]:
     """What the operator has asked of the API server in all the stories."""
+    log = chart_cluster.audit_log
+    assert log is not None
+    before = log.stat().st_size
     directory = tmp_path_factory.mktemp("rights")
     kubeconfig = limited_kubeconfig(chart_kubectl, directory)
     operator = OperatorProcess(
@@ -100,8 +103,7 @@ def asked(
         for story in STORIES:
             story(ground)
         operator.stop()
-        assert chart_cluster.audit_log is not None
-        yield requests_of(chart_cluster.audit_log, f"system:serviceaccount:{NAMESPACE}:{RELEASE}")
+        yield requests_of(log, f"system:serviceaccount:{NAMESPACE}:{RELEASE}", before)
     finally:
         operator.kill()
         chart_kubectl.kubectl("delete", "namespace", place, "--wait=false")
