@@ -61,3 +61,8 @@ class Settings(BaseSettings):
     stale_watch_seconds: float = Field(
         default=400.0, gt=0, description="A watch silent for longer makes the liveness probe fail."
     )
+    stale_pass_seconds: float = Field(
+        default=180.0,
+        gt=60,
+        description="An operator that works, and has looked at nothing for longer, fails the liveness probe too.",
+    )
