@@ -123,7 +123,10 @@ def test_settings_reach_the_operator(helm: Helm, monkeypatch: pytest.MonkeyPatch
     schema = Values.model_json_schema(by_alias=True)["$defs"]["OperatorSettings"]["properties"]
     for key, field in schema.items():
         # A million is what templates like to write as 1e+06.
-        given[key] = {"number": 1.25, "integer": 1000000, "string": "https://sqs/q", "boolean": True}[field["type"]]
+        least = field.get("exclusiveMinimum", field.get("minimum", 0))
+        given[key] = {"number": least + 1.25, "integer": 1000000, "string": "https://sqs/q", "boolean": True}[
+            field["type"]
+        ]
     variables = environment_of(
         helm.template({"settings": given, "leaderElection": {"namespace": "elsewhere", "seconds": 17}})
     )
