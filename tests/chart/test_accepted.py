@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -112,20 +110,21 @@ def schemas(surroundings: None, chart_api: ApiServer, tmp_path_factory: pytest.T
     return directory
 
 
-def strict(schema: Any) -> Any:
+def strict(schema: Manifest) -> Manifest:
     """A schema of the API server's as plain JSON Schema that refuses what it does not know."""
-    if isinstance(schema, list):
-        return [strict(each) for each in schema]
-    if not isinstance(schema, Mapping):
-        return schema
+    if "$ref" in schema:
+        return {"$ref": schema["$ref"].replace("#/", "_definitions.json#/", 1)}
     if schema.get("format") == "int-or-string" or schema.get("x-kubernetes-int-or-string"):
         return {"type": ["string", "integer"]}
-    made = {key: strict(value) for key, value in schema.items()}
-    if isinstance(made.get("$ref"), str):
-        return {"$ref": made["$ref"].replace("#/", "_definitions.json#/", 1)}
-    open_to_all = "additionalProperties" in made or made.get("x-kubernetes-preserve-unknown-fields")
-    if isinstance(made.get("properties"), dict) and not open_to_all and "type" in made:
+    made = {key: value for key, value in schema.items() if key in ("type", "enum", "required")}
+    if "items" in schema:
+        made["items"] = strict(schema["items"])
+    if "additionalProperties" in schema:
+        made["additionalProperties"] = strict(schema["additionalProperties"])
+    elif "properties" in schema and not schema.get("x-kubernetes-preserve-unknown-fields"):
         made["additionalProperties"] = False
+    if "properties" in schema:
+        made["properties"] = {name: strict(each) for name, each in schema["properties"].items()}
     return made
 
 
