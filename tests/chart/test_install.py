@@ -62,6 +62,14 @@ class Installation:
             stdin=with_image({**VALUES, **values}),
         )
 
+    def upgrade(self, **values: object) -> None:
+        """As docs/install.md says it: what was set is kept, and the rest is the new chart's."""
+        self._helm.run(
+            *("upgrade", RELEASE, str(CHART), f"--namespace={NAMESPACE}", "--reset-then-reuse-values", "--wait"),
+            *("--timeout=120s", "--values=-"),
+            stdin=yaml.safe_dump(values),
+        )
+
     def uninstall(self) -> None:
         """Take it away."""
         self._helm.run("uninstall", RELEASE, f"--namespace={NAMESPACE}", "--wait", "--timeout=90s")
@@ -96,11 +104,15 @@ def place(chart_api: ApiServer) -> Iterator[str]:
 
 
 def older_chart(directory: Path) -> Path:
-    """The chart as an earlier release may have been: another version, and CRDs that lack a column."""
+    """The chart as an earlier release may have been: another version, values that are missing, and another CRD."""
     chart = directory / "batchwright"
     shutil.copytree(CHART, chart)
     about = yaml.safe_load((chart / "Chart.yaml").read_text())
     (chart / "Chart.yaml").write_text(yaml.safe_dump({**about, "version": "0.0.9"}))
+    values = yaml.safe_load((chart / "values.yaml").read_text())
+    del values["monitoring"]
+    (chart / "values.yaml").write_text(yaml.safe_dump(values))
+    shutil.rmtree(chart / "templates/monitoring")
     crd = chart / "templates/crds/jobqueues.batchwright.io.yaml"
     text = crd.read_text()
     assert text.count("    - jq\n") == 1
@@ -133,7 +145,7 @@ def test_jobs_run_through_install_upgrade_uninstall_and_install(
         assert len(running) == 4
 
         # A new version of chart and kinds, and new pods of the operator.
-        installation.apply(podAnnotations={"release": "next"})
+        installation.upgrade(podAnnotations={"release": "next"})
         assert not {pod["metadata"]["uid"] for pod in first} & {
             pod["metadata"]["uid"] for pod in installation.pods() if "deletionTimestamp" not in pod["metadata"]
         }
