@@ -156,7 +156,7 @@ def test_jobs_run_through_install_upgrade_uninstall_and_install(
         stage.wait("between", "SUCCEEDED", 90)
 
         installation.uninstall()
-        assert installation.pods() == []
+        until(lambda: installation.pods() == [], "an operator's pod stays", 60)
         assert {"one", "many", "between"} == {job["metadata"]["name"] for job in chart_api.list("BatchJob", place)}
         assert running == {
             pod["metadata"]["uid"]
