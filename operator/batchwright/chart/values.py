@@ -29,6 +29,8 @@ class _Section(BaseModel):
 
 
 class Image(_Section):
+    """Where the operator's image is."""
+
     repository: str = Field(
         "", description="Registry and name, such as registry.example.com/batchwright. There is no default."
     )
@@ -40,6 +42,8 @@ class Image(_Section):
 
 
 class LeaderElection(_Section):
+    """The Lease of the operators."""
+
     namespace: str = Field(
         "kube-system",
         min_length=1,
@@ -49,6 +53,8 @@ class LeaderElection(_Section):
 
 
 class Crds(_Section):
+    """The kinds in the chart."""
+
     enabled: bool = Field(True, description="Install and upgrade the CustomResourceDefinitions with the chart.")
     keep: bool = Field(
         True,
@@ -58,6 +64,8 @@ class Crds(_Section):
 
 
 class AdmissionPolicies(_Section):
+    """The admission policies in the chart."""
+
     enabled: bool | Literal["auto"] = Field(
         "auto",
         description="MutatingAdmissionPolicies, which arrays with items, retries of single elements and "
@@ -66,6 +74,8 @@ class AdmissionPolicies(_Section):
 
 
 class Rbac(_Section):
+    """Roles in the chart."""
+
     create: bool = Field(True, description="The operator's roles and their bindings.")
     job_roles: bool = Field(True, description="It may make ServiceAccounts, for jobRoleArn.")
     efs_volumes: bool = Field(True, description="It may make PersistentVolumes and their claims, for EFS volumes.")
@@ -80,12 +90,16 @@ class Rbac(_Section):
 
 
 class ServiceAccount(_Section):
+    """The operator's ServiceAccount."""
+
     create: bool = Field(True, description="Make the operator's ServiceAccount.")
     name: str = Field("", description="Its name; the release's where it is empty.")
     annotations: dict[str, str] = Field({}, description="Annotations of it.")
 
 
 class PodIdentity(_Section):
+    """A role by EKS Pod Identity."""
+
     enabled: bool = Field(
         False,
         description="The operator's role comes by an EKS Pod Identity association of its ServiceAccount, which is made "
@@ -94,6 +108,8 @@ class PodIdentity(_Section):
 
 
 class Aws(_Section):
+    """The operator's region and role."""
+
     region: str = Field("", description="AWS_REGION of the operator.")
     role_arn: str = Field(
         "", pattern=ROLE_ARN, description="The operator's IAM role by IRSA: eks.amazonaws.com/role-arn."
@@ -102,6 +118,8 @@ class Aws(_Section):
 
 
 class PodDisruptionBudget(_Section):
+    """The operator's PodDisruptionBudget."""
+
     enabled: bool = Field(True, description="Keep drains from taking more operators at a time than maxUnavailable.")
     max_unavailable: Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^[0-9]+%$")] = Field(
         1, description="How many, or a percentage."
@@ -109,6 +127,8 @@ class PodDisruptionBudget(_Section):
 
 
 class NetworkPolicy(_Section):
+    """The operator's NetworkPolicy."""
+
     enabled: bool = Field(False, description="Let in port 8080 only, and out DNS, the API server and AWS only.")
     api_server_ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field(
         [443, 6443],
@@ -122,17 +142,23 @@ class NetworkPolicy(_Section):
 
 
 class ServiceMonitor(_Section):
+    """For the Prometheus Operator: what to scrape."""
+
     enabled: bool = Field(False, description="For the Prometheus Operator, whose CRDs must be there.")
     interval: str = Field("30s", pattern="^[0-9]+(ms|s|m|h)$", description="How often it is scraped.")
     labels: dict[str, str] = Field({}, description="Labels by which Prometheus selects it.")
 
 
 class PrometheusRule(_Section):
+    """For the Prometheus Operator: what to tell."""
+
     enabled: bool = Field(False, description="Alerts (files/alerts.yaml), for the Prometheus Operator.")
     labels: dict[str, str] = Field({}, description="Labels by which Prometheus selects it.")
 
 
 class Dashboard(_Section):
+    """For Grafana."""
+
     enabled: bool = Field(False, description="A ConfigMap with a Grafana dashboard (files/dashboard.json).")
     namespace: str = Field("", description="Its namespace; the release's where it is empty.")
     labels: dict[str, str] = Field(
@@ -142,6 +168,8 @@ class Dashboard(_Section):
 
 
 class Monitoring(_Section):
+    """What is for Prometheus and Grafana."""
+
     service_monitor: ServiceMonitor = Field(ServiceMonitor(), description="Scraping.")
     prometheus_rule: PrometheusRule = Field(PrometheusRule(), description="Alerting.")
     dashboard: Dashboard = Field(Dashboard(), description="Seeing.")
@@ -175,7 +203,7 @@ class Values(_Section):
     )
     replicas: int = Field(2, ge=0, description="One operator works, the others stand by.")
     leader_election: LeaderElection = Field(LeaderElection(), description="Which of them works.")
-    settings: OperatorSettings = Field(OperatorSettings(), description="How the operator works.")  # type: ignore[valid-type]
+    settings: OperatorSettings = Field(OperatorSettings(), description="How the operator works.")
     log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text.")
     verbose: bool = Field(False, description="Log debug messages.")
     extra_env: list[Anything] = Field([], description="More environment variables, as in a container.")
