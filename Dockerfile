@@ -15,7 +15,9 @@ RUN python3 -c 'import ensurepip' 2>/dev/null \
 RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --quiet --disable-pip-version-check "uv==${UV_VERSION}"
 WORKDIR /src
 COPY pyproject.toml uv.lock README.md LICENSE ./
+# The package has links to both.
 COPY crds crds
+COPY docs/benchmarks.json docs/
 COPY operator operator
 # Exactly the locked packages, without those for development; compiled, because the image is read-only when it runs.
 RUN UV_PROJECT_ENVIRONMENT=/opt/batchwright /opt/uv/bin/uv sync --locked --no-dev --no-editable --no-cache \

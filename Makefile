@@ -34,7 +34,7 @@ demo: setup ## Three acts (ACT=1, 2, 3 or all): real containers over INPUT=DIR, 
 ##@ Tests
 
 .PHONY: test
-test: verify test-unit test-cluster ## Everything: static checks, unit and property tests, tests on a real cluster
+test: verify test-unit test-cluster test-chart ## Everything: static checks, unit and property tests, tests on a real cluster
 
 .PHONY: test-unit
 test-unit: $(VENV)/.synced ## Unit and property tests, without a cluster
@@ -44,6 +44,10 @@ test-unit: $(VENV)/.synced ## Unit and property tests, without a cluster
 test-cluster: setup ## Tests on the embedded cluster, simulated and real nodes
 	$(RUN)pytest -n 3 --dist loadfile tests/cluster $(PYTEST_ARGS)
 
+.PHONY: test-chart
+test-chart: setup ## Tests of the Helm chart: helm, helm-unittest and kubeconform, a cluster, the operator's own image
+	$(RUN)pytest tests/chart $(PYTEST_ARGS)
+
 .PHONY: verify
 verify: $(VENV)/.synced ## Static checks; generated files must be up to date
 	$(RUN)ruff check operator tests
@@ -52,6 +56,7 @@ verify: $(VENV)/.synced ## Static checks; generated files must be up to date
 	$(RUN)lint-imports
 	$(RUN)bandit -q -c pyproject.toml -r operator
 	$(RUN)python -m batchwright.api.crds crds --check
+	$(RUN)python -m batchwright.chart helm/batchwright --check
 
 .PHONY: audit
 audit: $(VENV)/.synced ## Known vulnerabilities of the locked packages; asks the advisory service of PyPI (AUDIT="-s osv": OSV)
@@ -75,6 +80,11 @@ soak: setup ## The work of hours in minutes, and the operator's memory meanwhile
 .PHONY: crds
 crds: $(VENV)/.synced ## Generate crds/ from the models
 	$(RUN)python -m batchwright.api.crds crds
+	$(RUN)python -m batchwright.chart helm/batchwright
+
+.PHONY: chart
+chart: $(VENV)/.synced ## Generate the chart's values, schema, CRDs and admission policies
+	$(RUN)python -m batchwright.chart helm/batchwright
 
 .PHONY: format
 format: $(VENV)/.synced ## Format the code

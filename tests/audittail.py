@@ -87,3 +87,45 @@ class AuditTail:
     def of(self, chosen: Callable[[Write], bool]) -> list[Write]:
         """The writes chosen, in the order they came."""
         return sorted((write for write in list(self.writes) if chosen(write)), key=lambda write: write.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as RBAC judges it. `resource` has its subresource; `name` is empty where none was asked for."""
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str
+    name: str
+    code: int
+
+
+def requests_of(path: Path, user: str, since: int = 0) -> set[Request]:
+    """What a user has asked of the API server, each kind of request once; what is no resource (discovery) is left out.
+    `since` is the log's size before the story.
+
+    The log must not have been rotated: a short story's.
+    """
+    rotated = [each.name for each in path.parent.glob(f"{path.stem}-*{path.suffix}")]
+    assert rotated == [], "the audit log was rotated: what is missing cannot be known"
+    mark, found = f'"username":"{user}"'.encode(), set()
+    with path.open("rb") as log:
+        log.seek(since)
+        for line in log:
+            if mark not in line or not line.endswith(b"\n"):
+                continue
+            entry = orjson.loads(line)
+            about = entry.get("objectRef") or {}
+            if entry["user"]["username"] == user and about.get("resource"):
+                found.add(
+                    Request(
+                        verb=entry["verb"],
+                        group=about.get("apiGroup", ""),
+                        resource="/".join(each for each in (about["resource"], about.get("subresource")) if each),
+                        namespace=about.get("namespace", ""),
+                        name=about.get("name", ""),
+                        code=(entry.get("responseStatus") or {}).get("code", 0),
+                    )
+                )
+    return found

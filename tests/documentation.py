@@ -43,8 +43,9 @@ class Page:
                 yield token.content
 
     def commands(self) -> list[list[str]]:
-        """The words after `batchwright` of every command line that it shows."""
-        return [shlex.split(words) for line in self.code() for words in _PROGRAM.findall(line)]
+        """The words after `batchwright` of every command line that it shows; a release of helm has that name too."""
+        lines = [line for line in self.code() if not line.lstrip().startswith("helm ")]
+        return [shlex.split(words) for line in lines for words in _PROGRAM.findall(line)]
 
     def make_targets(self) -> set[str]:
         """The targets of every `make` that it shows."""

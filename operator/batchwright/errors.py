@@ -11,6 +11,7 @@ decides by matching text.
     │   └── TraceError            a trace cannot be read: which line and column, and why
     ├── BenchmarkError            a benchmark cannot be run, or a contender failed in it
     ├── LeadershipLost            another operator may lead now: this one must end
+    ├── PoliciesMissing           admission policies that somebody else was to install do not act
     ├── LocalError                the embedded cluster cannot be made, and what to do
     ├── CapacityError             a provider of nodes refused, or did not answer
     │   ├── Misconfigured         what an environment names does not exist: somebody must mend it
@@ -73,6 +74,10 @@ class LocalTimeoutError(LocalError):
 
 class NoClusterError(LocalError):
     """There is no embedded cluster of that name."""
+
+
+class PoliciesMissing(BatchwrightError):
+    """The admission policies are expected to be there, and do not act."""
 
 
 class LeadershipLost(BatchwrightError):

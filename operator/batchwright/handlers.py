@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ def build_registry(
         terms = Terms(settings.lease_namespace, settings.lease_name, settings.lease_seconds)
         leadership = Leadership(lease_api, terms, new_identity())
     running: list[asyncio.Task[None]] = []
-    stale_watch_seconds = settings.stale_watch_seconds
+    stale_watch_seconds, stale_pass_seconds = settings.stale_watch_seconds, settings.stale_pass_seconds
 
     def ended(task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
@@ -86,14 +87,13 @@ def build_registry(
 
     @kopf.on.probe(id="pass_age_seconds", registry=registry)
     def pass_age(**_: Any) -> float:
-        return round(operator.engine.pass_age_seconds(), 1)
+        # One that stands by passes over nothing.
+        most = stale_pass_seconds if operator.started.is_set() else math.inf
+        return checked_age(operator.engine.pass_age_seconds(), most, "there has been no pass")
 
     @kopf.on.probe(id="watch_age_seconds", registry=registry)
     def watch_age(**_: Any) -> float:
-        age = operator.staleness_seconds()
-        if age > stale_watch_seconds:
-            raise BatchwrightError(f"a watch has been silent for {age:.0f} s")
-        return round(age, 1)
+        return checked_age(operator.staleness_seconds(), stale_watch_seconds, "a watch has been silent")
 
     if leadership is not None:
 
@@ -108,6 +108,13 @@ def build_registry(
     for resource in declared_resources():
         _watch(registry, operator, resource.plural, resource.kind)
     return registry
+
+
+def checked_age(seconds: float, most: float, what: str) -> float:
+    """The age as a probe shows it. Raises BatchwrightError, which fails the probe, if it is more than `most`."""
+    if seconds > most:
+        raise BatchwrightError(f"{what} for {seconds:.0f} s, and {most:.0f} s are the most")
+    return round(seconds, 1)
 
 
 def end_now() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PolicySource = Literal["apply", "expect", "none"]
 
 
 class Settings(BaseSettings):
@@ -31,6 +35,11 @@ class Settings(BaseSettings):
     lease_seconds: int = Field(
         default=10, ge=3, le=300, description="How long after its holder was last heard of another may take the Lease."
     )
+    admission_policies: PolicySource = Field(
+        default="apply",
+        description="Who installs the MutatingAdmissionPolicies: the operator (apply), somebody else (expect), nobody "
+        "(none).",
+    )
     capacity_interval_seconds: float = Field(
         default=5.0, gt=0, description="How often the instances of MANAGED environments are looked at."
     )
@@ -51,4 +60,9 @@ class Settings(BaseSettings):
     )
     stale_watch_seconds: float = Field(
         default=400.0, gt=0, description="A watch silent for longer makes the liveness probe fail."
+    )
+    stale_pass_seconds: float = Field(
+        default=180.0,
+        gt=60,
+        description="An operator that works, and has looked at nothing for longer, fails the liveness probe too.",
     )

@@ -1,4 +1,4 @@
-"""The documentation's YAML and commands on a cluster as README makes it, with the rights that docs/install.md lists.
+"""The documentation's YAML and commands on a cluster as README makes it, with the rights that the Helm chart gives.
 
 The cluster is this module's own: ten simulated nodes, and an operator that is a ServiceAccount and no administrator.
 """
@@ -16,18 +16,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-import manifests
 from apiserver import ApiServer
 from batchwright.local import binaries, install
 from batchwright.local import cluster as local_cluster
 from batchwright.local.progress import silent
-from batchwright.names import SIMULATE
 from documentation import ROOT, Manifest, Page, pages
+from helmchart import new_helm
 from kubecluster import Cluster
 from operatorprocess import OperatorProcess
 
 README = Page(ROOT / "README.md")
-INSTALL = Page(ROOT / "docs/install.md")
+# What the chart brings beside the operator itself and its kinds.
+RIGHTS = ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding", "ServiceAccount")
+POLICIES = ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding")
 WITH_YAML = [page for page in pages() if page.manifests()]
 # Pages whose jobs run on simulated nodes; the objects of others must be right, and are not run.
 STORIES = ("README.md", "docs/arrays.md", "docs/concepts.md", "docs/local.md", "docs/scheduling.md")
@@ -36,13 +37,16 @@ OURS = "batchwright.io/v1alpha1"
 
 @pytest.fixture(scope="module")
 def documented() -> Iterator[Cluster]:
-    """A cluster as README makes it, with the objects of docs/install.md."""
+    """A cluster as README makes it, with what the chart brings for an operator."""
     name = f"docs-{os.getpid()}"
     try:
         made = local_cluster.up(local_cluster.Options(name=name, runtime="binary", nodes=10))
         install.apply_crds(made.kubeconfig)
         cluster = Cluster(made.kubeconfig, binaries.ensure(["kubectl"], silent())["kubectl"])
-        _apply(cluster, INSTALL.manifests())
+        cluster.kubectl("create", "namespace", "batchwright")
+        with new_helm() as helm:
+            rendered = helm.template()
+        _apply(cluster, [each for each in rendered if each["kind"] in (*RIGHTS, *POLICIES)])
         yield cluster
     finally:
         local_cluster.down(name)
@@ -50,14 +54,16 @@ def documented() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def limited_operator(documented: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
-    """The operator with the rights of docs/install.md and no others."""
+    """The operator with the rights of the chart and no others."""
     directory = tmp_path_factory.mktemp("operator")
-    token = documented.kubectl("-n", "batchwright", "create", "token", "operator", "--duration=1h").stdout
+    token = documented.kubectl("-n", "batchwright", "create", "token", "test-batchwright", "--duration=1h").stdout
     config = yaml.safe_load(documented.kubectl("config", "view", "--raw", "--flatten", "-o", "yaml").stdout)
     config["users"] = [{"name": config["users"][0]["name"], "user": {"token": token}}]
     kubeconfig = directory / "kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(config))
-    process = OperatorProcess(kubeconfig, directory / "operator.log", leader_election="true")
+    process = OperatorProcess(
+        kubeconfig, directory / "operator.log", leader_election="true", admission_policies="expect"
+    )
     process.start()
     yield process
     process.stop()
@@ -99,94 +105,7 @@ def test_the_jobs_of_a_page_succeed(
     assert _forbidden_to(limited_operator) == []
 
 
-def test_the_rights_suffice_for_what_is_rare(
-    documented: Cluster, limited_operator: OperatorProcess, place: str
-) -> None:
-    """Timeout, terminate, retention, an IAM role, an EFS volume, a pod that a quota refuses."""
-    api = ApiServer(documented.kubeconfig)
-    role = "arn:aws:iam::123456789012:role/reader"
-    volume = {"name": "shared", "efsVolumeConfiguration": {"fileSystemId": "fs-0123456789abcdef0"}}
-    slow = {
-        "metadata": {"annotations": {f"{SIMULATE}/seconds": "600"}},
-        "spec": {"containers": [{"name": "main", "image": "x"}]},
-    }
-    for manifest in [
-        manifests.compute_environment("nodes", nodeSelector={"type": "kwok"}),
-        manifests.job_queue("normal"),
-        manifests.job_queue(
-            "brief",
-            computeEnvironmentOrder=[{"order": 1, "computeEnvironment": "nodes"}],
-            retention={"podSeconds": 0, "jobSeconds": 1},
-            allowedJobRoles=[role],
-        ),
-        manifests.job_definition(
-            "aws", place, containerProperties=manifests.container(jobRoleArn=role, volumes=[volume])
-        ),
-        manifests.job_definition("slow", place, podTemplate=slow),
-        manifests.batch_job("aws", place, jobQueue="brief", jobDefinition="aws"),
-        manifests.batch_job("late", place, jobDefinition="slow", timeout={"attemptDurationSeconds": 1}),
-        manifests.batch_job("ended", place, jobDefinition="slow"),
-    ]:
-        api.create(manifest)
-    for name in ("late", "ended"):
-        api.wait_for("BatchJob", name, place, lambda job: _state(job) in ("RUNNING", "FAILED"), 60)
-    api.patch("BatchJob", "ended", place, {"spec": {"terminate": {"reason": "enough"}}})
-    for name in ("late", "ended"):
-        api.wait_for("BatchJob", name, place, lambda job: _state(job) == "FAILED", 60)
-    documented.kubectl("wait", "--for=delete", "bj/aws", "--timeout=60s")
-
-    documented.kubectl("create", "quota", "none", "--hard=pods=0")
-    api.create(manifests.batch_job("refused", place, jobDefinition="slow"))
-    api.wait_for("BatchJob", "refused", place, lambda job: "exceeded quota" in _reason(job), 60)
-    assert _forbidden_to(limited_operator) == []
-
-
-def test_the_rights_suffice_for_what_arrays_need(
-    documented: Cluster, limited_operator: OperatorProcess, place: str
-) -> None:
-    """A ConfigMap read, parallelism raised, gates removed, elements ended alone and all together."""
-    api = ApiServer(documented.kubeconfig)
-    resources = {"requests": {"cpu": "32"}}
-    slow = {
-        "metadata": {"annotations": {f"{SIMULATE}/seconds": "600"}},
-        "spec": {"containers": [{"name": "main", "image": "x", "resources": resources}]},
-    }
-    table = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "table", "namespace": place}}
-    items = {"configMap": {"name": "table"}}
-    for manifest in [
-        manifests.compute_environment("nodes", nodeSelector={"type": "kwok"}),
-        manifests.job_queue("normal"),
-        manifests.job_definition("hello", place),
-        manifests.job_definition("slow", place, podTemplate=slow),
-        {**table, "data": {"items": "[a, b, c]"}},
-        manifests.batch_job("rows", place, arrayProperties={"items": items}),
-        manifests.batch_job(
-            "pairs", place, arrayProperties={"size": 3}, dependsOn=[{"name": "rows", "type": "N_TO_N"}]
-        ),
-    ]:
-        api.create(manifest)
-    for name in ("rows", "pairs"):
-        api.wait_for("BatchJob", name, place, lambda job: _state(job) == "SUCCEEDED", 60)
-
-    # One element a node: the last one gets room when the other job ends, which takes a higher parallelism.
-    api.create(manifests.batch_job("other", place, jobDefinition="slow"))
-    api.wait_for("BatchJob", "other", place, lambda job: _state(job) == "RUNNING", 60)
-    api.create(manifests.batch_job("sweep", place, jobDefinition="slow", arrayProperties={"size": 10}))
-    api.wait_for("BatchJob", "sweep", place, lambda job: _count(job, "RUNNING") == 9, 60)
-    api.patch("BatchJob", "other", place, {"spec": {"terminate": {"reason": "room is needed"}}})
-    api.wait_for("BatchJob", "sweep", place, lambda job: _count(job, "RUNNING") == 10, 60)
-    request = {"indexes": "0,3", "reason": "not these"}
-    api.patch("BatchJob", "sweep", place, {"spec": {"terminateElements": [request]}})
-    api.wait_for("BatchJob", "sweep", place, lambda job: _count(job, "FAILED") == 2, 60)
-    api.patch("BatchJob", "sweep", place, {"spec": {"terminate": {"reason": "enough"}}})
-    job = api.wait_for("BatchJob", "sweep", place, lambda job: _state(job) == "FAILED", 60)
-    assert _reason(job) == "enough"
-    assert _forbidden_to(limited_operator) == []
-
-
-def test_the_rights_suffice_for_nodes_that_come_and_go(
-    documented: Cluster, limited_operator: OperatorProcess, place: str
-) -> None:
+def test_the_nodes_of_a_page_come_and_go(documented: Cluster, limited_operator: OperatorProcess, place: str) -> None:
     declared = Page(ROOT / "docs/capacity.md").manifests()
     _apply(documented, [each for each in declared if each["metadata"]["name"] != "spot"])
     api = ApiServer(documented.kubeconfig)
@@ -233,15 +152,6 @@ def _forbidden_to(operator: OperatorProcess) -> list[str]:
 
 def _state(job: Manifest) -> str:
     return str((job.get("status") or {}).get("state"))
-
-
-def _count(job: Manifest, state: str) -> int:
-    properties = (job.get("status") or {}).get("arrayProperties") or {}
-    return int(properties.get("statusSummary", {}).get(state, 0))
-
-
-def _reason(job: Manifest) -> str:
-    return str((job.get("status") or {}).get("statusReason"))
 
 
 def _holds(found: Manifest, condition: str) -> bool:

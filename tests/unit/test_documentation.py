@@ -105,7 +105,7 @@ def test_the_image_copies_what_there_is() -> None:
     assert sources
     for source in sources:
         assert (ROOT / source).exists(), f"Dockerfile copies {source}, which is not there"
-        assert f"!{Path(source).parts[0]}" in ignored, f".dockerignore keeps {source} from the build"
+        assert {f"!{source}", f"!{Path(source).parts[0]}"} & {*ignored}, f".dockerignore keeps {source} from the build"
 
 
 def _copied(dockerfile: str) -> list[str]:

