@@ -26,7 +26,9 @@ from batchwright.capacity.ec2.warnings import Warnings
 from batchwright.capacity.groups.calls import Calls
 from batchwright.capacity.groups.group import MARK, Group, spread
 from batchwright.capacity.groups.trouble import Failure, of_activities
+from batchwright.capacity.launching import launch_price
 from batchwright.capacity.port import Blueprint, Instance, InstanceType, Kind, Order, Outcome, Refusal, Warned
+from batchwright.domain.metering import price_notes
 from batchwright.errors import CapacityError, Misconfigured
 
 logger = structlog.get_logger(__name__)
@@ -146,7 +148,9 @@ class GroupProvider:
             size = min(group.desired + count, group.most)
         if size > group.desired:
             asked = {names.TAG_LAUNCH: order.token, names.TAG_ASKED: f"{size} {time.time():.0f}"}
-            await self._calls.tag(group.name, {**tags, **asked})
+            # Instances bear it as they bear the rest; a group that may start several types says the dearest's.
+            price = price_notes(max(map(launch_price, about), key=lambda each: each.hourly))
+            await self._calls.tag(group.name, {**tags, **price, **asked})
             await self._calls.resize(group.name, size)
             self._asked[group.key] = (size, time.monotonic())
         if size < group.desired + count and group.tags.get(names.TAG_LAUNCH) != order.token:
