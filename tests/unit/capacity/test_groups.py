@@ -302,3 +302,14 @@ async def test_ec2_fleet_leaves_instances_of_groups_alone(
 ) -> None:
     await launch(scaling, ours(network), 1)
     assert await Ec2Fleet(request.node.name, catalogue=catalogue).describe() == ()
+
+
+async def test_an_instance_that_has_just_gone_keeps_nobody_from_being_protected(
+    network: Network, scaling: GroupProvider
+) -> None:
+    made = theirs(network, DesiredCapacity=1)
+    await scaling.kinds(made)
+    (group,) = (await scaling._calls.ours()).values()
+    await scaling._calls.protect(group.name, ["i-00000000000000001"])
+    await scaling.describe()
+    assert [each["ProtectedFromScaleIn"] for each in shown(network, group.name)["Instances"]] == [True]
