@@ -78,8 +78,9 @@ class Capacity:
         self._environments: dict[str, ManagedEnvironment] = {}
         self._demand: dict[str, tuple[Demand, ...]] = {}
         self._woken = asyncio.Event()
-        self._strangers: dict[str, float] = {}
-        self._orphans: dict[str, float] = {}
+        # Since when they are seen, by provider: what one lists says nothing of another's.
+        self._strangers: defaultdict[str, dict[str, float]] = defaultdict(dict)
+        self._orphans: defaultdict[str, dict[str, float]] = defaultdict(dict)
         self._sold_out = SoldOut()
 
     def see_demand(self, demand: tuple[Demand, ...], expecting: frozenset[str]) -> None:
@@ -189,7 +190,7 @@ class Capacity:
         strays = [each for uid, found in by_environment.items() if uid not in kept for each in found]
         await self._end_orphans(look.name, strays, nodes, now)
         await provider.tidy(kept)
-        await self._delete_strangers({each.id for each in listed}, mine, now)
+        await self._delete_strangers(look.name, {each.id for each in listed}, mine, now)
 
     async def _warnings(self, provider: Provider) -> tuple[Warned, ...]:
         """What is known of instances that are to go. Notices get lost in any case: without them the states of instances
@@ -238,7 +239,7 @@ class Capacity:
         """Instances of environments that are deleted: jobs that run there may end, then they go. A moment is given to
         what may be of an environment that is not known yet."""
         live = {each.id for each in within_spare(each for each in strays if each.is_live)}
-        self._orphans = {key: since for key, since in self._orphans.items() if key in live}
+        known = self._orphans[name] = {key: since for key, since in self._orphans[name].items() if key in live}
         self._providers.note(name, bool(strays))
         ending = []
         for each in strays:
@@ -249,7 +250,7 @@ class Capacity:
                 continue
             if each.id not in live:
                 continue
-            since = self._orphans.setdefault(each.id, now)
+            since = known.setdefault(each.id, now)
             if node is not None and node.schedulable:
                 await cordon(self._api, node.name, "deleted")
             is_busy = node is not None and self._store.tenants.ours(node.name) > 0
@@ -263,14 +264,25 @@ class Capacity:
                     await self._losing.end_node(nodes[identity].name, identity)
 
     async def _delete_strangers(
-        self, listed: set[str], mine: list[Declared[ComputeEnvironmentSpec]], now: float
+        self, provider: str, listed: set[str], mine: list[Declared[ComputeEnvironmentSpec]], now: float
     ) -> None:
         """Nodes of these environments whose instance is none any more, and that are not ready."""
         labels = {label_value(known.name) for known in mine}
+        since = self._strangers[provider]
         present = set()
         for node in list(self._store.nodes.values()):
             if node.labels.get(LABEL_ENVIRONMENT) in labels and not node.ready and node.instance not in listed:
                 present.add(node.name)
+<<<<<<< HEAD
                 if now - self._strangers.setdefault(node.name, now) >= STRANGER_SECONDS:
                     await self._losing.end_node(node.name, node.instance)
         self._strangers = {name: since for name, since in self._strangers.items() if name in present}
+||||||| 296399a
+                if now - self._strangers.setdefault(node.name, now) >= STRANGER_SECONDS:
+                    await delete_node(self._api, node.name)
+        self._strangers = {name: since for name, since in self._strangers.items() if name in present}
+=======
+                if now - since.setdefault(node.name, now) >= STRANGER_SECONDS:
+                    await delete_node(self._api, node.name)
+        self._strangers[provider] = {name: when for name, when in since.items() if name in present}
+>>>>>>> providers

@@ -3,25 +3,24 @@ are repeated, what is taken back, and what is given up."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from awsserver import ROLE, Network, aws_server, eks_cluster, groups_of_somebody, node_groups_of_somebody
+from awsserver import Network, aws_server, groups_of_somebody
 from batchwright import names
 from batchwright.capacity.ec2.catalogue import Catalogue
 from batchwright.capacity.ec2.client import Aws, Clients
 from batchwright.capacity.ec2.fleet import Ec2Fleet
 from batchwright.capacity.groups.autoscaling import auto_scaling_groups
-from batchwright.capacity.groups.eks import ami_type, eks_node_groups
 from batchwright.capacity.groups.provider import GroupProvider
-from batchwright.capacity.port import Blueprint, Order, Outcome, Refusal
-from batchwright.errors import Denied, LaunchUncertain, Misconfigured, ProviderUnavailable
+from batchwright.capacity.port import Order
+from batchwright.errors import Denied, LaunchUncertain, Misconfigured
 from batchwright.local.ec2.switches import Switches
-from capacityparts import blueprint, kind
+from capacityparts import blueprint
+from groupparts import arrived, launch, ours, refusal_of, shown, theirs
 
 
 @pytest.fixture(scope="module")
@@ -44,58 +43,6 @@ def catalogue(network: Network) -> Catalogue:
 @pytest.fixture
 def scaling(request: pytest.FixtureRequest, catalogue: Catalogue) -> GroupProvider:
     return auto_scaling_groups(request.node.name, Clients(), catalogue)
-
-
-@pytest.fixture
-def eks(request: pytest.FixtureRequest, catalogue: Catalogue) -> GroupProvider:
-    return eks_node_groups(request.node.name, Clients(), catalogue)
-
-
-def ours(network: Network, **resources: object) -> Blueprint:
-    """An environment of groups of ours, of m5.large in one subnet unless it says otherwise."""
-    found = {"subnets": network.subnets[:1], "imageId": network.image, "instanceTypes": ["m5.large"]}
-    return blueprint(**{**found, **resources})
-
-
-def theirs(network: Network, instance_type: str = "m5.large", **group: Any) -> Blueprint:
-    """An environment of one group that exists already."""
-    return replace(blueprint(), groups=groups_of_somebody(network, instance_type, **group)[:1])
-
-
-def nodes_of(network: Network, **resources: object) -> Blueprint:
-    """An environment of EKS node groups of ours."""
-    return replace(ours(network, **{"imageId": None, "instanceRole": ROLE, **resources}), eks=eks_cluster(network))
-
-
-async def launch(provider: GroupProvider, made: Blueprint, count: int = 2, token: str = "t1") -> Outcome:
-    return await provider.launch(made, Order(token, count, await provider.kinds(made)))
-
-
-def shown(network: Network, name: str) -> dict[str, Any]:
-    """The group, as whoever asks AWS sees it."""
-    found = network.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])
-    return dict(found["AutoScalingGroups"][0])
-
-
-async def arrived(provider: GroupProvider, count: int, seconds: float = 15) -> list[str]:
-    """The ids of instances, once so many are there and nothing is awaited."""
-    async with asyncio.timeout(seconds):
-        while True:
-            found = [each for each in await provider.describe() if each.is_live]
-            if len(found) == count and not any(each.is_awaited for each in found):
-                return sorted(each.id for each in found)
-            await asyncio.sleep(0.1)
-
-
-async def refusal_of(provider: GroupProvider, seconds: float = 15) -> tuple[str, Refusal]:
-    """The first refusal that comes after launch has answered."""
-    async with asyncio.timeout(seconds):
-        while True:
-            await provider.describe()
-            if found := await provider.refused():
-                (only,) = found
-                return only
-            await asyncio.sleep(0.1)
 
 
 OF_GROUP = {"ResourceType": "auto-scaling-group", "PropagateAtLaunch": True}
@@ -198,14 +145,6 @@ async def test_zones_are_told_apart(network: Network, scaling: GroupProvider) ->
     _, refusal = await refusal_of(scaling)
     assert [each.zone for each in refusal.kinds] == ["us-east-1b"]
     assert sorted(each.zone for each in await scaling.describe()) == ["us-east-1a", "us-east-1c"]
-
-
-async def test_the_health_of_a_node_group_is_told(network: Network, eks: GroupProvider) -> None:
-    network.switches.change({"exhausted": ["m5.large *"]})
-    await launch(eks, nodes_of(network))
-    _, refusal = await refusal_of(eks)
-    assert (refusal.code, refusal.is_capacity) == ("InsufficientInstanceCapacity", True)
-    assert await eks.describe() == ()
 
 
 async def test_without_the_rights(network: Network, scaling: GroupProvider) -> None:
@@ -347,18 +286,6 @@ async def test_groups_of_ours_go_when_nothing_is_made_of_them(network: Network, 
         shown(network, instance.group)
 
 
-async def test_node_groups_of_ours_go_too(network: Network, eks: GroupProvider) -> None:
-    made = nodes_of(network)
-    (instance,) = (await launch(eks, made, 1)).instances
-    before = len(network.client("eks").list_nodegroups(clusterName=made.eks)["nodegroups"])
-    await eks.terminate([instance.id])
-    await eks.describe()
-    await eks.tidy({})
-    assert len(network.client("eks").list_nodegroups(clusterName=made.eks)["nodegroups"]) == before - 1
-    with pytest.raises(IndexError):
-        shown(network, instance.group)
-
-
 async def test_a_group_of_somebody_is_let_go(network: Network, scaling: GroupProvider) -> None:
     made = theirs(network, MinSize=1)
     await scaling.kinds(made)
@@ -377,82 +304,12 @@ async def test_ec2_fleet_leaves_instances_of_groups_alone(
     assert await Ec2Fleet(request.node.name, catalogue=catalogue).describe() == ()
 
 
-# Node groups.
-
-
-async def test_a_node_group_takes_its_time(network: Network, eks: GroupProvider) -> None:
-    network.switches.change({"node_group_seconds": 3.0})
-    made = nodes_of(network)
-    kinds = await eks.kinds(made)
-    order = Order("t1", 2, kinds)
-    with pytest.raises(ProviderUnavailable, match="is CREATING") as refused:
-        await eks.launch(made, order)
-    assert refused.value.code == "NodeGroupCreating"
-    async with asyncio.timeout(15):
-        while True:
-            try:
-                outcome = await eks.launch(made, order)
-                break
-            except ProviderUnavailable:
-                await asyncio.sleep(0.1)
-    assert len(outcome.instances) == 2
-
-
-async def test_a_node_group_is_what_the_environment_says(network: Network, eks: GroupProvider) -> None:
-    made = nodes_of(network, type="SPOT", tags={"team": "weather"}, securityGroupIds=[network.group])
-    (instance,) = (await launch(eks, made, 1)).instances
-    client = network.client("eks")
-    name = next(
-        each for each in client.list_nodegroups(clusterName=made.eks)["nodegroups"] if f"eks-{each}-" in instance.group
-    )
-    found = client.describe_nodegroup(clusterName=made.eks, nodegroupName=name)["nodegroup"]
-    assert (found["capacityType"], found["amiType"], found["instanceTypes"]) == (
-        "SPOT",
-        "AL2023_x86_64_STANDARD",
-        ["m5.large"],
-    )
-    assert (found["labels"]["batchwright.io/compute-environment"], found["tags"]["team"]) == ("env", "weather")
-    assert found["taints"] == [{"key": "batchwright.io/compute-environment", "value": "env", "effect": "NO_SCHEDULE"}]
-    assert instance.capacity == "SPOT"
-
-
-@pytest.mark.parametrize(
-    ("asked", "over", "want"),
-    [
-        pytest.param([], {}, "AL2023_x86_64_STANDARD", id="nothing said"),
-        pytest.param([], {"architecture": "arm64"}, "AL2023_ARM_64_STANDARD", id="arm"),
-        pytest.param([], {"gpus": 1}, "AL2023_x86_64_NVIDIA", id="gpus"),
-        pytest.param(["EKS_AL2"], {}, "AL2_x86_64", id="al2"),
-        pytest.param(["EKS_AL2"], {"gpus": 1}, "AL2_x86_64_GPU", id="al2 with gpus"),
-        pytest.param(["EKS_BOTTLEROCKET"], {"architecture": "arm64"}, "BOTTLEROCKET_ARM_64", id="bottlerocket"),
-        pytest.param(["EKS_AL2023", "EKS_BOTTLEROCKET_NVIDIA"], {"gpus": 1}, "BOTTLEROCKET_x86_64_NVIDIA", id="both"),
-        pytest.param(["EKS_AL2023", "EKS_BOTTLEROCKET_NVIDIA"], {}, "AL2023_x86_64_STANDARD", id="both without gpus"),
-    ],
-)
-def test_images_in_eks_words(asked: list[str], over: dict[str, Any], want: str) -> None:
-    made = blueprint(ec2Configuration=[{"imageType": each} for each in asked])
-    assert ami_type(made, kind(**over).type) == want
-
-
-def test_an_image_that_eks_has_not() -> None:
-    with pytest.raises(Misconfigured, match="ECS_AL2023"):
-        ami_type(blueprint(ec2Configuration=[{"imageType": "ECS_AL2023"}]), kind().type)
-
-
-@pytest.mark.parametrize("name", ["nobodys", "gone"])
-async def test_a_node_group_that_does_not_exist(network: Network, eks: GroupProvider, name: str) -> None:
-    made = replace(blueprint(), eks=eks_cluster(network), groups=(name,))
-    with pytest.raises(Misconfigured, match=name):
-        await eks.kinds(made)
-
-
-async def test_a_cluster_that_does_not_exist(network: Network, eks: GroupProvider) -> None:
-    with pytest.raises(Misconfigured, match="nowhere"):
-        await eks.kinds(replace(nodes_of(network), eks="nowhere"))
-
-
-async def test_node_groups_of_somebody_keep_their_bounds(network: Network, eks: GroupProvider) -> None:
-    (name, *_) = node_groups_of_somebody(network, "m5.large", maxSize=2)
-    made = replace(blueprint(), eks=eks_cluster(network), groups=(name,))
-    outcome = await launch(eks, made, 3)
-    assert (len(outcome.instances), [each.code for each in outcome.refusals]) == (2, ["GroupAtMaxSize"])
+async def test_an_instance_that_has_just_gone_keeps_nobody_from_being_protected(
+    network: Network, scaling: GroupProvider
+) -> None:
+    made = theirs(network, DesiredCapacity=1)
+    await scaling.kinds(made)
+    (group,) = (await scaling._calls.ours()).values()
+    await scaling._calls.protect(group.name, ["i-00000000000000001"])
+    await scaling.describe()
+    assert [each["ProtectedFromScaleIn"] for each in shown(network, group.name)["Instances"]] == [True]

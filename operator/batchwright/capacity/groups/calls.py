@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+import structlog
+
 from batchwright import names
 from batchwright.capacity.ec2.client import JSON, Clients
 from batchwright.capacity.ec2.fleet import tags_of
 from batchwright.capacity.groups.group import Group, read
 from batchwright.errors import Misconfigured
 
+logger = structlog.get_logger(__name__)
 # DescribeAutoScalingInstances and SetInstanceProtection take so many ids.
 _MANY = 50
 _PAGE = 100
@@ -92,12 +95,14 @@ class Calls:
         """Has the group end none of these by its own choice. Raises CapacityError."""
         rest = sorted(ids)
         for begin in range(0, len(rest), _MANY):
-            await self._scaling.call(
-                "set_instance_protection",
-                AutoScalingGroupName=name,
-                InstanceIds=rest[begin : begin + _MANY],
-                ProtectedFromScaleIn=True,
-            )
+            part = rest[begin : begin + _MANY]
+            try:
+                await self._scaling.call(
+                    "set_instance_protection", AutoScalingGroupName=name, InstanceIds=part, ProtectedFromScaleIn=True
+                )
+            except Misconfigured as error:
+                # One that has just gone has the whole list refused: the others' turn is at the next look.
+                logger.info("instances not protected yet", group=name, instances=part, error=str(error))
 
     async def groups_of(self, ids: Iterable[str]) -> dict[str, str]:
         """The name of the group of each instance that is in one. Raises CapacityError."""

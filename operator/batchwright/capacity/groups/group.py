@@ -22,11 +22,11 @@ _LEAVING = ("Terminating", "Terminated", "Detaching", "Detached")
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An instance in a group."""
+    """An instance in a group. One that is not in service yet, or no more, cannot be protected."""
 
     id: str
-    type: str
     is_leaving: bool
+    is_in_service: bool
     is_protected: bool
 
 
@@ -58,6 +58,11 @@ class Group:
     def present(self) -> tuple[Member, ...]:
         """Those that are there to stay."""
         return tuple(each for each in self.members if not each.is_leaving)
+
+    @property
+    def bare(self) -> tuple[str, ...]:
+        """The ids of those that the group may end by its own choice, and that can be kept from it."""
+        return tuple(each.id for each in self.members if each.is_in_service and not each.is_protected)
 
     @property
     def unfilled(self) -> int:
@@ -146,11 +151,9 @@ def read(item: JSON) -> Group:
 
 
 def _member(item: JSON) -> Member:
+    state = str(item.get("LifecycleState", ""))
     return Member(
-        item["InstanceId"],
-        item.get("InstanceType", ""),
-        str(item.get("LifecycleState", "")).startswith(_LEAVING),
-        bool(item.get("ProtectedFromScaleIn")),
+        item["InstanceId"], state.startswith(_LEAVING), state == "InService", bool(item.get("ProtectedFromScaleIn"))
     )
 
 

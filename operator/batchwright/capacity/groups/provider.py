@@ -28,8 +28,14 @@ from batchwright.capacity.groups.group import MARK, Group, spread
 from batchwright.capacity.groups.trouble import Failure, of_activities
 from batchwright.capacity.launching import launch_price
 from batchwright.capacity.port import Blueprint, Instance, InstanceType, Kind, Order, Outcome, Refusal, Warned
+<<<<<<< HEAD
 from batchwright.domain.metering import price_notes
 from batchwright.errors import CapacityError, Misconfigured
+||||||| 296399a
+from batchwright.errors import CapacityError, Misconfigured
+=======
+from batchwright.errors import CapacityError, Misconfigured, ProviderUnavailable
+>>>>>>> providers
 
 logger = structlog.get_logger(__name__)
 GROUP_TAG = "aws:autoscaling:groupName"
@@ -112,9 +118,8 @@ class GroupProvider:
     async def _protect(self) -> None:
         """Groups that balance their zones, or that somebody makes smaller, end instances with jobs: they may not."""
         for group in self._groups.values():
-            bare = [each.id for each in group.present if not each.is_protected]
-            if bare and not group.is_going:
-                await self._calls.protect(group.name, bare)
+            if not group.is_going:
+                await self._calls.protect(group.name, group.bare)
 
     # What comes.
 
@@ -133,6 +138,8 @@ class GroupProvider:
         for name, count in wanted.items():
             if name not in groups:
                 raise Misconfigured(f"Auto Scaling group {name} does not exist", "AutoScalingGroupNotFound")
+            if groups[name].is_going:
+                raise ProviderUnavailable(f"Auto Scaling group {name} is being deleted", "GroupDeleting")
             refused = await self._grow(groups[name], order, count, tags[name], tuple(about[name]))
             refusals += [refused] if refused is not None else []
         made = [each for each in await self.describe() if each.token == order.token and each.is_live]
@@ -203,7 +210,7 @@ class GroupProvider:
         size = max(group.least, len(group.present), group.desired - min(count, group.unfilled))
         if size >= group.desired:
             return group
-        await self._calls.protect(group.name, [each.id for each in group.present])
+        await self._calls.protect(group.name, group.bare)
         self._asked.pop(group.key, None)
         await self._calls.resize(group.name, size)
         return replace(group, desired=size)

@@ -45,6 +45,7 @@ class Groups:
             "SetDesiredCapacity": self._resize,
             "TerminateInstanceInAutoScalingGroup": self._end,
             "DescribeScalingActivities": self._describe,
+            "SetInstanceProtection": self._protect,
         }.get(action)
         if handler is None:
             return None
@@ -221,6 +222,15 @@ class Groups:
         listed = self._activities[form.get("AutoScalingGroupName", "")][: int(form.get("MaxRecords", "100"))]
         items = "".join(f"<member>{_elements(each)}</member>" for each in listed)
         return result("DescribeScalingActivities", f"<Activities>{items}</Activities>")
+
+    def _protect(self, form: dict[str, str], ask: Ask) -> Answer:
+        """AWS refuses the whole list for one that is not in service."""
+        group = find(form.get("AutoScalingGroupName", ""))
+        known = {each.instance.id for each in group.instance_states} if group is not None else set()
+        asked = {value for key, value in form.items() if key.startswith("InstanceIds.member.")}
+        if strange := sorted(asked - known):
+            return refusal("ValidationError", f"The instance {strange[0]} is not part of Auto Scaling group.")
+        return ask(form)
 
     def _end(self, form: dict[str, str], _: Ask) -> Answer:
         identity, is_smaller = form.get("InstanceId", ""), form.get("ShouldDecrementDesiredCapacity") == "true"

@@ -1,0 +1,410 @@
+"""Rounds of one MANAGED environment with a provider that answers as it is told: what is launched and when, what is
+written down before, and what becomes of answers that are lost, partial, late or refusals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import builders as b
+from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
+from batchwright.capacity.port import Blueprint, Instance, Kind, Order, Outcome, Refusal, Warned
+from batchwright.capacity.soldout import SoldOut
+from batchwright.controllers.declared import Declared
+from batchwright.controllers.environment import ManagedEnvironment
+from batchwright.controllers.gathering import blueprint_of
+from batchwright.controllers.store import Store
+from batchwright.domain.actions import Notice
+from batchwright.domain.declarations import Problem
+from batchwright.domain.observations import Node
+from batchwright.domain.texts import timestamp
+from batchwright.errors import (
+    ApiUnavailable,
+    CapacityError,
+    Denied,
+    LaunchUncertain,
+    Misconfigured,
+    ProviderThrottled,
+)
+from batchwright.scheduling.snapshot import Demand, Shape
+from batchwright.settings import Settings
+from capacityparts import kind
+
+# Rounds look at the clock themselves when they end.
+NOW = float(int(time.time()))
+SMALL = Shape((("cpu", 1800), ("memory", 1 << 30)))
+FIRST, SECOND = kind("m5.large", 2, 8), kind("r5.large", 2, 16)
+PASSED = Refusal("InsufficientInstanceCapacity", "none left", True, (FIRST,))
+LASTING = Refusal("UnauthorizedOperation", "You may not", False, (FIRST,))
+
+
+class Cloud:
+    """A provider that gives what is asked for, unless `answer` says otherwise. `log` is shared with whoever writes."""
+
+    name = "EC2_FLEET"
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+        self.instances: list[Instance] = []
+        self.orders: list[Order] = []
+        self.ended: list[str] = []
+        self.answer: CapacityError | Outcome | None = None
+        self.kinds_error: CapacityError | None = None
+        self.asked_kinds = 0
+        self.is_late = False
+
+    async def kinds(self, blueprint: Blueprint) -> tuple[Kind, ...]:
+        self.asked_kinds += 1
+        if self.kinds_error is not None:
+            raise self.kinds_error
+        return (FIRST, SECOND)
+
+    async def launch(self, blueprint: Blueprint, order: Order) -> Outcome:
+        self.log.append("launch")
+        self.orders.append(order)
+        if isinstance(self.answer, CapacityError):
+            raise self.answer
+        if self.answer is not None:
+            return self.answer
+        made = [self.instance(blueprint, order, number) for number in range(order.count)]
+        self.instances += made
+        return Outcome(tuple(made))
+
+    def instance(self, blueprint: Blueprint, order: Order, number: int) -> Instance:
+        first = order.kinds[0]
+        known = {"token": order.token, "digest": blueprint.digest, "environment_name": "env"}
+        identity = f"group/{number}" if self.is_late else f"i-{len(self.instances) + number}"
+        made = Instance(identity, "uid-env", first.type.name, first.zone, first.capacity, NOW, "running", **known)
+        return replace(made, is_awaited=self.is_late, vcpus=first.type.vcpus)
+
+    async def terminate(self, ids: Collection[str]) -> None:
+        self.ended += ids
+        self.instances = [each for each in self.instances if each.id not in ids]
+
+    async def describe(self) -> tuple[Instance, ...]:
+        return tuple(self.instances)
+
+    async def refused(self) -> tuple[tuple[str, Refusal], ...]:
+        return ()
+
+    async def tidy(self, kept: Mapping[str, str]) -> None: ...
+
+    async def warnings(self) -> tuple[Warned, ...]:
+        return ()
+
+    async def settle(self, handled: Collection[Warned]) -> None: ...
+
+
+class Events:
+    def __init__(self) -> None:
+        self.notices: list[Notice] = []
+
+    async def post(self, _: object, notice: Notice) -> None:
+        self.notices.append(notice)
+
+
+class Api:
+    async def list_all(self, *_: object, **__: object) -> list[Any]:
+        return []
+
+    async def patch(self, *_: object, **__: object) -> None: ...
+
+    async def delete(self, *_: object, **__: object) -> None: ...
+
+
+class World:
+    """One environment of 64 vCPUs at most, with a queue that wants what `wants` says of it."""
+
+    def __init__(self, status: dict[str, Any] | None = None, **resources: Any) -> None:
+        self.log: list[str] = []
+        self.cloud, self.events, self.store = Cloud(self.log), Events(), Store()
+        self.resources, self.status, self.generation = resources, status or {}, 1
+        self.count = 0
+        self.write_error: Exception | None = None
+        self.stale = False
+        self.environment = self.start()
+
+    @property
+    def known(self) -> Declared[ComputeEnvironmentSpec]:
+        found = {"type": "EC2", "maxvCpus": 64, "subnets": ["subnet-a"], "imageId": "ami-1", **self.resources}
+        spec = ComputeEnvironmentSpec.model_validate({"type": "MANAGED", "computeResources": found})
+        return Declared("uid-env", "", "env", self.generation, spec, {}, self.status)
+
+    def start(self) -> ManagedEnvironment:
+        """The environment, as an operator that has just started has it."""
+
+        async def write() -> None:
+            if self.write_error is not None:
+                raise self.write_error
+            pending = self.store.supplies["env"].pending
+            self.log.append("write" if pending is None else f"write {pending.count}")
+
+        self.environment = ManagedEnvironment(
+            Api(),  # type: ignore[arg-type]
+            self.store,
+            Settings(),
+            self.events,  # type: ignore[arg-type]
+            SoldOut(),
+            self.known,
+            demand=self.demand,
+            changed=lambda: None,
+            publish=lambda: None,
+            write=write,
+        )
+        return self.environment
+
+    def demand(self) -> tuple[Demand, ...]:
+        version = self.store.growth["env"].version - (1 if self.stale else 0)
+        return (Demand("env", SMALL, self.count, version),) if self.count else ()
+
+    async def round(self, seconds: float = 0.0, nodes: tuple[Node, ...] = ()) -> None:
+        for each in nodes:
+            self.store.put_node(each.name, each)
+        found = {each.instance: each for each in nodes}
+        listed = [replace(each, launched_at=NOW) for each in self.cloud.instances]
+        await self.environment.round(self.known, self.cloud, listed, found, NOW + seconds)
+
+    @property
+    def problem(self) -> Problem | None:
+        return self.store.supplies["env"].problem
+
+    @property
+    def reasons(self) -> list[str]:
+        return [each.reason for each in self.events.notices]
+
+
+async def test_what_is_asked_for_is_written_down_before_it_is_launched() -> None:
+    world = World()
+    world.count = 4
+    await world.round()
+    assert world.log == ["write 4", "launch"]
+    (order,) = world.cloud.orders
+    assert (order.count, [each.type.name for each in order.kinds]) == (4, ["m5.large", "r5.large"])
+    supply = world.store.supplies["env"]
+    assert (supply.pending, supply.desired, supply.starting) == (None, 8, 4)
+    assert world.reasons == ["Launched"]
+
+
+async def test_nothing_is_launched_that_could_not_be_written_down() -> None:
+    world = World()
+    world.count, world.write_error = 4, ApiUnavailable("no answer")
+    await world.round()
+    assert world.cloud.orders == []
+    world.write_error = None
+    await world.round(1)
+    assert len(world.cloud.orders) == 1
+
+
+async def test_a_demand_that_knows_nothing_of_the_last_launch_is_passed_over() -> None:
+    world = World()
+    world.count, world.stale = 4, True
+    await world.round()
+    assert world.cloud.orders == []
+
+
+async def test_what_was_launched_counts_though_nobody_lists_it_yet() -> None:
+    world = World()
+    world.count = 4
+    await world.round()
+    world.cloud.instances, world.count = [], 0
+    await world.round(5)
+    assert world.store.supplies["env"].desired == 8
+    await world.round(61)
+    assert world.store.supplies["env"].desired == 0
+
+
+async def test_what_a_group_owes_is_known_by_nothing_but_the_group() -> None:
+    """It turns up as other instances, and would be counted twice if it were kept."""
+    world = World()
+    world.count, world.cloud.is_late = 4, True
+    await world.round()
+    assert world.store.supplies["env"].desired == 8
+    assert [each.message for each in world.events.notices] == ["4 of 4 instances asked for: m5.large"]
+    world.count = 0
+    world.cloud.instances = [
+        replace(each, id=f"i-{number}", is_awaited=False) for number, each in enumerate(world.cloud.instances)
+    ]
+    await world.round(5)
+    assert world.store.supplies["env"].desired == 8
+
+
+async def test_a_launch_whose_answer_is_lost_is_looked_for_and_not_repeated() -> None:
+    world = World()
+    world.count, world.cloud.answer = 4, LaunchUncertain("read timeout")
+    await world.round()
+    pending = world.store.supplies["env"].pending
+    assert pending is not None
+    world.cloud.answer = None
+    for seconds in (11, 30, 59):
+        await world.round(seconds)
+    assert len(world.cloud.orders) == 1
+    await world.round(62)
+    assert (len(world.cloud.orders), world.store.supplies["env"].pending) == (2, None)
+
+
+@pytest.mark.parametrize(
+    ("found", "seconds", "want"),
+    [
+        pytest.param(4, 1, True, id="all are there"),
+        pytest.param(2, 5, False, id="some are there"),
+        pytest.param(2, 16, True, id="some are there, and no more come"),
+        pytest.param(0, 59, False, id="none are there yet"),
+        pytest.param(0, 61, True, id="it was never made"),
+    ],
+)
+async def test_an_operator_that_finds_a_note_of_a_launch_waits_for_what_came_of_it(
+    found: int, seconds: float, want: bool
+) -> None:
+    pending = {"token": "t", "count": 4, "createdAt": timestamp(b.NOW.fromtimestamp(NOW, b.NOW.tzinfo))}
+    world = World(status={"status": "VALID", "observedGeneration": 1, "pendingLaunch": pending})
+    blueprint = blueprint_of(world.known)
+    order = Order("t-0", found, (FIRST,))
+    world.cloud.instances = [world.cloud.instance(blueprint, order, number) for number in range(found)]
+    world.count = 1
+    await world.round(seconds)
+    assert bool(world.cloud.orders) == want
+
+
+@pytest.mark.parametrize(
+    ("error", "want_invalid", "too_early", "soon_enough"),
+    [
+        pytest.param(Denied("You may not", "UnauthorizedOperation"), True, 59, 61, id="denied"),
+        pytest.param(Misconfigured("no subnet", "InvalidSubnetID.NotFound"), True, 59, 61, id="misconfigured"),
+        pytest.param(ProviderThrottled("slower", "RequestLimitExceeded"), False, 9, 11, id="throttled"),
+    ],
+)
+async def test_a_refusal_of_a_launch_is_said_and_not_repeated_at_once(
+    error: CapacityError, want_invalid: bool, too_early: float, soon_enough: float
+) -> None:
+    world = World()
+    world.count, world.cloud.answer = 2, error
+    await world.round()
+    assert world.problem is not None
+    assert (world.problem.message, world.problem.is_invalid) == (str(error), want_invalid)
+    assert world.reasons == [type(error).__name__]
+    await world.round(too_early)
+    assert len(world.cloud.orders) == 1
+    world.cloud.answer = None
+    await world.round(soon_enough)
+    assert (len(world.cloud.orders), world.problem) == (2, None)
+
+
+async def test_a_change_of_the_environment_is_tried_at_once() -> None:
+    world = World()
+    world.count, world.cloud.kinds_error = 2, Misconfigured("no such subnet", "InvalidSubnetID.NotFound")
+    await world.round()
+    await world.round(1)
+    assert (world.cloud.asked_kinds, world.store.growth["env"].is_known) == (1, False)
+    world.cloud.kinds_error = None
+    world.resources["subnets"], world.generation = ["subnet-b"], 2
+    await world.round(2)
+    assert (len(world.cloud.orders), world.problem) == (1, None)
+
+
+async def test_what_is_sold_out_is_left_for_the_next_choice_at_once() -> None:
+    world = World()
+    world.count, world.cloud.answer = 2, Outcome((), (PASSED,))
+    await world.round()
+    assert [each.node.name for each in world.store.growth["env"].barred] == ["m5.large/a"]
+    assert world.problem is None
+    world.cloud.answer = None
+    await world.round(1)
+    assert [each.type.name for each in world.cloud.orders[-1].kinds] == ["r5.large"]
+    # After three minutes it is a choice again.
+    world.count = 0
+    await world.round(181)
+    assert world.store.growth["env"].barred == ()
+
+
+async def test_an_order_that_is_filled_in_part_is_a_problem_and_no_invalid_environment() -> None:
+    world = World()
+    world.count = 2
+    order = Order("t", 1, (FIRST,))
+    made = world.cloud.instance(blueprint_of(world.known), order, 0)
+    world.cloud.answer = Outcome((made,), (LASTING,))
+    await world.round()
+    assert world.problem is not None
+    assert (world.problem.reason, world.problem.is_invalid) == ("UnauthorizedOperation", False)
+    assert world.reasons == ["Launched", "UnauthorizedOperation"]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "want"),
+    [
+        pytest.param(PASSED, None, id="capacity"),
+        pytest.param(LASTING, Problem("UnauthorizedOperation", "You may not", is_invalid=True), id="rights"),
+    ],
+)
+async def test_a_refusal_that_comes_late_is_as_one_that_came_at_once(refusal: Refusal, want: Problem | None) -> None:
+    world = World()
+    world.count, world.cloud.is_late = 2, True
+    await world.round()
+    world.cloud.instances = []
+    world.environment.refuse([refusal], NOW + 5, is_invalid=True)
+    await world.round(5)
+    assert world.problem == want
+    assert world.reasons[1] == refusal.code
+    if want is None:
+        assert [each.type.name for each in world.cloud.orders[-1].kinds] == ["r5.large"]
+    else:
+        assert len(world.cloud.orders) == 1
+
+
+async def test_an_instance_that_comes_says_that_nothing_is_in_its_way() -> None:
+    world = World()
+    world.cloud.is_late = True
+    world.count = 1
+    await world.round()
+    world.environment.refuse([LASTING], NOW + 5, is_invalid=True)
+    world.count = 0
+    world.cloud.instances = [replace(each, id="i-1", is_awaited=False) for each in world.cloud.instances]
+    await world.round(10)
+    assert world.problem is None
+
+
+async def test_min_vcpus_are_there_whoever_waits() -> None:
+    world = World(minvCpus=8)
+    await world.round()
+    assert sum(order.count * order.kinds[0].type.vcpus for order in world.cloud.orders) == 8000
+    await world.round(5)
+    assert len(world.cloud.orders) == 1
+
+
+async def test_desired_vcpus_are_launched_once_for_each_change() -> None:
+    world = World(desiredvCpus=4)
+    await world.round()
+    await world.round(5)
+    assert len(world.cloud.orders) == 1
+    world.cloud.instances = []
+    await world.round(70)
+    assert len(world.cloud.orders) == 1
+    world.resources, world.generation = {"desiredvCpus": 6}, 2
+    await world.round(75)
+    assert len(world.cloud.orders) == 2
+
+
+async def test_max_vcpus_are_not_exceeded_but_by_the_last() -> None:
+    world = World(maxvCpus=5)
+    world.count = 20
+    await world.round()
+    await world.round(1)
+    have = sum(order.count * order.kinds[0].type.vcpus for order in world.cloud.orders)
+    assert 5000 <= have < 5000 + SECOND.type.vcpus
+
+
+async def test_nodes_that_never_come_make_pauses_and_one_at_a_time() -> None:
+    world = World()
+    world.count = 4
+    await world.round()
+    start = Settings().capacity_start_seconds
+    await world.round(start + 1)
+    assert len(world.cloud.ended) == 4
+    assert world.problem is not None
+    assert "did not become ready nodes" in world.problem.message
+    assert len(world.cloud.orders) == 1
+    await world.round(start + 62)
+    assert [order.count for order in world.cloud.orders] == [4, 1]
