@@ -2,7 +2,7 @@
 
 Time is short by simulation: pods last a tenth of a second, and what has finished is deleted after seconds. Everything a
 store could forget to forget comes and goes: jobs of every end, retries, arrays, dependencies, definitions and their
-revisions, nodes. Memory is compared by jobs, not by hours: two hours of a job a second are 7,200 jobs.
+revisions. Memory is compared by jobs, not by hours: two hours of a job a second are 7,200 jobs.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class Soak:
 
 
 # Definitions stay for so many jobs after theirs: all of those have ended by then.
-KEPT = 50 * BATCH
+KEPT = 10 * BATCH
 
 
 def soak(
