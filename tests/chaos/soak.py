@@ -32,6 +32,8 @@ OPEN = 60
 BATCH = 12
 SAMPLE_SECONDS = 1.0
 CLEAN_SECONDS = 120
+# Far beyond their ends: what is noted for then must go with the jobs.
+LONG = {"attemptDurationSeconds": 14 * 86400}
 RETENTION = {"podSeconds": 2, "jobSeconds": 4}
 
 
@@ -133,7 +135,7 @@ class Soak:
     def _submit(self) -> None:
         """A batch with definitions of its own, which go with the batch before it; every job ends by itself."""
         stage, first = self._stage, self._submitted
-        good = stage.simulated(f"good-{first}", cpu="100m", simulate={"seconds": "0.1"})
+        good = stage.simulated(f"good-{first}", cpu="100m", simulate={"seconds": "0.1"}, timeout=LONG)
         once = {"seconds": "0.1", "exit-code": "3", "fail-attempts": "1"}
         flaky = stage.simulated(f"flaky-{first}", cpu="100m", simulate=once, retryStrategy={"attempts": 2})
         bad = stage.simulated(f"bad-{first}", cpu="100m", simulate={"seconds": "0.1", "exit-code": "4"})
