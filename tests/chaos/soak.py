@@ -2,7 +2,8 @@
 
 Time is short by simulation: pods last a tenth of a second, and what has finished is deleted after seconds. Everything a
 store could forget to forget comes and goes: jobs of every end, retries, arrays, dependencies, definitions and their
-revisions. Memory is compared by jobs, not by hours: two hours of a job a second are 7,200 jobs.
+revisions. Garbage is collected each second, so that what waits for that is not taken for what is kept. Memory is
+compared by jobs, not by hours: two hours of a job a second are 7,200 jobs.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from operatorprocess import OperatorProcess
 from stage import FINAL, Stage
 
 MEBIBYTE = 1 << 20
+COLLECTING = Path(__file__).parent / "collecting"
 # So many jobs are open at one time, as a rule: memory follows them, and it is the rest that is looked for.
 OPEN = 60
 BATCH = 12
@@ -84,7 +86,11 @@ class Soak:
         try:
             made = local_cluster.up(local_cluster.Options(name=self._name, runtime="binary", nodes=0))
             install.apply_crds(made.kubeconfig)
-            self._operator = OperatorProcess(made.kubeconfig, Path(self._directory.name) / "operator.log")
+            self._operator = OperatorProcess(
+                made.kubeconfig,
+                Path(self._directory.name) / "operator.log",
+                environment={"PYTHONPATH": str(COLLECTING)},
+            )
             self._operator.start()
         except BaseException:
             local_cluster.down(self._name)
