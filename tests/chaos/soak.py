@@ -2,7 +2,8 @@
 
 Time is short by simulation: pods last a tenth of a second, and what has finished is deleted after seconds. Everything a
 store could forget to forget comes and goes: jobs of every end, retries, arrays, dependencies, definitions and their
-revisions, nodes. Memory is compared by jobs, not by hours: two hours of a job a second are 7,200 jobs.
+revisions. Garbage is collected each second, so that what waits for that is not taken for what is kept. Memory is
+compared by jobs, not by hours: two hours of a job a second are 7,200 jobs.
 """
 
 from __future__ import annotations
@@ -27,11 +28,14 @@ from operatorprocess import OperatorProcess
 from stage import FINAL, Stage
 
 MEBIBYTE = 1 << 20
+COLLECTING = Path(__file__).parent / "collecting"
 # So many jobs are open at one time, as a rule: memory follows them, and it is the rest that is looked for.
 OPEN = 60
 BATCH = 12
 SAMPLE_SECONDS = 1.0
 CLEAN_SECONDS = 120
+# Far beyond their ends: what is noted for then must go with the jobs.
+LONG = {"attemptDurationSeconds": 14 * 86400}
 RETENTION = {"podSeconds": 2, "jobSeconds": 4}
 
 
@@ -82,7 +86,11 @@ class Soak:
         try:
             made = local_cluster.up(local_cluster.Options(name=self._name, runtime="binary", nodes=0))
             install.apply_crds(made.kubeconfig)
-            self._operator = OperatorProcess(made.kubeconfig, Path(self._directory.name) / "operator.log")
+            self._operator = OperatorProcess(
+                made.kubeconfig,
+                Path(self._directory.name) / "operator.log",
+                environment={"PYTHONPATH": str(COLLECTING)},
+            )
             self._operator.start()
         except BaseException:
             local_cluster.down(self._name)
@@ -133,7 +141,7 @@ class Soak:
     def _submit(self) -> None:
         """A batch with definitions of its own, which go with the batch before it; every job ends by itself."""
         stage, first = self._stage, self._submitted
-        good = stage.simulated(f"good-{first}", cpu="100m", simulate={"seconds": "0.1"})
+        good = stage.simulated(f"good-{first}", cpu="100m", simulate={"seconds": "0.1"}, timeout=LONG)
         once = {"seconds": "0.1", "exit-code": "3", "fail-attempts": "1"}
         flaky = stage.simulated(f"flaky-{first}", cpu="100m", simulate=once, retryStrategy={"attempts": 2})
         bad = stage.simulated(f"bad-{first}", cpu="100m", simulate={"seconds": "0.1", "exit-code": "4"})
@@ -159,7 +167,7 @@ class Soak:
 
 
 # Definitions stay for so many jobs after theirs: all of those have ended by then.
-KEPT = 50 * BATCH
+KEPT = 10 * BATCH
 
 
 def soak(

@@ -273,16 +273,6 @@ class Capacity:
         for node in list(self._store.nodes.values()):
             if node.labels.get(LABEL_ENVIRONMENT) in labels and not node.ready and node.instance not in listed:
                 present.add(node.name)
-<<<<<<< HEAD
-                if now - self._strangers.setdefault(node.name, now) >= STRANGER_SECONDS:
-                    await self._losing.end_node(node.name, node.instance)
-        self._strangers = {name: since for name, since in self._strangers.items() if name in present}
-||||||| 296399a
-                if now - self._strangers.setdefault(node.name, now) >= STRANGER_SECONDS:
-                    await delete_node(self._api, node.name)
-        self._strangers = {name: since for name, since in self._strangers.items() if name in present}
-=======
                 if now - since.setdefault(node.name, now) >= STRANGER_SECONDS:
-                    await delete_node(self._api, node.name)
+                    await self._losing.end_node(node.name, node.instance)
         self._strangers[provider] = {name: when for name, when in since.items() if name in present}
->>>>>>> providers

@@ -58,6 +58,7 @@ from batchwright.settings import Settings
 
 logger = structlog.get_logger(__name__)
 ACTION_RETRY_SECONDS = 2.0
+SPARE_WAKES = 1000
 # Passes take one part in a hundred of the operator's time, so that what changes meanwhile is taken together, unless
 # that would keep a job waiting for so long.
 PASS_SHARE = 0.01
@@ -194,6 +195,10 @@ class Engine:
             if entry is not None and entry.wake_at == when:
                 entry.wake_at = None
                 store.dirty.add(uid)
+        if len(self._wakes) > SPARE_WAKES + 2 * len(store.entries):
+            # Those of jobs that ended long before their timeouts, which may be days ahead.
+            self._wakes = [(entry.wake_at, uid) for uid, entry in store.entries.items() if entry.wake_at is not None]
+            heapq.heapify(self._wakes)
         # 2. Each job whose view may have changed is decided; a job that ends makes its dependents look again.
         break_cycles(store)
         instances = self._instances()

@@ -8,6 +8,8 @@ stays in force until the operator starts anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -49,6 +51,16 @@ def misread_status(resource: Resource, body: Mapping[str, Any], message: str, no
     return {**held, **invalid, "conditions": [condition.to_wire(), *others]}
 
 
+@dataclass(frozen=True)
+class _Misread:
+    """An object as it was last seen, and what is wrong with it."""
+
+    resource: Resource
+    body: Mapping[str, Any]
+    message: str
+    has_condition: bool
+
+
 class Misreading:
     """Says it on the objects that people declare, again until it stands there. `clock` says what time it is."""
 
@@ -56,18 +68,20 @@ class Misreading:
         self._api = api
         self._events = events
         self._now = clock
-        # By kind and uid: the object as it was last seen, and what is wrong with it.
-        self._misread: dict[Key, tuple[Resource, Mapping[str, Any], str]] = {}
-        self._events_only: set[str] = set()
+        # By kind and uid, until it is said.
+        self._misread: dict[Key, _Misread] = {}
         self.worker = Reconciler("object not understood", self._say)
 
     def tell(self, resource: Resource, body: Mapping[str, Any], error: Exception) -> None:
-        """The object could not be read."""
+        """The object could not be read: its condition and an event are to say so."""
+        self._tell(resource, body, error, has_condition=True)
+
+    def _tell(self, resource: Resource, body: Mapping[str, Any], error: Exception, *, has_condition: bool) -> None:
         metadata, message = body["metadata"], bounded(explain(error))
         name, namespace = metadata["name"], metadata.get("namespace")
         logger.error("object not understood", kind=resource.kind, namespace=namespace, name=name, error=message)
         key = resource.kind, metadata["uid"]
-        self._misread[key] = resource, body, message
+        self._misread[key] = _Misread(resource, body, message, has_condition)
         self.worker.touch(key)
 
     def forget(self, uid: str) -> None:
@@ -77,20 +91,19 @@ class Misreading:
 
     def tell_by_event(self, resource: Resource, body: Mapping[str, Any], error: Exception) -> None:
         """As `tell`, of an object whose status has no such condition."""
-        self._events_only.add(body["metadata"]["uid"])
-        self.tell(resource, body, error)
+        self._tell(resource, body, error, has_condition=False)
 
     async def _say(self, key: Key) -> None:
         known = self._misread.get(key)
         if known is None:
             return
-        resource, body, message = known
-        metadata = body["metadata"]
-        namespace, name, uid = metadata.get("namespace"), metadata["name"], metadata["uid"]
-        wanted = misread_status(resource, body, message, self._now())
-        if uid not in self._events_only and wanted != body.get("status"):
-            try:
-                await replace_status(self._api, resource, namespace, name, uid, wanted)
-            except NotFound:
-                return
-        await self._events.post(Subject(resource, namespace, name, uid), Notice(REASON, message, warning=True))
+        metadata = known.body["metadata"]
+        subject = Subject(known.resource, metadata.get("namespace"), metadata["name"], metadata["uid"])
+        wanted = misread_status(known.resource, known.body, known.message, self._now())
+        if known.has_condition and wanted != known.body.get("status"):
+            with suppress(NotFound):
+                await replace_status(self._api, subject.resource, subject.namespace, subject.name, subject.uid, wanted)
+        await self._events.post(subject, Notice(REASON, known.message, warning=True))
+        if self._misread.get(key) is known:
+            # Said: what is wrong with it is of no more interest here.
+            del self._misread[key]

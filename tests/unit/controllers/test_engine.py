@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import builders as b
+from batchwright.controllers import engine
 from batchwright.controllers.cycles import break_cycles
 from batchwright.controllers.engine import Engine, pause_after
 from batchwright.controllers.store import Entry, Store
@@ -237,3 +238,19 @@ def test_passes_take_one_part_in_a_hundred(took: float, pause: float) -> None:
 
 def test_a_longer_interval_that_was_asked_for_is_kept() -> None:
     assert pause_after(0.001, 3.0) == 3.0
+
+
+async def test_wakes_of_jobs_that_are_gone_are_let_go_long_before_their_time(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Timeouts of days: what is noted for then must not outlive thousands of jobs that ended in seconds."""
+    monkeypatch.setattr(engine, "SPARE_WAKES", 10)
+    kept = desk.submit("kept", "kept")
+    desk.engine._wake("kept", kept, b.at(86400))
+    for number in range(100):
+        entry = desk.submit(f"uid-{number}", f"j{number}")
+        desk.engine._wake(f"uid-{number}", entry, b.at(86400 + number))
+        desk.store.put_job(f"uid-{number}", None)
+    desk.store.dirty.clear()
+    desk.engine._pass(b.NOW)
+    assert desk.engine._wakes == [(b.at(86400), "kept")]

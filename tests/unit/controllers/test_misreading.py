@@ -69,6 +69,7 @@ async def test_a_queue_says_it_in_its_status_and_in_an_event(desk: Desk, misread
     assert (status["status"], status["conditions"][0]["status"]) == ("INVALID", "False")
     assert "priority" in status["statusReason"]
     assert desk.posted == [("normal", Notice("NotUnderstood", status["statusReason"], warning=True))]
+    await waiting.until(lambda: misreading._misread == {})
 
 
 async def test_a_batchjob_says_it_in_an_event(desk: Desk, misreading: Misreading) -> None:

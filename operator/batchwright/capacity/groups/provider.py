@@ -28,14 +28,8 @@ from batchwright.capacity.groups.group import MARK, Group, spread
 from batchwright.capacity.groups.trouble import Failure, of_activities
 from batchwright.capacity.launching import launch_price
 from batchwright.capacity.port import Blueprint, Instance, InstanceType, Kind, Order, Outcome, Refusal, Warned
-<<<<<<< HEAD
 from batchwright.domain.metering import price_notes
-from batchwright.errors import CapacityError, Misconfigured
-||||||| 296399a
-from batchwright.errors import CapacityError, Misconfigured
-=======
 from batchwright.errors import CapacityError, Misconfigured, ProviderUnavailable
->>>>>>> providers
 
 logger = structlog.get_logger(__name__)
 GROUP_TAG = "aws:autoscaling:groupName"
