@@ -252,7 +252,10 @@ class ManagedEnvironment:
             is_known=is_known,
             leaving=leaving(self.fleet, self._store, now),
         )
-        told = replace(growth, version=0)
+        told = (
+            *(growth.most, growth.left, growth.offers, growth.barred, growth.coming, growth.unused, growth.leaving),
+            is_known,
+        )
         if told != self._told:
             self._told, self._version = told, self._version + 1
             self._store.growth = self._store.growth | {self.name: growth}

@@ -20,6 +20,7 @@ from batchwright.controllers.store import Pinned, Store
 from batchwright.domain.texts import moment
 from batchwright.errors import ApiUnavailable, NotLeading, ProviderUnavailable
 from batchwright.names import ANNOTATION_CORDONED, LABEL_ENVIRONMENT
+from batchwright.scheduling.snapshot import Demand
 from batchwright.settings import Settings
 from capacityparts import instance, kind
 
@@ -103,6 +104,7 @@ class Providers:
 
 
 SPEC = {"type": "MANAGED", "computeResources": {"type": "SPOT", "maxvCpus": 8, "subnets": ["subnet-a"]}}
+SHAPE = b.shape(tolerations=(b.toleration(LABEL_ENVIRONMENT, value="env"),))
 SAID = Warned("i-1", "SPOT_INTERRUPTION", "handle", NOW + 120)
 
 
@@ -185,6 +187,22 @@ async def test_what_concerns_nobody_is_settled() -> None:
     await world.round()
     assert world.provider.settled == [stranger]
     assert world.api.notes == {}
+
+
+async def test_what_is_wanted_is_launched_as_long_as_nothing_else_has_changed() -> None:
+    """Demand that was worked out with another version of what the environment has is passed over."""
+    world = World()
+    world.provider.instances = ()
+    await world.round()
+    version = world.store.growth["env"].version
+    await world.round(NOW + 1)
+    assert world.store.growth["env"].version == version
+    world.capacity.see_demand((Demand("env", SHAPE, 1, version - 1),), frozenset())
+    await world.round(NOW + 2)
+    assert world.provider.launched == []
+    world.capacity.see_demand((Demand("env", SHAPE, 1, version),), frozenset())
+    await world.round(NOW + 3)
+    assert [order.count for order in world.provider.launched] == [1]
 
 
 async def test_without_the_queue_all_else_goes_on() -> None:
