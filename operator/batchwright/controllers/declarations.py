@@ -61,6 +61,7 @@ class Declarations:
         """Looks whether the queue's environments are there."""
         known = self._store.queues.get(key)
         if known is None:
+            self._store.meters.forget_queue(key[1])
             return
         states = {each.name: str(each.status.get("status", "VALID")) for each in self._store.environments.values()}
         has_policy = known.spec.scheduling_policy is None or self._store.policy_of(known.spec) is not None

@@ -139,6 +139,11 @@ class Meters:
         """The job has ended and its last status is written, or it is gone."""
         self._jobs.pop(job, None)
 
+    def forget_queue(self, queue: str) -> None:
+        """The queue is gone: one of its name that is made later begins anew."""
+        self._shares.pop(queue, None)
+        self._counted = {key: amounts for key, amounts in self._counted.items() if key[0] != queue}
+
     # What is told.
 
     def job_usage(self, job: str, *, is_final: bool = False) -> JobUsage | None:

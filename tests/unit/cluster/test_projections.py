@@ -11,6 +11,7 @@ import manifests
 from batchwright import names
 from batchwright.api.v1alpha1 import JobDefinitionSpec
 from batchwright.cluster import projections
+from batchwright.domain.metering import Price
 from batchwright.domain.observations import FinishedJob, Job, Mark, Pod, Taint
 from batchwright.workloads.revision import build_revision
 
@@ -289,3 +290,28 @@ def test_what_is_recorded_is_read_back() -> None:
 def test_a_revision_without_its_definition_is_none(owners: tuple[JSON, ...]) -> None:
     with pytest.raises(ValueError, match="no JobDefinition owns this revision"):
         projections.revision(revision(*owners))
+
+
+@pytest.mark.parametrize(
+    ("annotations", "want"),
+    [
+        pytest.param({}, None, id="none"),
+        pytest.param({names.ANNOTATION_PRICE: "0.192"}, Price(0.192), id="said"),
+        pytest.param(
+            {names.ANNOTATION_PRICE: "2", names.ANNOTATION_PRICE_SOURCE: "ESTIMATED"}, Price(2.0, True), id="estimated"
+        ),
+        pytest.param({names.ANNOTATION_PRICE: "$2"}, None, id="no number"),
+        pytest.param({names.ANNOTATION_PRICE: "-2"}, None, id="below zero"),
+        pytest.param({names.ANNOTATION_PRICE: "1e3"}, None, id="an exponent"),
+    ],
+)
+def test_the_price_of_a_node(annotations: dict[str, str], want: Price | None) -> None:
+    assert projections.node({"metadata": {"name": "n", "annotations": annotations}}).price == want
+
+
+@pytest.mark.parametrize("field", ["shareIdentifier", "quotaShareName"])
+def test_a_finished_job_keeps_its_share(field: str) -> None:
+    item = {"metadata": META, "spec": {"jobQueue": "q", field: "red"}, "status": {"state": "FAILED"}}
+    found = projections.batch_job(item)
+    assert isinstance(found, FinishedJob)
+    assert found.share == "red"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from batchwright.controllers.declared import Declared
 from batchwright.controllers.scheduling import Scheduling
 from batchwright.controllers.statuses import compose, is_news
 from batchwright.controllers.store import Store
+from batchwright.domain.metering import LAG_SECONDS
 from batchwright.domain.quantities import CPU
 
 SPEC = {"computeEnvironmentOrder": [{"order": 1, "computeEnvironment": "nodes"}]}
@@ -136,3 +138,15 @@ async def test_a_new_operator_leaves_what_is_noted_until_it_knows_more(scene: Sc
     again = Scene()
     again.store.queues[KEY].status = dict(held)
     assert await again.look() == {}
+
+
+async def test_a_queue_that_is_made_anew_begins_anew(scene: Scene) -> None:
+    scene.at(63)
+    assert await scene.note()
+    declared = scene.store.queues.pop(KEY)
+    await scene.look()
+    scene.store.queues[KEY] = replace(declared, uid="other", status={})
+    scene.store.put_pod("pod-1", b.running_pod(1, accepted_at=b.at(63), request={CPU: 1000}))
+    scene.at(73)
+    [noted] = (await scene.note())["usage"]
+    assert noted["vcpuSeconds"] == str(10 - LAG_SECONDS)
