@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 import builders as b
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
-from batchwright.capacity.port import Blueprint, Instance, Kind, Order, Outcome, Provider, Warned
+from batchwright.capacity.port import Blueprint, Instance, Kind, Order, Outcome, Provider, Refusal, Warned
 from batchwright.controllers.capacity import Capacity
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.environment import ManagedEnvironment
@@ -57,6 +57,12 @@ class Fake:
     async def describe(self) -> tuple[Instance, ...]:
         return self.instances
 
+    async def refused(self) -> tuple[tuple[str, Refusal], ...]:
+        return ()
+
+    async def tidy(self, kept: Mapping[str, str]) -> None:
+        """There is nothing but instances."""
+
     async def warnings(self) -> tuple[Warned, ...]:
         if self.queue_error is not None:
             raise self.queue_error
@@ -101,6 +107,8 @@ class Providers:
 
     def in_use(self, managed: object) -> list[str]:
         return ["EC2_FLEET"]
+
+    def note(self, name: str, is_unfinished: bool) -> None: ...
 
 
 SPEC = {"type": "MANAGED", "computeResources": {"type": "SPOT", "maxvCpus": 8, "subnets": ["subnet-a"]}}

@@ -75,6 +75,7 @@ def bench() -> Bench:
 async def test_usage_is_noted_by_the_clock_it_is_reckoned_by(bench: Bench) -> None:
     bench.hold(2000)
     bench.now += timedelta(seconds=10)
+    bench.declarations.due.add(KEY)
     await bench.declarations.reconcile_queue(KEY)
     [share] = bench.api.statuses[0]["fairshare"]
     assert share["updatedAt"] == timestamp(bench.now)
@@ -85,6 +86,7 @@ async def test_usage_is_noted_by_the_clock_it_is_reckoned_by(bench: Bench) -> No
 async def test_what_was_noted_is_what_the_next_operator_goes_on_with(bench: Bench) -> None:
     bench.hold(2000)
     bench.now += timedelta(seconds=10)
+    bench.declarations.due.add(KEY)
     await bench.declarations.reconcile_queue(KEY)
     second = Bench()
     second.now = bench.now
@@ -120,5 +122,6 @@ async def test_a_queue_made_anew_begins_without_the_usage_of_the_first(bench: Be
     bench.now += timedelta(seconds=10)
     bench.declare("another")
     bench.api.uid = "another"
+    bench.declarations.due.add(KEY)
     await bench.declarations.reconcile_queue(KEY)
     assert bench.api.statuses[0].get("fairshare", []) == []

@@ -28,7 +28,7 @@ class FakeApi:
         self.patches: list[dict[str, Any]] = []
 
     async def patch(self, resource: Any, namespace: Any, name: str, body: Any, **_: Any) -> None:
-        self.patches.append(body["status"])
+        self.patches.append(body[-1]["value"])
 
 
 class Scene:
@@ -37,7 +37,7 @@ class Scene:
     def __init__(self) -> None:
         self.store = Store()
         self.api = FakeApi()
-        self.declarations = Declarations(self.api, self.store, Scheduling(self.store))  # type: ignore[arg-type]
+        self.declarations = Declarations(self.api, self.store, Scheduling(self.store), lambda: self.now)  # type: ignore[arg-type]
         spec = JobQueueSpec.model_validate(SPEC)
         self.store.queues[KEY] = Declared("q", "", "normal", 1, spec, SPEC, {})
         self.store.put_job(b.UID, b.job())
