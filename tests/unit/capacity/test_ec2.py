@@ -151,13 +151,18 @@ async def test_an_instance_is_what_the_environment_says(network: Network, fleet:
     )
 
 
+def templates(ec2: Any) -> set[str]:
+    """The names of all launch templates; other tests have made many pages of them."""
+    pages = ec2.get_paginator("describe_launch_templates").paginate()
+    return {each["LaunchTemplateName"] for page in pages for each in page["LaunchTemplates"]}
+
+
 async def test_a_template_is_made_once_and_anew_when_it_is_gone(network: Network, fleet: Ec2Fleet) -> None:
     made, ec2 = environment(network, tags={"test": "templates"}, ec2KeyPair="other"), network.client()
-    before = {each["LaunchTemplateName"] for each in ec2.describe_launch_templates()["LaunchTemplates"]}
+    before = templates(ec2)
     await launch(fleet, made, token="t1")
     await launch(fleet, made, token="t2")
-    after = {each["LaunchTemplateName"] for each in ec2.describe_launch_templates()["LaunchTemplates"]}
-    (name,) = after - before
+    (name,) = templates(ec2) - before
     ec2.delete_launch_template(LaunchTemplateName=name)
     assert len((await launch(fleet, made, token="t3")).instances) == 2
 
