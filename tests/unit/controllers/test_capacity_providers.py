@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+import builders as b
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
 from batchwright.capacity.port import Blueprint, Instance, Kind, Order, Outcome, Refusal, Warned
 from batchwright.controllers.capacity import Capacity
@@ -15,6 +17,7 @@ from batchwright.controllers.declared import Declared
 from batchwright.controllers.providers import Providers
 from batchwright.controllers.store import Store
 from batchwright.errors import CapacityError, Denied, ProviderUnavailable
+from batchwright.names import LABEL_ENVIRONMENT
 from batchwright.settings import Settings
 from capacityparts import instance, kind
 
@@ -66,12 +69,16 @@ class Said:
         self.settled += handled
 
 
-class Nothing:
-    """An API server without pods, and nobody who reads events."""
+class Api:
+    """An API server without pods, that takes what it is told, and nobody who reads events."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
 
     async def post(self, *_: object) -> None: ...
 
-    async def patch(self, *_: object, **__: object) -> None: ...
+    async def patch(self, kind: object, namespace: object, name: str, body: Any, **_: object) -> None:
+        self.told.append((name, str(body)))
 
     async def list_all(self, *_: object, **__: object) -> list[Any]:
         return []
@@ -90,7 +97,7 @@ class World:
         self.store = Store()
         for name, provider in environments.items():
             self.store.environments["", name] = declared(name, provider)
-        self.fleet, self.groups = Said(FLEET), Said(GROUPS)
+        self.fleet, self.groups, self.api = Said(FLEET), Said(GROUPS), Api()
 
         async def cluster() -> str:
             return "cluster"
@@ -100,15 +107,21 @@ class World:
         makers = {FLEET: lambda _: self.fleet, GROUPS: lambda _: self.groups}
         self.providers = Providers(makers, cluster, (FLEET, GROUPS))
         self.capacity = Capacity(
-            Nothing(),  # type: ignore[arg-type]
+            self.api,  # type: ignore[arg-type]
             self.store,
             Settings(),
-            Nothing(),  # type: ignore[arg-type]
+            self.api,  # type: ignore[arg-type]
             self.providers,
             changed=lambda: None,
             publish=lambda _: None,
             write=write,
         )
+
+    def have(self, name: str) -> None:
+        """One instance of a group of this environment, which is a ready node."""
+        self.groups.instances = [of(name)]
+        node = b.node("n1", instance="i-1")
+        self.store.put_node("uid-n1", replace(node, labels={**node.labels, LABEL_ENVIRONMENT: name}))
 
     async def round(self, seconds: float = 0.0) -> None:
         if not self.providers.in_use(()):
@@ -123,11 +136,10 @@ def of(name: str, identity: str = "i-1", **over: Any) -> Instance:
 async def test_a_warning_is_for_whoever_has_the_instance() -> None:
     """Providers share a queue, and the one that reads a message need not be the one that it is about."""
     world = World(a=FLEET, b=GROUPS)
-    world.groups.instances = [of("b")]
+    world.have("b")
     world.fleet.said = (SAID,)
     await world.round()
-    (seen,) = world.capacity._environments["uid-b"].fleet
-    assert seen.is_interrupted
+    assert [name for name, body in world.api.told if "'interrupted " in body] == ["n1"]
     assert world.fleet.settled == [SAID]
 
 
@@ -137,7 +149,8 @@ async def test_a_warning_waits_for_a_provider_that_does_not_answer() -> None:
     world.groups.error = ProviderUnavailable("away")
     await world.round()
     assert world.fleet.settled == []
-    world.groups.error, world.groups.instances = None, [of("b")]
+    world.groups.error = None
+    world.have("b")
     await world.round(5)
     assert world.fleet.settled == [SAID]
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-import builders as b
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
 from batchwright.capacity.port import Blueprint, Instance, Kind, Order, Outcome, Refusal, Warned
 from batchwright.capacity.soldout import SoldOut
@@ -34,8 +34,6 @@ from batchwright.scheduling.snapshot import Demand, Shape
 from batchwright.settings import Settings
 from capacityparts import kind
 
-# Rounds look at the clock themselves when they end.
-NOW = float(int(time.time()))
 SMALL = Shape((("cpu", 1800), ("memory", 1 << 30)))
 FIRST, SECOND = kind("m5.large", 2, 8), kind("r5.large", 2, 16)
 PASSED = Refusal("InsufficientInstanceCapacity", "none left", True, (FIRST,))
@@ -78,7 +76,9 @@ class Cloud:
         first = order.kinds[0]
         known = {"token": order.token, "digest": blueprint.digest, "environment_name": "env"}
         identity = f"group/{number}" if self.is_late else f"i-{len(self.instances) + number}"
-        made = Instance(identity, "uid-env", first.type.name, first.zone, first.capacity, NOW, "running", **known)
+        made = Instance(
+            identity, "uid-env", first.type.name, first.zone, first.capacity, time.time(), "running", **known
+        )
         return replace(made, is_awaited=self.is_late, vcpus=first.type.vcpus)
 
     async def terminate(self, ids: Collection[str]) -> None:
@@ -124,6 +124,8 @@ class World:
         self.cloud, self.events, self.store = Cloud(self.log), Events(), Store()
         self.resources, self.status, self.generation = resources, status or {}, 1
         self.count = 0
+        # Rounds look at the clock themselves when they end.
+        self.now = time.time()
         self.write_error: Exception | None = None
         self.stale = False
         self.environment = self.start()
@@ -165,8 +167,8 @@ class World:
         for each in nodes:
             self.store.put_node(each.name, each)
         found = {each.instance: each for each in nodes}
-        listed = [replace(each, launched_at=NOW) for each in self.cloud.instances]
-        await self.environment.round(self.known, self.cloud, listed, found, NOW + seconds)
+        listed = [replace(each, launched_at=self.now) for each in self.cloud.instances]
+        await self.environment.round(self.known, self.cloud, listed, found, self.now + seconds)
 
     @property
     def problem(self) -> Problem | None:
@@ -239,10 +241,10 @@ async def test_a_launch_whose_answer_is_lost_is_looked_for_and_not_repeated() ->
     pending = world.store.supplies["env"].pending
     assert pending is not None
     world.cloud.answer = None
-    for seconds in (11, 30, 59):
+    for seconds in (11, 30, 50):
         await world.round(seconds)
     assert len(world.cloud.orders) == 1
-    await world.round(62)
+    await world.round(75)
     assert (len(world.cloud.orders), world.store.supplies["env"].pending) == (2, None)
 
 
@@ -259,8 +261,10 @@ async def test_a_launch_whose_answer_is_lost_is_looked_for_and_not_repeated() ->
 async def test_an_operator_that_finds_a_note_of_a_launch_waits_for_what_came_of_it(
     found: int, seconds: float, want: bool
 ) -> None:
-    pending = {"token": "t", "count": 4, "createdAt": timestamp(b.NOW.fromtimestamp(NOW, b.NOW.tzinfo))}
+    begun = datetime.fromtimestamp(time.time(), UTC)
+    pending = {"token": "t", "count": 4, "createdAt": timestamp(begun)}
     world = World(status={"status": "VALID", "observedGeneration": 1, "pendingLaunch": pending})
+    world.now = begun.timestamp()
     blueprint = blueprint_of(world.known)
     order = Order("t-0", found, (FIRST,))
     world.cloud.instances = [world.cloud.instance(blueprint, order, number) for number in range(found)]
@@ -344,7 +348,7 @@ async def test_a_refusal_that_comes_late_is_as_one_that_came_at_once(refusal: Re
     world.count, world.cloud.is_late = 2, True
     await world.round()
     world.cloud.instances = []
-    world.environment.refuse([refusal], NOW + 5, is_invalid=True)
+    world.environment.refuse([refusal], world.now + 5, is_invalid=True)
     await world.round(5)
     assert world.problem == want
     assert world.reasons[1] == refusal.code
@@ -359,7 +363,7 @@ async def test_an_instance_that_comes_says_that_nothing_is_in_its_way() -> None:
     world.cloud.is_late = True
     world.count = 1
     await world.round()
-    world.environment.refuse([LASTING], NOW + 5, is_invalid=True)
+    world.environment.refuse([LASTING], world.now + 5, is_invalid=True)
     world.count = 0
     world.cloud.instances = [replace(each, id="i-1", is_awaited=False) for each in world.cloud.instances]
     await world.round(10)
