@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,13 +21,18 @@ INSTALL = ("upgrade", RELEASE, str(CHART), "--install", f"--namespace={RELEASE}"
 OURS = "crd,mutatingadmissionpolicy,mutatingadmissionpolicybinding"
 
 
-@pytest.fixture
-def without_helm(chart_cluster: local_cluster.Cluster, chart_kubectl: Cluster) -> None:
-    """Kinds and policies as `batchwright local up --operator` leaves them."""
-    left = chart_kubectl.kubectl("get", OURS, "-o", "name").stdout.split()
+def delete_all(kubectl: Cluster) -> None:
+    """What a release leaves, or an operator without one: whoever made it owns its fields."""
+    left = kubectl.kubectl("get", OURS, "-o", "name").stdout.split()
     ours = [name for name in left if name.endswith(".batchwright.io")]
     if ours:
-        chart_kubectl.kubectl("delete", *ours)
+        kubectl.kubectl("delete", *ours)
+
+
+@pytest.fixture
+def without_helm(chart_cluster: local_cluster.Cluster, chart_kubectl: Cluster) -> Iterator[None]:
+    """Kinds and policies as `batchwright local up --operator` leaves them."""
+    delete_all(chart_kubectl)
     install.apply_crds(chart_cluster.kubeconfig)
 
     async def apply() -> ActingPolicies:
@@ -34,6 +40,8 @@ def without_helm(chart_cluster: local_cluster.Cluster, chart_kubectl: Cluster) -
             return await install_admission_policies(client)
 
     assert asyncio.run(apply()) == ActingPolicies(attempt=True, elements=True)
+    yield
+    delete_all(chart_kubectl)
 
 
 def test_what_was_there_before_is_taken_over(
