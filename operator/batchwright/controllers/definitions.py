@@ -24,6 +24,7 @@ from batchwright.domain.conditions import ready
 from batchwright.domain.texts import bounded
 from batchwright.errors import AlreadyExists, Forbidden, Invalid, NotFound, WorkloadError
 from batchwright.workloads.job import JobIdentity, Placement, build_job
+from batchwright.workloads.nodes import node_layout
 from batchwright.workloads.revision import build_revision
 
 
@@ -79,20 +80,26 @@ class Definitions:
         return revision is not None and revision.owner == known.uid
 
     async def _problem(self, known: Declared[JobDefinitionSpec]) -> str | None:
-        identity = JobIdentity(known.uid, known.namespace, known.name)
         spec = BatchJobSpec(job_queue="validation", job_definition=known.name)
+        where = ""
         try:
-            manifest = build_job(
-                identity, "validation", f"{known.name}:1", known.spec, spec, Placement("validation", {}, ())
-            )
-            await self._api.create(JOBS, known.namespace, manifest, dry_run=True, strict=True)
+            layout = node_layout(known.spec, spec)
+            kinds = list({id(kind): kind for kind in layout.kinds}.values()) if layout is not None else []
+            for definition, where in [(kind.definition, f"{kind.path}: ") for kind in kinds] or [(known.spec, "")]:
+                await self._try(known, definition, spec)
         except (WorkloadError, Invalid, TypeError) as error:
             # TypeError: a number in the podTemplate that is larger than JSON's 64 bits.
-            return str(error)
+            return f"{where}{error}"
         except (AlreadyExists, Forbidden):
             # A quota that is full now, or a policy about more than the template: the job will say so when it is made.
             return None
         return None
+
+    async def _try(self, known: Declared[JobDefinitionSpec], definition: JobDefinitionSpec, spec: BatchJobSpec) -> None:
+        """Asks the API server for the Job of one node, or of all there is."""
+        identity, placement = JobIdentity(known.uid, known.namespace, known.name), Placement("validation", {}, ())
+        manifest = build_job(identity, "validation", f"{known.name}:1", definition, spec, placement)
+        await self._api.create(JOBS, known.namespace, manifest, dry_run=True, strict=True)
 
     async def _revision(self, known: Declared[JobDefinitionSpec]) -> int:
         held = [revision for key, revision in self._store.revisions.items() if key[:2] == known.key]

@@ -16,10 +16,10 @@ import structlog
 from batchwright.cluster.client import ApiClient
 from batchwright.controllers import acting
 from batchwright.controllers.arrays import competitors
+from batchwright.controllers.gangs import placement_in, resume
 from batchwright.controllers.gather import refusal
-from batchwright.controllers.membership import node_labels, pod_tolerations
 from batchwright.controllers.scheduling import Scheduling
-from batchwright.controllers.store import Array, Entry, Pinned, Store
+from batchwright.controllers.store import Array, Entry, Nodes, Pinned, Store
 from batchwright.domain.actions import Notice, SuspendWork
 from batchwright.domain.granting import grant, revoke
 from batchwright.domain.observations import Work
@@ -70,7 +70,7 @@ class Starting:
             grant(entry.array.elements, start.count)
             self._decide(start.uid, entry, now)
         else:
-            self._resume(start.uid, entry, entry.work, now)
+            self._resume(start, entry, entry.work, now)
 
     def _begin_anew(self, start: Start, entry: Entry, now: datetime) -> None:
         if entry.pinned is None:
@@ -85,12 +85,8 @@ class Starting:
                 self._wake(start.uid, entry, known)
                 return
             grant(entry.array.elements, start.count)
-        environment = self._store.environments[("", start.environment)].spec
-        placement = Placement(
-            environment=start.environment,
-            node_selector=node_labels(start.environment, environment),
-            tolerations=pod_tolerations(start.environment, environment),
-        )
+        placement = placement_in(start.environment, self._store.environments[("", start.environment)].spec)
+        _remember(entry, start)
         entry.creating, entry.start = True, start
         self._scheduling.tell(start.uid, entry, is_runnable=False, now=now)
         self._spawn(self._create(start.uid, entry, entry.pinned, placement))
@@ -106,8 +102,10 @@ class Starting:
             or competitors(self._store, entry, start.environment, self._scheduling.state)
         )
 
-    def _resume(self, uid: str, entry: Entry, work: Work, now: datetime) -> None:
+    def _resume(self, start: Start, entry: Entry, work: Work, now: datetime) -> None:
         """A job that was preempted goes on, with the attempts it had."""
+        uid = start.uid
+        _remember(entry, start)
         entry.resuming, entry.preempting, entry.waits, entry.waits_kind = True, "", "", None
         entry.doing = {key for key in entry.doing if not key.startswith(SuspendWork.__name__)}
         self._scheduling.tell(uid, entry, is_runnable=False, now=now)
@@ -115,7 +113,10 @@ class Starting:
 
     async def _go_on(self, uid: str, entry: Entry, work: Work) -> None:
         try:
-            await acting.suspend_work(self._api, work, suspend=False)
+            if entry.nodes is not None and entry.nodes.machines:
+                await resume(self._api, work, entry.nodes.machines)
+            else:
+                await acting.suspend_work(self._api, work, suspend=False)
         except ApiError as error:
             logger.warning("job not resumed", job=entry.job.name, error=str(error))
             entry.resuming = False
@@ -152,3 +153,10 @@ class Starting:
             self._touch(uid)
         if entry.work is not None:
             self._notify(entry, Notice("Started", f"Sent to ComputeEnvironment {placement.environment}"))
+
+
+def _remember(entry: Entry, start: Start) -> None:
+    """Where the nodes of a multi-node job are to run, until its Kubernetes Job says so."""
+    if start.machines:
+        entry.nodes = entry.nodes or Nodes()
+        entry.nodes.machines = start.machines

@@ -70,7 +70,7 @@ def _on_node(
     lower.sort(key=lambda each: (not _leaving(each[0], node), _priority(state, each[0]), -each[0].started, each[0].uid))
     taken: list[tuple[Held, dict[int, int], int]] = []
     for held, count in lower:
-        given = {state.nodes.rows[name]: amount for name, amount in held.shape.resources if name in state.nodes.rows}
+        given = {state.nodes.rows[name]: amount for name, amount in held.on(node) if name in state.nodes.rows}
         pods = 0
         while pods < count and any(lacking[row] > 0 and given.get(row, 0) > 0 for row in lacking):
             lacking = {row: amount - given.get(row, 0) for row, amount in lacking.items()}

@@ -15,18 +15,26 @@ from batchwright.workloads.shapes import Wire
 _ELEMENT_ENDS = (names.POD_CONDITION_DEPENDENCY_FAILED, names.POD_CONDITION_TERMINATED)
 
 
-def build_failure_policy(plan: RetryPlan, attempts: int, main_container: str, *, is_array: bool = False) -> Wire:
+def build_failure_policy(
+    plan: RetryPlan, attempts: int, main_container: str, *, is_array: bool = False, is_gang: bool = False
+) -> Wire:
     """The policy for a job of `attempts`, whose attempts end as the container `main_container` does.
 
-    An element of an array can end alone: its dependency failed, or it was terminated.
+    An element of an array can end alone: its dependency failed, or it was terminated. The main node of a multi-node
+    job is ended where another node's failure fails the attempt; and a lost machine costs it no attempt, unless
+    evaluateOnExit says so: all of its nodes wait for room again.
     """
+    is_host_loss_final = attempts > 1 and not plan.retry_host_loss
     rules: list[Wire] = [
         # AWS Batch User Guide, quota shares: what was preempted goes back to the queue, and is charged no attempt.
-        {"action": "Ignore", "onPodConditions": [{"type": names.POD_CONDITION_PREEMPTED, "status": "True"}]},
+        _ignored(names.POD_CONDITION_PREEMPTED),
         *([_condition(condition, retried=False) for condition in _ELEMENT_ENDS] if is_array else []),
         _condition(names.POD_CONDITION_TIMEOUT, retried=False),
         _condition(names.POD_CONDITION_NO_RETRY, retried=False),
-        _condition(names.POD_CONDITION_DISRUPTED, retried=plan.retry_host_loss),
+        *([_condition(names.POD_CONDITION_NODE_FAILED, retried=True)] if is_gang else []),
+        _ignored(names.POD_CONDITION_DISRUPTED)
+        if is_gang and not is_host_loss_final
+        else _condition(names.POD_CONDITION_DISRUPTED, retried=plan.retry_host_loss),
         _condition(names.POD_CONDITION_START_FAILED, retried=plan.retry_start_failure),
     ]
     # With one attempt every failure is the last, whatever its code.
@@ -38,6 +46,10 @@ def build_failure_policy(plan: RetryPlan, attempts: int, main_container: str, *,
 def _condition(condition: str, *, retried: bool) -> Wire:
     action = "Count" if retried else "FailIndex"
     return {"action": action, "onPodConditions": [{"type": condition, "status": "True"}]}
+
+
+def _ignored(condition: str) -> Wire:
+    return {"action": "Ignore", "onPodConditions": [{"type": condition, "status": "True"}]}
 
 
 def _exit_codes(plan: RetryPlan, main_container: str) -> list[Wire]:
