@@ -81,15 +81,17 @@ class Definitions:
 
     async def _problem(self, known: Declared[JobDefinitionSpec]) -> str | None:
         spec = BatchJobSpec(job_queue="validation", job_definition=known.name)
-        where = ""
+        path = ""
         try:
             layout = node_layout(known.spec, spec)
-            kinds = list({id(kind): kind for kind in layout.kinds}.values()) if layout is not None else []
-            for definition, where in [(kind.definition, f"{kind.path}: ") for kind in kinds] or [(known.spec, "")]:
-                await self._try(known, definition, spec)
+            for kind in {id(kind): kind for kind in layout.kinds}.values() if layout is not None else ():
+                path = f"{kind.path}: "
+                await self._try(known, kind.definition, spec)
+            if layout is None:
+                await self._try(known, known.spec, spec)
         except (WorkloadError, Invalid, TypeError) as error:
             # TypeError: a number in the podTemplate that is larger than JSON's 64 bits.
-            return f"{where}{error}"
+            return f"{path}{error}"
         except (AlreadyExists, Forbidden):
             # A quota that is full now, or a policy about more than the template: the job will say so when it is made.
             return None

@@ -25,30 +25,35 @@ def machines_of(entry: Entry) -> tuple[str, ...]:
 
 def gang_held(uid: str, entry: Entry, pinned: Pinned, share: str, longest: float | None) -> Held | None:
     """What the job holds; None for nothing. `longest` is how long it runs at most, in seconds."""
-    work, gang, layout = entry.work, pinned.gang, pinned.layout
+    work, gang, layout, nodes = entry.work, pinned.gang, pinned.layout, entry.nodes or Nodes()
     environment = work.environment if work is not None else entry.start.environment if entry.start else None
-    if environment is None or gang is None or layout is None or (work is not None and work.is_finished):
+    if environment is None or gang is None or layout is None:
         return None
-    live = [pod for pod in entry.pods.values() if not pod.is_finished]
-    others = [pod for pod in (entry.nodes or Nodes()).pods.values() if not pod.is_finished]
     machines = machines_of(entry)
+    if len(machines) != layout.size:
+        return None
     amounts = amounts_on(gang, machines)
-    is_leaving = entry.preempting or (work is not None and work.suspended and not entry.resuming)
-    if is_leaving or len(machines) != layout.size:
-        there = {pod.node for pod in (*live, *others) if pod.node}
-        nodes = tuple((machine, 1) for machine, _ in amounts if machine in there)
-        if not nodes:
+    main = next((pod for pod in entry.pods.values() if not pod.is_finished), None)
+    pods = {layout.rank_of(pod.index): pod for pod in nodes.pods.values() if not pod.is_finished}
+    pods |= {0: main} if main is not None else {}
+    is_suspended = work is not None and work.suspended and not entry.resuming
+    if entry.preempting or is_suspended or (work is not None and work.is_finished):
+        # What is left of it goes. A pod that is on no machine as far as we know may be on its own by now.
+        present = {pod.node for pod in pods.values() if pod.node}
+        leaving = tuple((machine, 1) for machine, _ in amounts if machine in present)
+        unsure = {rank for rank, pod in pods.items() if not pod.node}
+        unsure |= set(range(1, layout.size)).difference(pods) if nodes.made or nodes.making else set()
+        kept = _kept(gang, machines, frozenset(range(layout.size)).difference(unsure))
+        if not leaving and not kept:
             return None
-        count, kept, ends_at = 0, (), None
+        count, there, ends_at = 0, leaving, None
     else:
-        bound = {pod.index for pod in others if pod.node}
-        main = next((pod for pod in live if pod.node), None)
+        bound = {rank for rank, pod in pods.items() if pod.node}
         if main is not None and main.started_at is not None and pinned.rules.attempts == 1:
             # A node that has ended while the main one runs needs no room again.
-            bound |= {pod.index for pod in (entry.nodes or Nodes()).pods.values() if pod.is_finished}
-        bound |= {layout.main} if main is not None else set()
-        kept = _kept(gang, machines, frozenset(map(layout.rank_of, bound)))
-        nodes = tuple((machine, 1) for machine, _ in amounts)
+            bound |= {layout.rank_of(pod.index) for pod in nodes.pods.values() if pod.is_finished}
+        kept = _kept(gang, machines, frozenset(bound))
+        there, leaving = tuple((machine, 1) for machine, _ in amounts), ()
         started = main.started_at if main is not None else None
         ends_at = None if longest is None or started is None else started.timestamp() + longest
         count = 1
@@ -60,11 +65,11 @@ def gang_held(uid: str, entry: Entry, pinned: Pinned, share: str, longest: float
         count,
         share=share,
         priority=pinned.priority,
-        nodes=nodes,
+        nodes=there,
         started=(work.created_at if work is not None else entry.job.created_at).timestamp(),
         ends_at=ends_at,
-        leaving=nodes if not count else (),
-        consumables=pinned.consumables,
+        leaving=leaving,
+        consumables=pinned.consumables if count else (),
         reserved=kept,
         amounts=amounts,
     )

@@ -62,7 +62,6 @@ async def make_nodes(
     main, job = action.main, entry.job
     machines = decode_placement(action.work.placement)
     nodes = entry.nodes = entry.nodes or Nodes()
-    made = nodes.made.setdefault(main.uid, set())
     identity = JobIdentity(job.uid, job.namespace, job.name)
     seen = MainPod(main.name, main.uid, main.address, main.failures)
     slots = asyncio.Semaphore(PODS_IN_FLIGHT)
@@ -72,7 +71,8 @@ async def make_nodes(
             body = build_node(identity, job.spec.job_queue, pinned.name, layout, rank, placement, machines[rank], seen)
             with suppress(AlreadyExists):
                 await api.create(PODS, job.namespace, body)
-            made.add(body["metadata"]["name"])
+            if body["metadata"]["name"] not in nodes.seen:
+                nodes.made.add(body["metadata"]["name"])
 
     absent = [rank for rank in range(1, layout.size) if node_name(main.name, rank) not in action.present]
     results = await asyncio.gather(*map(make, absent), return_exceptions=True)

@@ -249,9 +249,6 @@ def gang_view(store: Store, entry: Entry, layout: NodeLayout) -> GangView:
     """What the decision about a multi-node job looks at besides its view."""
     nodes, properties = entry.nodes or Nodes(), layout.properties
     placement = decode_placement(entry.work.placement) if entry.work is not None else nodes.machines
-    main = max(
-        (pod for pod in entry.pods.values() if not pod.is_finished), key=lambda pod: pod.created_at, default=None
-    )
     return GangView(
         size=layout.size,
         main=layout.main,
@@ -261,7 +258,7 @@ def gang_view(store: Store, entry: Entry, layout: NodeLayout) -> GangView:
         start_seconds=properties.start_timeout_seconds or DEFAULT_START_SECONDS,
         fails_with_any=properties.failure_policy == "AnyNode",
         making=nodes.making,
-        made=frozenset(nodes.made.get(main.uid, ())) if main is not None else frozenset(),
+        made=frozenset(nodes.made),
         lost=nodes.lost,
     )
 

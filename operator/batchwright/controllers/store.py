@@ -60,13 +60,17 @@ class Pinned:
 
 @dataclass(slots=True)
 class Nodes:
-    """What an entry has more if it is a multi-node job: the pods of its nodes but the main one, by uid. `machines` is
-    where a start that is under way puts them, `made` the names of pods that were made, by the uid of their main node's,
-    `lost` which vanished, by the same; `setbacks` is how often they all went back."""
+    """What an entry has more if it is a multi-node job: the pods of its nodes but the main one, by uid.
+
+    `machines` is where a start that is under way puts them, `made` the names of pods that were made and have not been
+    seen, `seen` those that have; `lost` which vanished, by the uid of its main node's pod; `setbacks` is how often they
+    all went back.
+    """
 
     pods: dict[str, Pod] = field(default_factory=dict)
     machines: tuple[str, ...] = ()
-    made: dict[str, set[str]] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
     making: bool = False
     lost: tuple[str, str] = ("", "")
     setbacks: int = 0
@@ -350,6 +354,8 @@ class Store:
         if record == before:
             return
         if record is not None:
+            nodes.seen.add(record.name)
+            nodes.made.discard(record.name)
             nodes.pods[uid] = record
         elif before is not None:
             del nodes.pods[uid]

@@ -40,8 +40,8 @@ class GangView:
     """What a decision about a multi-node job looks at besides.
 
     `size` counts all nodes, `main` is the number of the main one; `machines` has theirs by rank, empty where nobody
-    knows; `nodes` are the pods of those that are not the main one, `made` the names of those that were made and may not
-    have been seen; `usable` the machines that take pods; `making` whether pods are being made; `lost` says which node
+    knows; `nodes` are the pods of those that are not the main one, `made` the names of those that were made and have
+    not been seen; `usable` the machines that take pods; `making` whether pods are being made; `lost` says which node
     vanished under us, by the uid of its main node's pod.
     """
 
@@ -78,13 +78,14 @@ def _decide(view: View, gang: GangView, now: datetime) -> Decision:
     stops = tuple(pod for pod in strays if not pod.deleting)
     stop: tuple[Action, ...] = (StopNodes(tuple(sorted({pod.main for pod in stops}))),) if stops else ()
     if decision.is_final:
-        if not stops and not gang.making:
+        if not stops and not gang.making and not gang.made and all(pod.node for pod in live):
             return decision
         status = present_status(view, view.job.status.state or "RUNNING", "Stopping the other nodes")
         return Decision(status, actions=stop)
     if work is None or main is None or any(isinstance(each, EndAttempt | SuspendWork) for each in decision.actions):
         # Where it starts next, its room and its names are free.
-        return replace(decision, runnable=decision.runnable and not live, actions=decision.actions + stop)
+        is_clear = not live and not gang.made and not gang.making
+        return replace(decision, runnable=decision.runnable and is_clear, actions=decision.actions + stop)
     if main.gated:
         return _gated(gang, work, decision, main, strays, stop)
     return _under_way(view, gang, work, decision, main, stop, now)
