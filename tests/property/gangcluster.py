@@ -101,8 +101,8 @@ class GangCluster:
 
     async def pages(self, resource: Resource, namespace: str | None = None, **how: Any) -> AsyncIterator[JSON]:
         await self._answer()
-        wanted = how["labels"].partition("=")[2]
-        found = [pod for pod in self.pods.values() if pod["metadata"]["labels"][names.LABEL_JOB_ID] == wanted]
+        label, _, wanted = how["labels"].partition("=")
+        found = [pod for pod in self.pods.values() if pod["metadata"]["labels"].get(label) == wanted]
         yield {"items": _copy(found), "metadata": {}}
 
     async def patch(self, resource: Resource, namespace: str, name: str, body: Any, **how: Any) -> None:

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
+import structlog
+
 from batchwright import names
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
 from batchwright.cluster.client import ApiClient
@@ -18,7 +20,7 @@ from batchwright.controllers.membership import node_labels, pod_tolerations
 from batchwright.controllers.store import Entry, Nodes, Pinned
 from batchwright.domain.actions import MakeNodes, ReleasePod
 from batchwright.domain.observations import Pod, Work
-from batchwright.errors import AlreadyExists, NotFound
+from batchwright.errors import AlreadyExists, ApiError, NotFound
 from batchwright.workloads.gang import (
     MainPod,
     build_hosts,
@@ -34,7 +36,9 @@ from batchwright.workloads.nodes import NodeLayout
 from batchwright.workloads.podtemplate import build_pod_template
 from batchwright.workloads.shapes import Wire
 
+logger = structlog.get_logger(__name__)
 PODS_IN_FLIGHT = 32
+LOOK_SECONDS = 1.0
 
 
 def placement_in(environment: str, spec: ComputeEnvironmentSpec) -> Placement:
@@ -76,9 +80,25 @@ async def make_nodes(
 
     absent = [rank for rank in range(1, layout.size) if node_name(main.name, rank) not in action.present]
     results = await asyncio.gather(*map(make, absent), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
+    failures = [result for result in results if isinstance(result, BaseException)]
+    if failures:
+        # Some may be there all the same: no other attempt begins before that is known.
+        await _look_for(api, entry, nodes, main.uid)
+        raise failures[0]
+
+
+async def _look_for(api: ApiClient, entry: Entry, nodes: Nodes, main: str) -> None:
+    """Notes the pods that belong to this one and have not been seen, as soon as the API server says which."""
+    while True:
+        try:
+            pages = api.pages(PODS, entry.job.namespace, labels=f"{names.LABEL_MAIN_POD}={main}")
+            there = [item["metadata"]["name"] async for page in pages for item in page["items"]]
+        except ApiError as error:
+            logger.warning("nodes not known", job=entry.job.name, error=str(error))
+            await asyncio.sleep(LOOK_SECONDS)
+            continue
+        nodes.made.update(name for name in there if name not in nodes.seen)
+        return
 
 
 async def stop_nodes(api: ApiClient, namespace: str, job_id: str, mains: Iterable[str]) -> None:

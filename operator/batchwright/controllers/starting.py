@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -24,13 +24,15 @@ from batchwright.domain.actions import Notice, SuspendWork
 from batchwright.domain.granting import grant, revoke
 from batchwright.domain.observations import Work
 from batchwright.domain.texts import bounded
-from batchwright.errors import ApiError, Invalid, WorkloadError
+from batchwright.errors import ApiError, ApiUnavailable, Invalid, WorkloadError
 from batchwright.scheduling.snapshot import Start
 from batchwright.workloads.job import Placement
 
 logger = structlog.get_logger(__name__)
 HINDRANCE_SECONDS = 10.0
 RESUME_RETRY_SECONDS = 2.0
+UNKNOWN_SECONDS = 1.0
+_Answer = TypeVar("_Answer")
 # An array that does not fit at once waits so long for arrays that follow on its elements, which are mostly submitted
 # along with it: once it has begun without gates, it can yield nothing to them. (creationTimestamp is whole seconds.)
 FOLLOWERS_SECONDS = 2.0
@@ -114,7 +116,8 @@ class Starting:
     async def _go_on(self, uid: str, entry: Entry, work: Work) -> None:
         try:
             if entry.nodes is not None and entry.nodes.machines:
-                await resume(self._api, work, entry.nodes.machines)
+                machines = entry.nodes.machines
+                await self._until_known(lambda: resume(self._api, work, machines))
             else:
                 await acting.suspend_work(self._api, work, suspend=False)
         except ApiError as error:
@@ -124,11 +127,25 @@ class Starting:
             self._wake(uid, entry, entry.not_before)
             self._touch(uid)
 
+    @staticmethod
+    async def _until_known(request: Callable[[], Coroutine[Any, Any, _Answer]]) -> _Answer:
+        """Repeats a request of a multi-node job whose answer was lost: what it has done, if it has, holds machines,
+        which are nobody else's before that is known."""
+        while True:
+            try:
+                return await request()
+            except ApiUnavailable as error:
+                logger.warning("no answer", error=str(error))
+                await asyncio.sleep(UNKNOWN_SECONDS)
+
     async def _create(self, uid: str, entry: Entry, pinned: Pinned, placement: Placement) -> None:
         hindrance = "The operator failed to make the job, by a defect of its own; its log says more"
         try:
             async with self._slots:
-                work = await acting.create_work(self._api, entry, pinned, placement)
+                if pinned.layout is None:
+                    work = await acting.create_work(self._api, entry, pinned, placement)
+                else:
+                    work = await self._until_known(lambda: acting.create_work(self._api, entry, pinned, placement))
             # The watch may have shown it already, and further along.
             if work.uid not in self._store.works:
                 self._store.put_work(work.uid, work)

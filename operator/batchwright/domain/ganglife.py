@@ -108,8 +108,8 @@ def _gated(
 ) -> Decision:
     """The main node waits for leave: it starts once the nodes of the attempt before it are gone."""
     others = tuple(action for action in decision.actions if not isinstance(action, ReleasePod))
-    if strays:
-        text = f"{len(strays)} nodes of the attempt before are being stopped"
+    if strays or gang.making or gang.made:
+        text = f"{len(strays) or 'The'} nodes of the attempt before are being stopped"
         return replace(decision, status=_saying(decision, text), actions=others + stop)
     away = [machine for machine in gang.machines if machine not in gang.usable]
     if away or not gang.machines:
