@@ -19,9 +19,9 @@ from batchwright.api.v1alpha1.common import Model, OpenObject
 from batchwright.api.v1alpha1.container import ContainerOverrides, ContainerProperties
 from batchwright.api.v1alpha1.validation import PRESERVE, Between, Matching, Rule, exactly_one, list_map, rules
 
-# AWS Batch service quotas: 1,000 nodes. It takes 5 node ranges; here some more.
+# AWS Batch service quotas: 1,000 nodes. It takes 5 node ranges; here as many as the API server lets rules cost.
 MAX_NODES: Final = 1000
-MAX_RANGES: Final = 10
+MAX_RANGES: Final = 8
 MAX_LEVELS: Final = 4
 DEFAULT_START_SECONDS: Final = 600
 
