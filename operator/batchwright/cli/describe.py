@@ -33,8 +33,8 @@ def describe(
 ) -> None:
     """Show all about jobs: state and reason, place in the queue, dependencies, attempts, events.
 
-    Of an array: counts, ranges and first failures. Of an element (`describe sim:17`): parameters and attempts. Of a node
-    of a multi-node job: `describe train#2`.
+    Of an array: counts, ranges and first failures. Of an element (`describe sim:17`): parameters and attempts. A node
+    of a multi-node job is `describe train#2`.
     """
 
     async def work() -> None:

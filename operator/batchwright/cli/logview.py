@@ -78,7 +78,7 @@ class Subject:
 
     @property
     def recorded(self) -> JSON:
-        """The job whose status tells which pod was which attempt: those of other nodes than the main one are not told."""
+        """The job whose status tells which pod was which attempt; of other nodes than the main one it does not."""
         return self.job if self.node is None else {}
 
     def attempts_made(self, pods: Sequence[JSON]) -> int | None:

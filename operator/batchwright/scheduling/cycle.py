@@ -347,7 +347,7 @@ class _Pass:
             self.room.close(name)
         rest = [name for name in possible if name not in full]
         if rest:
-            self._keep_nodes(queue, candidate, self._possible(rest, candidate))
+            self._keep_nodes(queue, candidate, self._possible(rest, candidate), rest)
         for name in rest:
             self.room.keep(name, cpu, -inf)
         # Of what is counted nobody may have its part, even for a time: it would wait for that next, and lose its node.
@@ -363,11 +363,11 @@ class _Pass:
             return self.room.could_take(name, candidate.gang)
         return bool(len(self.state.nodes.possible(self.state.environments[name], candidate.shape)))
 
-    def _keep_nodes(self, queue: Queue, candidate: Candidate, columns: Columns) -> None:
+    def _keep_nodes(self, queue: Queue, candidate: Candidate, columns: Columns, environments: list[str]) -> None:
         """Claims the node where the candidate is to start, or all of them."""
         state = self.state
         if candidate.gang is not None:
-            self._keep_for_gang(queue, candidate, candidate.gang, columns)
+            self._keep_for_gang(queue, candidate, candidate.gang, columns, environments)
             return
         if queue.preempts and self._is_due(queue, candidate):
             found, column = preemption.by_priority(state, self.room, queue, candidate, columns, self.preempts)
@@ -388,9 +388,21 @@ class _Pass:
         state.reservations[queue.name] = candidate.uid, state.nodes.names[first[0]], first[1]
         self.room.claim(np.array([first[0]], dtype=np.intp), first[1], candidate.uid)
 
-    def _keep_for_gang(self, queue: Queue, candidate: Candidate, gang: Gang, columns: Columns) -> None:
-        """Claims every node that could be one of the gang's: which of them get free together, nobody knows."""
-        self.state.reservations.pop(queue.name, None)
+    def _keep_for_gang(
+        self, queue: Queue, candidate: Candidate, gang: Gang, columns: Columns, environments: list[str]
+    ) -> None:
+        """Claims every node that could be one of the gang's: which of them get free together, nobody knows. Those that
+        others are preempted on are enough."""
+        state = self.state
+        state.reservations.pop(queue.name, None)
+        if queue.preempts and self._is_due(queue, candidate):
+            for name in environments:
+                found, machines = preemption.for_gang(state, self.room, queue, candidate, gang, name, self.preempts)
+                if machines:
+                    self.preempts += found
+                    known = {column for machine in machines if (column := state.nodes.column(machine)) is not None}
+                    columns = np.array(sorted(known), dtype=np.intp)
+                    break
         self.room.claim(columns, -inf, candidate.uid)
 
     def _possible(self, environments: list[str], candidate: Candidate) -> Columns:

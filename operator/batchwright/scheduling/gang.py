@@ -33,7 +33,15 @@ def place(gang: Gang, spaces: Spaces, label_of: Callable[[int, str], str]) -> tu
     if gang.per_node > 1:
         # As few machines as may be.
         machines.sort(key=lambda machine: (-max(fits.get(machine, 0) for fits in spaces.fits.values()), machine))
-    return _within(gang, spaces, machines, gang.topology, label_of)
+    # What is preferred is had where it can be, the widest before the narrower.
+    levels = gang.topology
+    for kept in range(len(levels), -1, -1):
+        strict = tuple(Topology(level.key, is_required=True) for level in levels[:kept]) + levels[kept:]
+        if strict != levels or not kept:
+            found = _within(gang, spaces, machines, strict if kept else levels, label_of)
+            if found is not None:
+                return found
+    return None
 
 
 def slots(gang: Gang, spaces: Spaces) -> int:

@@ -100,6 +100,17 @@ class Room:
         self._vcpus[name] = self._vcpus.get(name, 0) + cpu
         return tuple(self._nodes.names[column] for column in found)
 
+    def gang_with(self, name: str, gang: Gang, freed: Mapping[str, Mapping[str, int]]) -> tuple[str, ...] | None:
+        """Where the gang would go if this were given back besides, by node; nothing is taken."""
+        amounts = self._free.copy()
+        for node, given in freed.items():
+            column = self._nodes.column(node)
+            for resource, amount in given.items() if column is not None else ():
+                if resource in self._nodes.rows:
+                    amounts[self._nodes.rows[resource], column] += amount
+        found = self._placed(name, gang, amounts, inf)
+        return None if found is None else tuple(self._nodes.names[column] for column in found)
+
     def could_take(self, name: str, gang: Gang) -> bool:
         """Whether the environment's nodes would take the gang if they were empty."""
         return self._placed(name, gang, self._nodes.allocatable, -inf) is not None
