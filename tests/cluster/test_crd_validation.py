@@ -11,7 +11,18 @@ from collections.abc import Iterator
 import pytest
 
 from apiserver import ApiServer, Refused
-from crd_cases import accepted, arrayjob, batchjob, bj, capacity, clusterscoped, jobdefinition, multinode, named, scheduling
+from crd_cases import (
+    accepted,
+    arrayjob,
+    batchjob,
+    bj,
+    capacity,
+    clusterscoped,
+    jobdefinition,
+    multinode,
+    named,
+    scheduling,
+)
 from manifests import Manifest
 
 TABLES = (batchjob, arrayjob, jobdefinition, multinode, clusterscoped, scheduling, capacity)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 import pytest
@@ -69,7 +70,7 @@ def test_three_nodes_start_and_the_main_nodes_end_decides(four: Stage) -> None:
     found = wait_nodes(four, job_id, 3)
     main, *others = (found[number][0] for number in range(3))
     assert len({pod["spec"]["nodeName"] for pod in (main, *others)}) == 3, "one node a machine"
-    work = four.status("train")["jobName"]
+    work = four.wait("train", lambda status: "jobName" in status)["jobName"]
     address = main["status"]["podIP"]
     variables = variables_of(main)
     assert ADDRESS not in variables, "clients know the main node by its absence"
@@ -128,9 +129,8 @@ def test_all_or_nothing(four: Stage, pods: PodObserver) -> None:
 def test_more_nodes_than_there_are_machines(four: Stage) -> None:
     four.gang(nodes=5)
     four.submit("train", "gang")
-    reason = four.wait_event("train", "Unschedulable")
-    assert "has room for 4 of them" in reason
-    assert "nodesPerHost" in reason
+    said = four.wait("train", lambda status: "has room for 4 of them" in (status.get("statusReason") or ""))
+    assert "nodesPerHost" in said["statusReason"]
     four.gang("packed", nodes=5, main={"seconds": "1"}, properties={"nodesPerHost": 2})
     job_id = four.submit("packed-1", "packed", queue="queue")
     assert four.wait_final("packed-1")["state"] == "SUCCEEDED"
@@ -138,17 +138,16 @@ def test_more_nodes_than_there_are_machines(four: Stage) -> None:
     assert sorted(machines.values()) == [1, 2, 2], "as few machines as may be"
 
 
-def test_the_main_nodes_failure_restarts_all(four: Stage) -> None:
-    four.gang(main={"seconds": "1", "exit-code": "7", "fail-attempts": "1"}, retryStrategy={"attempts": 2})
+def test_the_main_nodes_failure_restarts_all(four: Stage, pods: PodObserver) -> None:
+    four.gang(main={"seconds": "3", "exit-code": "7", "fail-attempts": "1"}, retryStrategy={"attempts": 2})
     job_id = four.submit("train", "gang")
     status = four.wait_final("train", seconds=90)
     assert status["state"] == "SUCCEEDED"
     assert [each["container"]["exitCode"] for each in status["attempts"]] == [7, 0]
-    found = by_node(four, job_id)
-    first, second = found[0]
-    assert variables_of(second)["AWS_BATCH_JOB_ATTEMPT"] == "2"
-    assert [pod["metadata"]["labels"][LABEL_MAIN_POD] for pod in found[1]][-1:] in ([], [second["metadata"]["uid"]])
-    assert first["metadata"]["uid"] != second["metadata"]["uid"]
+    assert pods.ran(job_id) == {0: 2, 1: 2, 2: 2}
+    assert [pod.failures for pod in pods.of(job_id)] == [0, 1] * 3
+    ended = max(pod.ended or 0 for pod in pods.of(job_id) if pod.failures == 0)
+    assert all((pod.bound or 0) > ended for pod in pods.of(job_id) if pod.failures == 1), "none before all had ended"
 
 
 def test_another_nodes_failure_does_nothing(four: Stage) -> None:
@@ -168,13 +167,16 @@ def test_another_nodes_failure_fails_the_attempt_where_the_policy_says_so(four: 
     wait_ended(four, job_id)
 
 
-def test_a_node_that_is_lost_sends_all_back(four: Stage) -> None:
+@pytest.mark.parametrize("number", [0, 2], ids=["the main node", "another"])
+def test_a_node_that_is_lost_sends_all_back(four: Stage, number: int, pods: PodObserver) -> None:
     four.nodes(1, cpu=2)
-    four.gang(nodes=4, cpu="2", main={"seconds": "6"})
+    four.gang(nodes=4, cpu="2", main={"seconds": "12"})
     job_id = four.submit("train", "gang")
-    machine = wait_nodes(four, job_id, 4)[2][0]["spec"]["nodeName"]
+    machine = wait_nodes(four, job_id, 4)[number][0]["spec"]["nodeName"]
     before = four.status("train")["startedAt"]
-    four.api.delete("Node", machine)
+    # What a cluster does to a machine that is to go: its pods are evicted.
+    taint = {"key": "out-of-order", "effect": "NoExecute"}
+    four.api.patch("Node", machine, None, {"spec": {"taints": [taint]}})
     text = four.wait_event("train", "GaveBack")
     assert "All nodes wait for room again" in text
     four.wait("train", "RUNNABLE")
@@ -182,6 +184,17 @@ def test_a_node_that_is_lost_sends_all_back(four: Stage) -> None:
     assert status["state"] == "SUCCEEDED"
     assert status["startedAt"] > before
     assert len(status["attempts"]) == 1, "a lost machine costs no attempt"
+    assert pods.ran(job_id) == {0: 2, 1: 2, 2: 2, 3: 2}
+
+
+def test_a_machine_that_vanishes_sends_all_back(four: Stage) -> None:
+    four.nodes(1, cpu=2)
+    four.gang(nodes=4, cpu="2", main={"seconds": "100"})
+    job_id = four.submit("train", "gang")
+    four.api.delete("Node", wait_nodes(four, job_id, 4)[1][0]["spec"]["nodeName"])
+    assert "Node 1: Host EC2 (instance " in four.wait_event("train", "GaveBack")
+    four.terminate("train", "seen")
+    assert four.wait_final("train")["statusReason"] == "seen"
 
 
 def test_nodes_that_do_not_start_in_time_give_everything_back(four: Stage) -> None:
@@ -223,21 +236,21 @@ def test_overrides_of_nodes(four: Stage) -> None:
     assert reason == ("The job cannot be made: nodeOverrides.numNodes 1 must be above 1, where targetNodes 1: begins")
 
 
-def test_the_operator_killed_while_it_makes_nodes(four: Stage, operator: OperatorProcess) -> None:
+def test_the_operator_killed_while_it_makes_nodes(four: Stage, operator: OperatorProcess, pods: PodObserver) -> None:
     """Killed at moments all along the start: one gang, each node once."""
     four.nodes(8, cpu=2)
     four.gang(nodes=12, cpu="2", main={"seconds": "12"})
     job_id = four.submit("train", "gang")
-    for pods in (1, 2, 5):
+    for made in (1, 2, 5):
         deadline = time.monotonic() + 30
-        while len(four.pods(job_id)) < pods:
+        while len(four.pods(job_id)) < made:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         operator.kill()
         operator.start()
     status = four.wait_final("train", seconds=90)
     assert status["state"] == "SUCCEEDED"
-    assert {number: len(found) for number, found in by_node(four, job_id).items()} == dict.fromkeys(range(12), 1)
+    assert pods.ran(job_id) == dict.fromkeys(range(12), 1)
 
 
 def test_the_sizes_of_a_topology(four: Stage) -> None:
@@ -255,3 +268,40 @@ def test_the_sizes_of_a_topology(four: Stage) -> None:
         assert len({rack[each[0]["spec"]["nodeName"]] for each in by_node(four, job_id).values()}) == 1
     four.submit("three", "three")
     assert "the same rack" in four.wait_event("three", "Unschedulable")
+
+
+def test_twenty_of_random_sizes_contend_and_all_finish(stage: Stage) -> None:
+    chance = Random(20)
+    stage.nodes(8, cpu=2)
+    stage.environment()
+    stage.queue()
+    sizes = [chance.randint(1, 8) for _ in range(20)]
+    for size in sorted(set(sizes)):
+        stage.gang(f"of-{size}", nodes=size, cpu="2", main={"seconds": "1"})
+    for number, size in enumerate(sizes):
+        stage.submit(f"gang-{number}", f"of-{size}")
+    found = stage.wait_all_final(20, seconds=240)
+    assert {status["state"] for status in found.values()} == {"SUCCEEDED"}
+
+
+def test_a_thousand_nodes_start_within_seconds_of_capacity(stage: Stage) -> None:
+    """One job holds the room, and a thousand nodes wait for it."""
+    stage.nodes(100, cpu=20)
+    stage.environment()
+    stage.queue()
+    stage.gang("few", nodes=2, cpu="19", main={"seconds": "600"})
+    stage.gang("many", nodes=1000, cpu="2", main={"seconds": "600"}, properties={"nodesPerHost": 10})
+    stage.submit("first", "few")
+    stage.wait("first", "RUNNING")
+    job_id = stage.submit("thousand", "many")
+    stage.wait("thousand", lambda status: "1000 nodes at once" in (status.get("statusReason") or ""))
+    stage.terminate("first", "make room")
+    began = time.monotonic()
+    stage.wait("thousand", "RUNNING", seconds=60)
+    wait_nodes(stage, job_id, 1000, seconds=120)
+    took = time.monotonic() - began
+    print(f"1,000 nodes ran {took:.1f} s after the room was free")
+    assert took < 90
+    stage.terminate("thousand", "seen")
+    stage.wait_final("thousand", seconds=60)
+    stage.wait_no_pods(job_id, seconds=120)

@@ -43,7 +43,7 @@ class NodeOfJob:
     @property
     def is_main(self) -> bool:
         """Whether its end is the job's."""
-        return self.index == nodes_of(self.job)["mainNode"]
+        return bool(self.index == nodes_of(self.job)["mainNode"])
 
     @property
     def state(self) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
 from batchwright.api.v1alpha1 import BatchJobSpec, JobDefinitionSpec
 from batchwright.api.v1alpha1.multinode import DEFAULT_START_SECONDS
-from batchwright.controllers.scheduling import toleration
+from batchwright.controllers.scheduling import environment_of, toleration
 from batchwright.controllers.store import Array, Entry, Nodes, Pinned, Store, see_work
 from batchwright.domain.dependencies import Link, resolve
 from batchwright.domain.elements import Elements
@@ -20,6 +20,7 @@ from batchwright.domain.lifecycle import Rules, View
 from batchwright.domain.observations import Job
 from batchwright.domain.roles import is_allowed
 from batchwright.errors import WorkloadError
+from batchwright.scheduling.fit import admits
 from batchwright.scheduling.snapshot import Expression, Gang, Shape, Term, Topology
 from batchwright.workloads.array import ArrayWork, check_policy
 from batchwright.workloads.gang import decode_placement
@@ -249,18 +250,32 @@ def gang_view(store: Store, entry: Entry, layout: NodeLayout) -> GangView:
     """What the decision about a multi-node job looks at besides its view."""
     nodes, properties = entry.nodes or Nodes(), layout.properties
     placement = decode_placement(entry.work.placement) if entry.work is not None else nodes.machines
+    on = {pod.node for pod in (*entry.pods.values(), *nodes.pods.values()) if pod.node and not pod.is_finished}
     return GangView(
         size=layout.size,
         main=layout.main,
         machines=placement,
         nodes=tuple(nodes.pods.values()),
-        usable={name for name in placement if (node := store.nodes.get(name)) and node.ready and node.schedulable},
+        usable=frozenset(usable_machines(store, entry, layout, placement)),
         start_seconds=properties.start_timeout_seconds or DEFAULT_START_SECONDS,
         fails_with_any=properties.failure_policy == "AnyNode",
         making=nodes.making,
         made=frozenset(nodes.made),
         lost=nodes.lost,
+        gone=frozenset(name for name in on if name not in store.nodes),
     )
+
+
+def usable_machines(store: Store, entry: Entry, layout: NodeLayout, placement: tuple[str, ...]) -> Iterator[str]:
+    """The machines, by rank, that still take the pods they are to have."""
+    environment = store.environments.get(("", entry.work.environment if entry.work is not None else ""))
+    tolerated = environment_of(environment).tolerations if environment is not None else ()
+    for kind, name in zip(layout.kinds, placement, strict=False):
+        node = store.nodes.get(name)
+        if node is not None and node.ready and node.schedulable:
+            own = tuple(toleration(each) for each in kind.request.tolerations)
+            if admits(node, own + tolerated):
+                yield name
 
 
 def _term(wire: Mapping[str, Any]) -> Term:

@@ -42,7 +42,7 @@ class GangView:
     `size` counts all nodes, `main` is the number of the main one; `machines` has theirs by rank, empty where nobody
     knows; `nodes` are the pods of those that are not the main one, `made` the names of those that were made and have
     not been seen; `usable` the machines that take pods; `making` whether pods are being made; `lost` says which node
-    vanished under us, by the uid of its main node's pod.
+    vanished under us, by the uid of its main node's pod; `gone` the machines with nodes on them that are no more.
     """
 
     size: int
@@ -55,6 +55,7 @@ class GangView:
     making: bool = False
     made: frozenset[str] = frozenset()
     lost: tuple[str, str] = ("", "")
+    gone: frozenset[str] = frozenset()
 
 
 def decide_gang(view: View, gang: GangView, now: datetime) -> Decision:
@@ -130,9 +131,12 @@ def _under_way(
     now: datetime,
 ) -> Decision:
     nodes = [pod for pod in gang.nodes if pod.main == main.uid]
-    lost = next((pod for pod in nodes if is_lost(pod)), None)
+    # Kubernetes takes its time (40 s) to say of a pod that its machine is no more.
+    away = (pod for pod in (main, *nodes) if pod.node in gang.gone and not pod.is_finished)
+    lost = next(away, None) or next((pod for pod in nodes if is_lost(pod)), None)
     if lost is not None or gang.lost[0] == main.uid:
-        text = gang.lost[1] if lost is None else f"Node {lost.index}: {_how_lost(lost, view)}"
+        number = gang.main if lost is main else lost.index if lost is not None else 0
+        text = gang.lost[1] if lost is None else f"Node {number}: {_how_lost(lost, view, gang)}"
         return _give_back(decision, work, text, stop)
     if gang.fails_with_any:
         failed = next((pod for pod in nodes if pod.phase == "Failed"), None)
@@ -161,8 +165,8 @@ def is_lost(pod: Pod) -> bool:
     return pod.phase != "Succeeded" and (pod.deleting or was_lost(pod))
 
 
-def _how_lost(pod: Pod, view: View) -> str:
-    if was_lost(pod):
+def _how_lost(pod: Pod, view: View, gang: GangView) -> str:
+    if was_lost(pod) or pod.node in gang.gone:
         return reasons.host_terminated(view.instances.get(pod.node, pod.node))
     return f"its pod {pod.name} was deleted"
 
