@@ -78,8 +78,9 @@ def test_an_all_reduce_by_the_names_of_the_hostfile(
 def test_the_second_attempt_finds_its_nodes_by_the_same_names(
     real: Stage, story_cluster: local_cluster.Cluster
 ) -> None:
-    fails_once = "import os, sys\nif os.environ['AWS_BATCH_JOB_ATTEMPT'] == '1' and 'x': FIRST = True\n"
-    fails_once += PROGRAM + "\nif os.environ['AWS_BATCH_JOB_ATTEMPT'] == '1' and rank == 0: sys.exit(9)\n"
+    ends = "raise SystemExit(9 if os.environ['AWS_BATCH_JOB_ATTEMPT'] == '1' and rank == 0 else 0)"
+    ends = "raise SystemExit(9 if os.environ['AWS_BATCH_JOB_ATTEMPT'] == '1' and rank == 0 else 0)"
+    fails_once = f"{PROGRAM}\n{ends}\n"
     real.define("again", **exchange(nodes=3, main=0, program=fails_once), retryStrategy={"attempts": 2})
     real.submit("twice", "again")
     status = real.wait_final("twice", seconds=150)
