@@ -127,6 +127,9 @@ def test_all_or_nothing(four: Stage, pods: PodObserver) -> None:
 
 
 def test_more_nodes_than_there_are_machines(four: Stage) -> None:
+    four.gang("all", nodes=4, main={"seconds": "0.5"})
+    four.submit("first", "all")
+    assert four.wait_final("first")["state"] == "SUCCEEDED", "the operator knows all machines"
     four.gang(nodes=5)
     four.submit("train", "gang")
     said = four.wait("train", lambda status: "has room for 4 of them" in (status.get("statusReason") or ""))
@@ -173,7 +176,7 @@ def test_a_node_that_is_lost_sends_all_back(four: Stage, number: int, pods: PodO
     four.gang(nodes=4, cpu="2", main={"seconds": "12"})
     job_id = four.submit("train", "gang")
     machine = wait_nodes(four, job_id, 4)[number][0]["spec"]["nodeName"]
-    before = four.status("train")["startedAt"]
+    before = four.wait("train", lambda status: bool(status.get("startedAt")))["startedAt"]
     # What a cluster does to a machine that is to go: its pods are evicted.
     taint = {"key": "out-of-order", "effect": "NoExecute"}
     four.api.patch("Node", machine, None, {"spec": {"taints": [taint]}})

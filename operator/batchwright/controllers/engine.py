@@ -26,7 +26,7 @@ from batchwright.controllers import acting
 from batchwright.controllers.arrays import Arrays
 from batchwright.controllers.cycles import break_cycles
 from batchwright.controllers.explaining import Explaining
-from batchwright.controllers.gangs import make_nodes, placement_in, release_main, stop_nodes
+from batchwright.controllers.gangs import Gangs
 from batchwright.controllers.gather import gang_view, view_of
 from batchwright.controllers.obstacles import Obstacles
 from batchwright.controllers.preempting import Preempting
@@ -34,7 +34,7 @@ from batchwright.controllers.retention import Retention
 from batchwright.controllers.scheduling import Scheduling
 from batchwright.controllers.starting import Starting
 from batchwright.controllers.statuses import compose, finished
-from batchwright.controllers.store import Entry, Nodes, Store
+from batchwright.controllers.store import Entry, Store
 from batchwright.controllers.urgency import WAITING, urgency
 from batchwright.domain.actions import (
     Action,
@@ -54,17 +54,13 @@ from batchwright.domain.arraylife import decide_array
 from batchwright.domain.ganglife import decide_gang
 from batchwright.domain.lifecycle import Decision, decide
 from batchwright.domain.observations import FINAL_STATES, FinishedJob, Job, Work
-from batchwright.domain.texts import bounded
-from batchwright.errors import ApiError, WorkloadError
+from batchwright.errors import ApiError
 from batchwright.scheduling.cycle import plan
 from batchwright.scheduling.snapshot import Demand
 from batchwright.settings import Settings
 
 logger = structlog.get_logger(__name__)
 ACTION_RETRY_SECONDS = 2.0
-# A multi-node job that gave its room back waits before it may have some again.
-BACK_OFF_SECONDS = 10.0
-MOST_BACK_OFF_SECONDS = 600.0
 
 
 class Engine:
@@ -96,6 +92,7 @@ class Engine:
         self.obstacles = Obstacles(api, self._hear_obstacle)
         self._arrays = Arrays(api, store, self._spawn, self._wake, self._touch, self._clock.now)
         self._preempting = Preempting(api, self._act, self._notify)
+        self._gangs = Gangs(api, store, self._clock.now, self._act, self._touch)
         self._starting = Starting(
             api,
             store,
@@ -304,7 +301,7 @@ class Engine:
             self.obstacles.ask(uid, action.work.uid)
             return
         if isinstance(action, GiveBack):
-            self._give_back(uid, entry, action)
+            self._gangs.give_back(uid, entry, action)
             return
         key = f"{type(action).__name__}/{action.pod.uid if isinstance(action, EndAttempt | ReleasePod) else ''}"
         if key not in entry.doing:
@@ -317,15 +314,13 @@ class Engine:
                 case EndAttempt():
                     await acting.end_attempt(self._api, action)
                 case ReleasePod() if action.machine:
-                    await self._release_main(entry, action)
+                    await self._gangs.release(entry, action)
                 case ReleasePod():
                     await acting.release_pod(self._api, action)
                 case MakeNodes():
-                    await self._make_nodes(uid, entry, action)
+                    await self._gangs.make(uid, entry, action, key)
                 case StopNodes():
-                    await stop_nodes(self._api, entry.job.namespace, uid, action.mains)
-                    # Until the watch has shown their end, or something kept them from it.
-                    asyncio.get_running_loop().call_later(ACTION_RETRY_SECONDS, self._do_again, uid, entry, key)
+                    await self._gangs.stop(uid, entry, action, key)
                 case DeleteWork():
                     await acting.delete_work(self._api, action.work, propagation="Foreground")
                 case EndWork():
@@ -343,45 +338,6 @@ class Engine:
         except Exception:
             self._retry_action(uid, entry, action, key)
             raise
-
-    def _do_again(self, uid: str, entry: Entry, key: str) -> None:
-        entry.doing.discard(key)
-        self._touch(uid)
-
-    def _give_back(self, uid: str, entry: Entry, action: GiveBack) -> None:
-        """All nodes of a multi-node job go back; each time it waits longer before it may start again."""
-        if entry.preempting or entry.work is None:
-            return
-        nodes = entry.nodes = entry.nodes or Nodes()
-        nodes.setbacks += 1
-        seconds = min(MOST_BACK_OFF_SECONDS, BACK_OFF_SECONDS * 2 ** (nodes.setbacks - 1))
-        entry.preempting = action.why
-        entry.not_before = self._clock.now() + timedelta(seconds=seconds)
-        self._act(uid, entry, SuspendWork(action.work))
-        self._touch(uid)
-
-    async def _release_main(self, entry: Entry, action: ReleasePod) -> None:
-        if entry.pinned is not None and entry.pinned.layout is not None and entry.work is not None:
-            await release_main(self._api, entry, entry.pinned.layout, entry.work, action)
-
-    async def _make_nodes(self, uid: str, entry: Entry, action: MakeNodes) -> None:
-        pinned, nodes = entry.pinned, entry.nodes or Nodes()
-        entry.nodes = nodes
-        environment = self._store.environments.get(("", action.work.environment))
-        if pinned is None or pinned.layout is None or environment is None:
-            raise WorkloadError(f"ComputeEnvironment {action.work.environment} is gone: the other nodes cannot be made")
-        nodes.making = True
-        try:
-            placement = placement_in(action.work.environment, environment.spec)
-            await make_nodes(self._api, entry, pinned, pinned.layout, placement, action)
-            entry.obstacle = ""
-        except ApiError as error:
-            entry.obstacle = bounded(f"A node cannot be made: {error}")
-            raise
-        finally:
-            nodes.making = False
-            self._touch(uid)
-        entry.doing.discard(type(action).__name__ + "/")
 
     def _retry_action(self, uid: str, entry: Entry, action: Action, key: str) -> None:
         entry.doing.discard(key)

@@ -1,13 +1,14 @@
 """Carries out what a multi-node job needs beside its main node: its names and hostfile, its other nodes, their end.
 
-Each is a function that may be called again after a crash: names are fixed, and what is there is left as it is.
+All of it may be done again after a crash: names are fixed, and what is there is left as it is.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -17,9 +18,10 @@ from batchwright.cluster.client import ApiClient
 from batchwright.cluster.resources import CONFIG_MAPS, JOBS, PODS, SERVICES
 from batchwright.controllers import acting
 from batchwright.controllers.membership import node_labels, pod_tolerations
-from batchwright.controllers.store import Entry, Nodes, Pinned
-from batchwright.domain.actions import MakeNodes, ReleasePod
-from batchwright.domain.observations import Pod, Work
+from batchwright.controllers.store import Entry, Nodes, Pinned, Store
+from batchwright.domain.actions import Action, GiveBack, MakeNodes, ReleasePod, StopNodes, SuspendWork
+from batchwright.domain.observations import Work
+from batchwright.domain.texts import bounded
 from batchwright.errors import AlreadyExists, ApiError, NotFound
 from batchwright.workloads.gang import (
     MainPod,
@@ -39,6 +41,73 @@ from batchwright.workloads.shapes import Wire
 logger = structlog.get_logger(__name__)
 PODS_IN_FLIGHT = 32
 LOOK_SECONDS = 1.0
+STOP_AGAIN_SECONDS = 2.0
+# A job that gave its room back waits before it may have some again.
+BACK_OFF_SECONDS = 10.0
+MOST_BACK_OFF_SECONDS = 600.0
+
+
+class Gangs:
+    """Carries out the actions of multi-node jobs. `now` says what time it is, `act` has an action carried out, `touch`
+    makes a job look again."""
+
+    def __init__(
+        self,
+        api: ApiClient,
+        store: Store,
+        now: Callable[[], datetime],
+        act: Callable[[str, Entry, Action], None],
+        touch: Callable[[str], None],
+    ) -> None:
+        self._api, self._store, self._now, self._act, self._touch = api, store, now, act, touch
+
+    def give_back(self, uid: str, entry: Entry, action: GiveBack) -> None:
+        """All nodes go back; each time the job waits longer before it may start again."""
+        if entry.preempting or entry.work is None:
+            return
+        nodes = entry.nodes = entry.nodes or Nodes()
+        nodes.setbacks += 1
+        seconds = min(MOST_BACK_OFF_SECONDS, BACK_OFF_SECONDS * 2 ** (nodes.setbacks - 1))
+        entry.preempting = action.why
+        entry.not_before = self._now() + timedelta(seconds=seconds)
+        self._act(uid, entry, SuspendWork(action.work))
+        self._touch(uid)
+
+    async def release(self, entry: Entry, action: ReleasePod) -> None:
+        """Lets the main node start."""
+        if entry.pinned is not None and entry.pinned.layout is not None and entry.work is not None:
+            await release_main(self._api, entry, entry.pinned.layout, entry.work, action)
+
+    async def make(self, uid: str, entry: Entry, action: MakeNodes, key: str) -> None:
+        """Makes the other nodes. Raises ApiError; until it returns nothing else is decided about them."""
+        pinned, nodes = entry.pinned, entry.nodes or Nodes()
+        entry.nodes = nodes
+        environment = self._store.environments.get(("", action.work.environment))
+        if pinned is None or pinned.layout is None or environment is None:
+            # Declared again, it goes on; else the job gives back what it holds in time.
+            entry.obstacle = f"ComputeEnvironment {action.work.environment} is gone: its nodes cannot be made"
+            return
+        nodes.making = True
+        try:
+            placement = placement_in(action.work.environment, environment.spec)
+            await make_nodes(self._api, entry, pinned, pinned.layout, placement, action)
+            entry.obstacle = ""
+        except ApiError as error:
+            entry.obstacle = bounded(f"A node cannot be made: {error}")
+            raise
+        finally:
+            nodes.making = False
+            self._touch(uid)
+        entry.doing.discard(key)
+
+    async def stop(self, uid: str, entry: Entry, action: StopNodes, key: str) -> None:
+        """Stops nodes; once more after a while, if the watch has not shown their end by then."""
+        await stop_nodes(self._api, entry.job.namespace, uid, action.mains)
+        asyncio.get_running_loop().call_later(STOP_AGAIN_SECONDS, self._look_again, uid, entry, key)
+
+    def _look_again(self, uid: str, entry: Entry, key: str) -> None:
+        entry.doing.discard(key)
+        self._touch(uid)
 
 
 def placement_in(environment: str, spec: ComputeEnvironmentSpec) -> Placement:
@@ -121,9 +190,3 @@ async def resume(api: ApiClient, work: Work, machines: tuple[str, ...]) -> None:
         await api.patch(JOBS, work.namespace, work.name, body, answer=False)
     except NotFound:
         return  # The watch will tell.
-
-
-def bound(entry: Entry) -> Mapping[int, Pod]:
-    """The pods of the job's nodes that are on a machine and have not ended, by number; without the main one."""
-    nodes = entry.nodes
-    return {} if nodes is None else {p.index: p for p in nodes.pods.values() if p.node and not p.is_finished}
