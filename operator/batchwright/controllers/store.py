@@ -35,7 +35,8 @@ from batchwright.domain.items import ItemTable
 from batchwright.domain.lifecycle import Rules
 from batchwright.domain.observations import FINAL_STATES, FinishedJob, Job, Node, Occupant, Pod, Revision, Work
 from batchwright.scheduling.limits import Blocked
-from batchwright.scheduling.snapshot import Growth, Shape, Start, WaitKind
+from batchwright.scheduling.snapshot import Gang, Growth, Shape, Start, WaitKind
+from batchwright.workloads.nodes import NodeLayout
 
 MOST_INSTANCES = 50_000
 
@@ -52,7 +53,28 @@ class Pinned:
     needs_gate: bool = False
     priority: int = 0
     consumables: tuple[tuple[str, int], ...] = ()
-    role: str | None = None
+    roles: tuple[str, ...] = ()
+    layout: NodeLayout | None = None
+    gang: Gang | None = None
+    spares_lost: bool = False
+
+
+@dataclass(slots=True)
+class Nodes:
+    """What an entry has more if it is a multi-node job: the pods of its nodes but the main one, by uid.
+
+    `machines` is where a start that is under way puts them, `made` the names of pods that were made and have not been
+    seen, `seen` those that have; `lost` which vanished, by the uid of its main node's pod; `setbacks` is how often they
+    all went back.
+    """
+
+    pods: dict[str, Pod] = field(default_factory=dict)
+    machines: tuple[str, ...] = ()
+    made: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
+    making: bool = False
+    lost: tuple[str, str] = ("", "")
+    setbacks: int = 0
 
 
 @dataclass(slots=True)
@@ -103,6 +125,7 @@ class Entry:
     array: Array | None = None
     items_problem: str = ""
     items_due: datetime | None = None
+    nodes: Nodes | None = None
     preempting: str = ""
     resuming: bool = False
     blocked: Blocked | None = None
@@ -310,6 +333,9 @@ class Store:
         if entry.array is not None:
             self._put_element_pod(entry, entry.array.elements, uid, record)
             return
+        if (record is not None and record.main) or (entry.nodes is not None and uid in entry.nodes.pods):
+            self._put_node_pod(entry, uid, record)
+            return
         known = entry.pods.get(uid)
         if record is not None and known is not None and (known == record or known.is_finished > record.is_finished):
             return  # Finalizers and conditions that no decision looks at; or older than what was read meanwhile.
@@ -319,6 +345,23 @@ class Store:
         elif uid in entry.pods and not entry.pods[uid].is_finished:
             # A finished pod that is removed is still the record of an attempt.
             del entry.pods[uid]
+
+    def _put_node_pod(self, entry: Entry, uid: str, record: Pod | None) -> None:
+        """A node of a multi-node job that is not the main one."""
+        if entry.nodes is None:
+            entry.nodes = Nodes()
+        nodes, before = entry.nodes, entry.nodes.pods.get(uid)
+        if record == before:
+            return
+        if record is not None:
+            nodes.seen.add(record.name)
+            nodes.made.discard(record.name)
+            nodes.pods[uid] = record
+        elif before is not None:
+            del nodes.pods[uid]
+            if not before.is_finished:
+                nodes.lost = before.main, f"Node {before.index}: its pod {before.name} is gone"
+        self.dirty.add(entry.job.uid)
 
     def _put_element_pod(self, entry: Entry, elements: Elements, uid: str, record: Pod | None) -> None:
         """Of an array's pods only those under way are kept: the elements know what became of the others."""

@@ -28,8 +28,8 @@ def earliest(state: State, room: Room, columns: Columns, shape: Shape) -> tuple[
         if end > when:
             break
         held = state.held[uid]
-        given = [(state.nodes.rows[name], amount) for name, amount in held.shape.resources if name in state.nodes.rows]
         for node, count in held.nodes:
+            given = [(state.nodes.rows[name], amount) for name, amount in held.on(node) if name in state.nodes.rows]
             column = state.nodes.column(node)
             if column is None or column not in among:
                 continue
