@@ -287,7 +287,15 @@ class _Pass:
 
     def _why_not(self, environments: list[str], candidate: Candidate, ends: float) -> WaitKind:
         if candidate.gang is not None:
-            return self._why_not_gang(environments, candidate, candidate.gang, ends)
+            possible = [name for name in environments if self.room.could_take(name, candidate.gang)]
+            if not possible:
+                return self._never(environments, candidate, candidate.gang, ends)
+            columns, cpu = self._possible(possible, candidate), cpu_of(candidate.shape)
+            if all(self._is_at_maximum(name, cpu, ends) for name in possible):
+                most = [self.state.environments[name].max_vcpus for name in possible]
+                is_over = all(each is not None and cpu > each for each in most)
+                return WaitKind.OVER_MAXIMUM if is_over else WaitKind.AT_MAXIMUM
+            return WaitKind.BEHIND if self.room.is_claimed(columns, ends) else WaitKind.NO_ROOM
         state, shape = self.state, candidate.shape
         known = [state.environments[name] for name in environments]
         if any(map(self.growing.has, environments)) and not any(
@@ -312,26 +320,15 @@ class _Pass:
             return WaitKind.BEHIND
         return WaitKind.NO_ROOM
 
-    def _why_not_gang(self, environments: list[str], candidate: Candidate, gang: Gang, ends: float) -> WaitKind:
-        """The same for a gang: an environment would do if its nodes, were they empty, took all of it."""
-        known = self.state.environments
-        possible = [name for name in environments if self.room.could_take(name, gang)]
-        if not possible:
-            # What the largest of its nodes lacks, or else that there are not as many machines.
-            growing = [name for name in environments if self.growing.has(name)]
-            if growing:
-                return self.asking.why_no_gang(growing, gang)
-            kinds = {
-                self._why_not(environments, replace(candidate, shape=shape, gang=None), ends) for shape in gang.counts
-            }
-            return next((kind for kind in _HOPELESS if kind in kinds), WaitKind.TOO_FEW)
-        cpu = cpu_of(candidate.shape)
-        if all((most := known[name].max_vcpus) is not None and cpu > most for name in possible):
-            return WaitKind.OVER_MAXIMUM
-        if all(self._is_at_maximum(name, cpu, ends) for name in possible):
-            return WaitKind.AT_MAXIMUM
-        columns = self._possible(possible, candidate)
-        return WaitKind.BEHIND if self.room.is_claimed(columns, ends) else WaitKind.NO_ROOM
+    def _never(self, environments: list[str], candidate: Candidate, gang: Gang, ends: float) -> WaitKind:
+        """Why no environment would take the gang, were all its nodes empty: what one of its nodes lacks, or else
+        that there are not as many machines."""
+        growing = [name for name in environments if self.growing.has(name)]
+        if growing:
+            return self.asking.why_no_gang(growing, gang)
+        single = (replace(candidate, shape=shape, gang=None) for shape in gang.counts)
+        kinds = {self._why_not(environments, each, ends) for each in single}
+        return next((kind for kind in _HOPELESS if kind in kinds), WaitKind.TOO_FEW)
 
     def _is_at_maximum(self, name: str, cpu: int, ends: float = inf) -> bool:
         left = self.room.vcpus_left(name, ends)
@@ -367,7 +364,10 @@ class _Pass:
         """Claims the node where the candidate is to start, or all of them."""
         state = self.state
         if candidate.gang is not None:
-            self._keep_for_gang(queue, candidate, candidate.gang, columns, environments)
+            # Which of them get free together, nobody knows; those that others are preempted on are enough.
+            state.reservations.pop(queue.name, None)
+            found = self._preempt_for_gang(queue, candidate, candidate.gang, environments)
+            self.room.claim(columns if found is None else found, -inf, candidate.uid)
             return
         if queue.preempts and self._is_due(queue, candidate):
             found, column = preemption.by_priority(state, self.room, queue, candidate, columns, self.preempts)
@@ -388,22 +388,17 @@ class _Pass:
         state.reservations[queue.name] = candidate.uid, state.nodes.names[first[0]], first[1]
         self.room.claim(np.array([first[0]], dtype=np.intp), first[1], candidate.uid)
 
-    def _keep_for_gang(
-        self, queue: Queue, candidate: Candidate, gang: Gang, columns: Columns, environments: list[str]
-    ) -> None:
-        """Claims every node that could be one of the gang's: which of them get free together, nobody knows. Those that
-        others are preempted on are enough."""
-        state = self.state
-        state.reservations.pop(queue.name, None)
-        if queue.preempts and self._is_due(queue, candidate):
-            for name in environments:
-                found, machines = preemption.for_gang(state, self.room, queue, candidate, gang, name, self.preempts)
-                if machines:
-                    self.preempts += found
-                    known = {column for machine in machines if (column := state.nodes.column(machine)) is not None}
-                    columns = np.array(sorted(known), dtype=np.intp)
-                    break
-        self.room.claim(columns, -inf, candidate.uid)
+    def _preempt_for_gang(
+        self, queue: Queue, candidate: Candidate, gang: Gang, environments: list[str]
+    ) -> Columns | None:
+        """Takes back what others have, if that makes room for all of the gang: the nodes where it will be."""
+        for name in environments if queue.preempts and self._is_due(queue, candidate) else ():
+            found, machines = preemption.for_gang(self.state, self.room, queue, candidate, gang, name, self.preempts)
+            if machines:
+                self.preempts += found
+                known = (self.state.nodes.column(machine) for machine in set(machines))
+                return np.array(sorted(column for column in known if column is not None), dtype=np.intp)
+        return None
 
     def _possible(self, environments: list[str], candidate: Candidate) -> Columns:
         nodes, known = self.state.nodes, self.state.environments
