@@ -287,15 +287,7 @@ class _Pass:
 
     def _why_not(self, environments: list[str], candidate: Candidate, ends: float) -> WaitKind:
         if candidate.gang is not None:
-            possible = [name for name in environments if self.room.could_take(name, candidate.gang)]
-            if not possible:
-                return self._never(environments, candidate, candidate.gang, ends)
-            columns, cpu = self._possible(possible, candidate), cpu_of(candidate.shape)
-            if all(self._is_at_maximum(name, cpu, ends) for name in possible):
-                most = [self.state.environments[name].max_vcpus for name in possible]
-                is_over = all(each is not None and cpu > each for each in most)
-                return WaitKind.OVER_MAXIMUM if is_over else WaitKind.AT_MAXIMUM
-            return WaitKind.BEHIND if self.room.is_claimed(columns, ends) else WaitKind.NO_ROOM
+            return self._why_not_gang(environments, candidate, candidate.gang, ends)
         state, shape = self.state, candidate.shape
         known = [state.environments[name] for name in environments]
         if any(map(self.growing.has, environments)) and not any(
@@ -320,15 +312,24 @@ class _Pass:
             return WaitKind.BEHIND
         return WaitKind.NO_ROOM
 
-    def _never(self, environments: list[str], candidate: Candidate, gang: Gang, ends: float) -> WaitKind:
-        """Why no environment would take the gang, were all its nodes empty: what one of its nodes lacks, or else
-        that there are not as many machines."""
-        growing = [name for name in environments if self.growing.has(name)]
-        if growing:
-            return self.asking.why_no_gang(growing, gang)
-        single = (replace(candidate, shape=shape, gang=None) for shape in gang.counts)
-        kinds = {self._why_not(environments, each, ends) for each in single}
-        return next((kind for kind in _HOPELESS if kind in kinds), WaitKind.TOO_FEW)
+    def _why_not_gang(self, environments: list[str], candidate: Candidate, gang: Gang, ends: float) -> WaitKind:
+        """The same for a gang: an environment would do if its nodes, were they empty, took all of it."""
+        able = [name for name in environments if self.room.could_take(name, gang)]
+        if not able:
+            growing = [name for name in environments if self.growing.has(name)]
+            if growing:
+                return self.asking.why_no_gang(growing, gang)
+            # What one of its nodes lacks, or else that there are not as many machines.
+            single = (replace(candidate, shape=shape, gang=None) for shape in gang.counts)
+            kinds = {self._why_not(environments, each, ends) for each in single}
+            return next((kind for kind in _HOPELESS if kind in kinds), WaitKind.TOO_FEW)
+        cpu = cpu_of(candidate.shape)
+        if all(self._is_at_maximum(name, cpu, ends) for name in able):
+            most = [self.state.environments[name].max_vcpus for name in able]
+            is_over = all(each is not None and cpu > each for each in most)
+            return WaitKind.OVER_MAXIMUM if is_over else WaitKind.AT_MAXIMUM
+        is_claimed = self.room.is_claimed(self._possible(able, candidate), ends)
+        return WaitKind.BEHIND if is_claimed else WaitKind.NO_ROOM
 
     def _is_at_maximum(self, name: str, cpu: int, ends: float = inf) -> bool:
         left = self.room.vcpus_left(name, ends)
@@ -366,8 +367,8 @@ class _Pass:
         if candidate.gang is not None:
             # Which of them get free together, nobody knows; those that others are preempted on are enough.
             state.reservations.pop(queue.name, None)
-            found = self._preempt_for_gang(queue, candidate, candidate.gang, environments)
-            self.room.claim(columns if found is None else found, -inf, candidate.uid)
+            freed = self._preempt_for_gang(queue, candidate, candidate.gang, environments)
+            self.room.claim(columns if freed is None else freed, -inf, candidate.uid)
             return
         if queue.preempts and self._is_due(queue, candidate):
             found, column = preemption.by_priority(state, self.room, queue, candidate, columns, self.preempts)
