@@ -99,7 +99,7 @@ class _Pass:
         state.claims = self.claims
         waits = Waits(state, self.room, self.growing, self.judged, self.heads, self.starts, self.books)
         made = tuple(self.starts.values()), tuple(self.preempts)
-        expecting = self.room.expecting() if state.growth else frozenset()
+        expecting = self.room.expecting() | self.growing.kept if state.growth else frozenset()
         demand = self.growing.demand()
         return Plan(*made, self.heads, self.firsts, waits, demand, expecting, self.again_at)
 

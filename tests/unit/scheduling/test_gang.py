@@ -225,6 +225,34 @@ def test_what_is_coming_is_not_asked_for_again_and_not_shared() -> None:
     assert [each.count for each in decided.demand] == [1]
 
 
+def test_machines_that_wait_for_the_rest_of_a_gang_are_not_idle() -> None:
+    fresh = b.node("fresh", cpu=3900)
+    grown = b.growth(unused=(fresh,), coming=((b.node("m", cpu=3900), 1),))
+    decided = plan(b.snapshot(b.queue(job(of=gang(3))), nodes=[fresh, *nodes(1)], growth={"e1": grown}))
+    assert decided.demand == ()
+    assert decided.expecting >= {"fresh", "n0"}
+
+
+def test_machines_do_not_wait_for_a_gang_that_will_not_have_the_rest() -> None:
+    grown = b.growth(unused=(b.node("fresh", cpu=3900),), left=0)
+    there = [b.node("fresh", cpu=3900), *nodes(1)]
+    decided = plan(b.snapshot(b.queue(job(of=gang(3))), nodes=there, growth={"e1": grown}))
+    assert decided.waits["g"].kind is WaitKind.AT_MAXIMUM
+    assert decided.expecting == frozenset()
+
+
+def test_gpus_whole_machines() -> None:
+    """Two nodes of eight GPUs each go to machines that have all of theirs."""
+    asks = b.shape(cpu=1000)
+    asks = replace(asks, resources=tuple(sorted((*asks.resources, ("nvidia.com/gpu", 8)))))
+    there = [
+        b.node(f"g{n}", allocatable=b.resources(64_000, 64 * b.GIB, 110, **{"nvidia.com/gpu": 8})) for n in range(3)
+    ]
+    used = {"g0": b.resources(**{"nvidia.com/gpu": 1})}
+    [start] = plan(b.snapshot(b.queue(job(of=gang(2, asks))), nodes=there, occupied=used)).starts
+    assert start.machines == ("g1", "g2")
+
+
 def test_a_thousand_nodes_are_placed_in_a_moment() -> None:
     of = gang(1000, TWO)
     there = [b.node(f"n{n:04}", cpu=2000) for n in range(1000)]
