@@ -92,8 +92,8 @@ class Growing:
         return True
 
     def lacking(self, name: str, gang: Gang) -> tuple[dict[Shape, int], set[str]]:
-        """How many nodes of each shape found no room on machines that are there, and are not new; and the machines where
-        the others did."""
+        """How many nodes of each shape found no room on machines that are there, and are not new; and the machines
+        where the others did."""
         growth = self._state.growth.get(name)
         fresh = {node.name for node in growth.unused} if growth is not None else set()
         return self._room.lacking(name, gang, fresh)
