@@ -8,7 +8,7 @@ the same state gives the same plan.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -19,7 +19,7 @@ from batchwright.scheduling.asking import Asking, Limits
 from batchwright.scheduling.fairshare import HORIZON_SECONDS, FairShare, reserved_milli
 from batchwright.scheduling.growing import Growing
 from batchwright.scheduling.nodes import Columns
-from batchwright.scheduling.reservation import earliest
+from batchwright.scheduling.reservation import earliest, earliest_for_gang
 from batchwright.scheduling.room import Kept, Room, cpu_of
 from batchwright.scheduling.snapshot import Candidate, Gang, Plan, Preempt, Queue, Snapshot, Start, WaitKind
 from batchwright.scheduling.state import State
@@ -365,10 +365,7 @@ class _Pass:
         """Claims the node where the candidate is to start, or all of them."""
         state = self.state
         if candidate.gang is not None:
-            # Which of them get free together, nobody knows; those that others are preempted on are enough.
-            state.reservations.pop(queue.name, None)
-            freed = self._preempt_for_gang(queue, candidate, candidate.gang, environments)
-            self.room.claim(columns if freed is None else freed, -inf, candidate.uid)
+            self._keep_for_gang(queue, candidate, candidate.gang, columns, environments)
             return
         if queue.preempts and self._is_due(queue, candidate):
             found, column = preemption.by_priority(state, self.room, queue, candidate, columns, self.preempts)
@@ -389,6 +386,26 @@ class _Pass:
         state.reservations[queue.name] = candidate.uid, state.nodes.names[first[0]], first[1]
         self.room.claim(np.array([first[0]], dtype=np.intp), first[1], candidate.uid)
 
+    def _keep_for_gang(
+        self, queue: Queue, candidate: Candidate, gang: Gang, columns: Columns, environments: list[str]
+    ) -> None:
+        """Claims the nodes that others are preempted on, or those that are sure to get free first, or else all."""
+        self.state.reservations.pop(queue.name, None)
+        freed = self._preempt_for_gang(queue, candidate, gang, environments)
+        if freed is not None:
+            self.room.claim(freed, -inf, candidate.uid)
+            return
+        known = [earliest_for_gang(self.state, self.room, name, gang) for name in environments]
+        first = min((found for found in known if found is not None), key=lambda found: found[1], default=None)
+        if first is None or first[1] <= self.now:
+            self.room.claim(columns, -inf, candidate.uid)
+        else:
+            self.room.claim(self._columns(first[0]), first[1], candidate.uid)
+
+    def _columns(self, machines: Iterable[str]) -> Columns:
+        known = (self.state.nodes.column(machine) for machine in set(machines))
+        return np.array(sorted(column for column in known if column is not None), dtype=np.intp)
+
     def _preempt_for_gang(
         self, queue: Queue, candidate: Candidate, gang: Gang, environments: list[str]
     ) -> Columns | None:
@@ -397,8 +414,7 @@ class _Pass:
             found, machines = preemption.for_gang(self.state, self.room, queue, candidate, gang, name, self.preempts)
             if machines:
                 self.preempts += found
-                known = (self.state.nodes.column(machine) for machine in set(machines))
-                return np.array(sorted(column for column in known if column is not None), dtype=np.intp)
+                return self._columns(machines)
         return None
 
     def _possible(self, environments: list[str], candidate: Candidate) -> Columns:

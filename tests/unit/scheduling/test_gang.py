@@ -159,6 +159,22 @@ def test_the_first_that_waits_keeps_what_gets_free() -> None:
     assert "It asks 3 nodes at once: 3 of 2 vCPU, 1024 MiB, one a machine. Now e1 has room for 2 of them" in text
 
 
+def test_where_ends_are_known_only_the_machines_that_get_free_first_are_kept() -> None:
+    """What ends in time may use them, and what does not goes elsewhere."""
+    ends = {"n0": 100.0, "n1": 50.0, "n2": 500.0, "n3": 900.0}
+    begun = [b.running(f"x-{name}", name, TWO, ends_at=end) for name, end in ends.items()]
+    there = [b.node(name, cpu=3000) for name in ends]
+    jobs = [
+        job("g", gang(2, TWO)),
+        b.candidate("long", after=1, count=4),
+        b.candidate("short", after=2, count=4, seconds=60.0),
+    ]
+    decided = plan(b.snapshot(b.queue(*jobs), nodes=there, held=begun))
+    started = {start.uid: (start.node, start.count) for start in decided.starts}
+    assert started == {"long": ("n2", 2), "short": ("n0", 2)}
+    assert decided.heads == {"normal": "g"}
+
+
 def test_what_never_fits_holds_up_nobody() -> None:
     jobs = [job("g", gang(4)), b.candidate("small", after=1)]
     decided = plan(b.snapshot(b.queue(*jobs), nodes=nodes(3)))
