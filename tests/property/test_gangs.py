@@ -256,7 +256,7 @@ def live_through(scenario: Scenario) -> World:
 
 
 @given(scenarios(calm=True))
-@settings(max_examples=settings.default.max_examples // 6)  # type: ignore[union-attr]
+@settings(max_examples=settings.default.max_examples // 3)  # type: ignore[union-attr]
 def test_all_end_as_their_main_nodes_say(scenario: Scenario) -> None:
     world = live_through(scenario)
     for uid, plan in world.plans.items():
@@ -269,7 +269,7 @@ def test_all_end_as_their_main_nodes_say(scenario: Scenario) -> None:
 
 
 @given(scenarios())
-@settings(max_examples=settings.default.max_examples // 6)  # type: ignore[union-attr]
+@settings(max_examples=settings.default.max_examples // 3)  # type: ignore[union-attr]
 def test_none_waits_for_ever_whatever_happens(scenario: Scenario) -> None:
     world = live_through(scenario)
     for uid, plan in world.plans.items():

@@ -18,7 +18,8 @@ from batchwright.cluster.client import ApiClient
 from batchwright.cluster.resources import CONFIG_MAPS, JOBS, PODS, SERVICES
 from batchwright.controllers import acting
 from batchwright.controllers.membership import node_labels, pod_tolerations
-from batchwright.controllers.store import Entry, Nodes, Pinned, Store
+from batchwright.controllers.nodepods import Nodes
+from batchwright.controllers.store import Entry, Pinned, Store
 from batchwright.domain.actions import Action, GiveBack, MakeNodes, ReleasePod, StopNodes, SuspendWork
 from batchwright.domain.observations import Work
 from batchwright.domain.texts import bounded
@@ -86,6 +87,7 @@ class Gangs:
         if pinned is None or pinned.layout is None or environment is None:
             # Declared again, it goes on; else the job gives back what it holds in time.
             entry.obstacle = f"ComputeEnvironment {action.work.environment} is gone: its nodes cannot be made"
+            asyncio.get_running_loop().call_later(STOP_AGAIN_SECONDS, self._look_again, uid, entry, key)
             return
         nodes.making = True
         try:

@@ -18,8 +18,9 @@ from batchwright.controllers import acting
 from batchwright.controllers.arrays import competitors
 from batchwright.controllers.gangs import placement_in, resume
 from batchwright.controllers.gather import refusal
+from batchwright.controllers.nodepods import Nodes
 from batchwright.controllers.scheduling import Scheduling
-from batchwright.controllers.store import Array, Entry, Nodes, Pinned, Store
+from batchwright.controllers.store import Array, Entry, Pinned, Store
 from batchwright.domain.actions import Notice, SuspendWork
 from batchwright.domain.granting import grant, revoke
 from batchwright.domain.observations import Work

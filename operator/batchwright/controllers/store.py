@@ -25,6 +25,7 @@ from batchwright.cluster.client import JSON
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.ledger import Ledger
 from batchwright.controllers.meters import Meters
+from batchwright.controllers.nodepods import Nodes
 from batchwright.controllers.tenants import Tenants
 from batchwright.domain.declarations import Supply
 from batchwright.domain.dependencies import Link, Peer
@@ -57,24 +58,6 @@ class Pinned:
     layout: NodeLayout | None = None
     gang: Gang | None = None
     spares_lost: bool = False
-
-
-@dataclass(slots=True)
-class Nodes:
-    """What an entry has more if it is a multi-node job: the pods of its nodes but the main one, by uid.
-
-    `machines` is where a start that is under way puts them, `made` the names of pods that were made and have not been
-    seen, `seen` those that have; `lost` which vanished, by the uid of its main node's pod; `setbacks` is how often they
-    all went back.
-    """
-
-    pods: dict[str, Pod] = field(default_factory=dict)
-    machines: tuple[str, ...] = ()
-    made: set[str] = field(default_factory=set)
-    seen: set[str] = field(default_factory=set)
-    making: bool = False
-    lost: tuple[str, str] = ("", "")
-    setbacks: int = 0
 
 
 @dataclass(slots=True)
@@ -334,7 +317,9 @@ class Store:
             self._put_element_pod(entry, entry.array.elements, uid, record)
             return
         if (record is not None and record.main) or (entry.nodes is not None and uid in entry.nodes.pods):
-            self._put_node_pod(entry, uid, record)
+            entry.nodes = entry.nodes or Nodes()
+            if entry.nodes.see(uid, record):
+                self.dirty.add(job_id)
             return
         known = entry.pods.get(uid)
         if record is not None and known is not None and (known == record or known.is_finished > record.is_finished):
@@ -345,23 +330,6 @@ class Store:
         elif uid in entry.pods and not entry.pods[uid].is_finished:
             # A finished pod that is removed is still the record of an attempt.
             del entry.pods[uid]
-
-    def _put_node_pod(self, entry: Entry, uid: str, record: Pod | None) -> None:
-        """A node of a multi-node job that is not the main one."""
-        if entry.nodes is None:
-            entry.nodes = Nodes()
-        nodes, before = entry.nodes, entry.nodes.pods.get(uid)
-        if record == before:
-            return
-        if record is not None:
-            nodes.seen.add(record.name)
-            nodes.made.discard(record.name)
-            nodes.pods[uid] = record
-        elif before is not None:
-            del nodes.pods[uid]
-            if not before.is_finished:
-                nodes.lost = before.main, f"Node {before.index}: its pod {before.name} is gone"
-        self.dirty.add(entry.job.uid)
 
     def _put_element_pod(self, entry: Entry, elements: Elements, uid: str, record: Pod | None) -> None:
         """Of an array's pods only those under way are kept: the elements know what became of the others."""

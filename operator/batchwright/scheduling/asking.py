@@ -78,10 +78,12 @@ class Asking:
         provided = False
         for one, count in cursor.rest(group):
             for _ in range(self._startable(cursor.queue, one, count)):
-                asked = gang.counts if provided or gang.has_required else self._growing.lacking(name, gang)
+                asked, there = gang.counts, set[str]()
+                if not provided and not gang.has_required:
+                    asked, there = self._growing.lacking(name, gang)
                 apart = {self._growing.apart(name, shape, gang): number for shape, number in asked.items()}
                 total = cpu_of(gang.total)
-                if not self._growing.take_gang(name, apart, total):
+                if not self._growing.take_gang(name, apart, total, there):
                     return provided
                 provided = True
                 self._count(cursor.queue, one, 1)

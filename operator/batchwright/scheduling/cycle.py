@@ -8,7 +8,7 @@ the same state gives the same plan.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -19,7 +19,7 @@ from batchwright.scheduling.asking import Asking, Limits
 from batchwright.scheduling.fairshare import HORIZON_SECONDS, FairShare, reserved_milli
 from batchwright.scheduling.growing import Growing
 from batchwright.scheduling.nodes import Columns
-from batchwright.scheduling.reservation import earliest
+from batchwright.scheduling.reservation import earliest, earliest_for_gang
 from batchwright.scheduling.room import Kept, Room, cpu_of
 from batchwright.scheduling.snapshot import Candidate, Gang, Plan, Preempt, Queue, Snapshot, Start, WaitKind
 from batchwright.scheduling.state import State
@@ -104,7 +104,7 @@ class _Pass:
         state.claims = self.claims
         waits = Waits(state, self.room, self.growing, self.judged, self.heads, self.starts, self.books)
         made = tuple(self.starts.values()), tuple(self.preempts)
-        expecting = self.room.expecting() if state.growth else frozenset()
+        expecting = self.room.expecting() | self.growing.kept if state.growth else frozenset()
         demand = self.growing.demand()
         return Plan(*made, self.heads, self.firsts, waits, demand, expecting, self.again_at)
 
@@ -319,24 +319,22 @@ class _Pass:
 
     def _why_not_gang(self, environments: list[str], candidate: Candidate, gang: Gang, ends: float) -> WaitKind:
         """The same for a gang: an environment would do if its nodes, were they empty, took all of it."""
-        known = self.state.environments
-        possible = [name for name in environments if self.room.could_take(name, gang)]
-        if not possible:
-            # What the largest of its nodes lacks, or else that there are not as many machines.
+        able = [name for name in environments if self.room.could_take(name, gang)]
+        if not able:
             growing = [name for name in environments if self.growing.has(name)]
             if growing:
                 return self.asking.why_no_gang(growing, gang)
-            kinds = {
-                self._why_not(environments, replace(candidate, shape=shape, gang=None), ends) for shape in gang.counts
-            }
+            # What one of its nodes lacks, or else that there are not as many machines.
+            single = (replace(candidate, shape=shape, gang=None) for shape in gang.counts)
+            kinds = {self._why_not(environments, each, ends) for each in single}
             return next((kind for kind in _HOPELESS if kind in kinds), WaitKind.TOO_FEW)
         cpu = cpu_of(candidate.shape)
-        if all((most := known[name].max_vcpus) is not None and cpu > most for name in possible):
-            return WaitKind.OVER_MAXIMUM
-        if all(self._is_at_maximum(name, cpu, ends) for name in possible):
-            return WaitKind.AT_MAXIMUM
-        columns = self._possible(possible, candidate)
-        return WaitKind.BEHIND if self.room.is_claimed(columns, ends) else WaitKind.NO_ROOM
+        if all(self._is_at_maximum(name, cpu, ends) for name in able):
+            most = [self.state.environments[name].max_vcpus for name in able]
+            is_over = all(each is not None and cpu > each for each in most)
+            return WaitKind.OVER_MAXIMUM if is_over else WaitKind.AT_MAXIMUM
+        is_claimed = self.room.is_claimed(self._possible(able, candidate), ends)
+        return WaitKind.BEHIND if is_claimed else WaitKind.NO_ROOM
 
     def _is_at_maximum(self, name: str, cpu: int, ends: float = inf) -> bool:
         left = self.room.vcpus_left(name, ends)
@@ -396,19 +394,33 @@ class _Pass:
     def _keep_for_gang(
         self, queue: Queue, candidate: Candidate, gang: Gang, columns: Columns, environments: list[str]
     ) -> None:
-        """Claims every node that could be one of the gang's: which of them get free together, nobody knows. Those that
-        others are preempted on are enough."""
-        state = self.state
-        state.reservations.pop(queue.name, None)
-        if queue.preempts and self._is_due(queue, candidate):
-            for name in environments:
-                found, machines = preemption.for_gang(state, self.room, queue, candidate, gang, name, self.preempts)
-                if machines:
-                    self.preempts += found
-                    known = {column for machine in machines if (column := state.nodes.column(machine)) is not None}
-                    columns = np.array(sorted(known), dtype=np.intp)
-                    break
-        self.room.claim(columns, -inf, candidate.uid)
+        """Claims the nodes that others are preempted on, or those that are sure to get free first, or else all."""
+        self.state.reservations.pop(queue.name, None)
+        freed = self._preempt_for_gang(queue, candidate, gang, environments)
+        if freed is not None:
+            self.room.claim(freed, -inf, candidate.uid)
+            return
+        known = [earliest_for_gang(self.state, self.room, name, gang) for name in environments]
+        first = min((found for found in known if found is not None), key=lambda found: found[1], default=None)
+        if first is None or first[1] <= self.now:
+            self.room.claim(columns, -inf, candidate.uid)
+        else:
+            self.room.claim(self._columns(first[0]), first[1], candidate.uid)
+
+    def _columns(self, machines: Iterable[str]) -> Columns:
+        known = (self.state.nodes.column(machine) for machine in set(machines))
+        return np.array(sorted(column for column in known if column is not None), dtype=np.intp)
+
+    def _preempt_for_gang(
+        self, queue: Queue, candidate: Candidate, gang: Gang, environments: list[str]
+    ) -> Columns | None:
+        """Takes back what others have, if that makes room for all of the gang: the nodes where it will be."""
+        for name in environments if queue.preempts and self._is_due(queue, candidate) else ():
+            found, machines = preemption.for_gang(self.state, self.room, queue, candidate, gang, name, self.preempts)
+            if machines:
+                self.preempts += found
+                return self._columns(machines)
+        return None
 
     def _possible(self, environments: list[str], candidate: Candidate) -> Columns:
         nodes, known = self.state.nodes, self.state.environments

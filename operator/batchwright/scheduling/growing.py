@@ -44,6 +44,8 @@ class Growing:
         self._wanted: dict[tuple[str, Shape], int] = {}
         self._shapes: Counter[str] = Counter()
         self._suited: dict[tuple[int, str, Shape], bool] = {}
+        # Machines that are there and wait for others to come, for the rest of a gang: they are not idle.
+        self.kept: set[str] = set()
 
     def has(self, name: str) -> bool:
         """Whether the environment grows at all."""
@@ -68,27 +70,30 @@ class Growing:
         self._cpu[name] += taken * cpu
         return taken
 
-    def take_gang(self, name: str, asked: Mapping[Shape, int], total: int) -> bool:
+    def take_gang(self, name: str, asked: Mapping[Shape, int], total: int, there: set[str]) -> bool:
         """The same for all nodes of a gang, of `total` milli-vCPUs: all of them, or nothing is taken. Nodes that are
-        coming are for it alone then, so that there are as many as it needs."""
+        coming are for it alone then, so that there are as many as it needs; those that are `there` wait for them."""
         environment = self._state.environments.get(name)
         left = self._room.vcpus_left(name) if environment is not None else 0
         if environment is None or (left is not None and total > left - self._cpu[name]):
             return False
         self._make_runs(name)
+        kept = set(self.kept)
         before = [replace(run) for run in self._runs[name]], self._left.get(name, 0), dict(self._wanted)
         shapes = self._shapes[name]
         for shape, count in asked.items():
             rest = count - self._from_coming(name, shape, count, is_alone=True)
             if self._ask(name, shape, rest) < rest:
                 self._runs[name], self._left[name], self._wanted = before
-                self._shapes[name] = shapes
+                self._shapes[name], self.kept = shapes, kept
                 return False
+        self.kept |= there
         self._cpu[name] += total
         return True
 
-    def lacking(self, name: str, gang: Gang) -> dict[Shape, int]:
-        """How many nodes of each shape found no room on machines that are there, and are not new."""
+    def lacking(self, name: str, gang: Gang) -> tuple[dict[Shape, int], set[str]]:
+        """How many nodes of each shape found no room on machines that are there, and are not new; and the machines
+        where the others did."""
         growth = self._state.growth.get(name)
         fresh = {node.name for node in growth.unused} if growth is not None else set()
         return self._room.lacking(name, gang, fresh)
@@ -202,6 +207,8 @@ class Growing:
                 runs.append(_Run(run.node, _less(run.free, shape, fits), full))
             rest -= full * fits
             run.count -= full
+            if is_alone:
+                self.kept.add(run.node.name)
             if rest and run.count:
                 if not is_alone:
                     runs.append(_Run(run.node, _less(run.free, shape, rest), 1))

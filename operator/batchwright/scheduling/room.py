@@ -120,8 +120,9 @@ class Room:
         amounts = self._nodes.allocatable if empty else self._free
         return slots(gang, self.spaces(name, gang, amounts, -inf))
 
-    def lacking(self, name: str, gang: Gang, without: Collection[str]) -> dict[Shape, int]:
-        """How many nodes of each shape would find no room now, on all machines of the environment but these."""
+    def lacking(self, name: str, gang: Gang, without: Collection[str]) -> tuple[dict[Shape, int], set[str]]:
+        """How many nodes of each shape would find no room now, on all machines of the environment but these; and the
+        machines where the others would."""
         spaces = self.spaces(name, gang, self._free, inf)
         barred = {column for node in without if (column := self._nodes.column(node)) is not None}
         left: dict[Shape, int] = {}
@@ -133,7 +134,8 @@ class Room:
                     found += min(fits, count - found)
                     taken.add(column)
             left[shape] = count - found
-        return {shape: count for shape, count in left.items() if count}
+        used = {self._nodes.names[column] for column in taken - barred}
+        return {shape: count for shape, count in left.items() if count}, used
 
     def _placed(self, name: str, gang: Gang, amounts: Amounts, ends: float) -> tuple[int, ...] | None:
         return place(gang, self.spaces(name, gang, amounts, ends), self._nodes.label)

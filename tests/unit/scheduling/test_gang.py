@@ -159,6 +159,22 @@ def test_the_first_that_waits_keeps_what_gets_free() -> None:
     assert "It asks 3 nodes at once: 3 of 2 vCPU, 1024 MiB, one a machine. Now e1 has room for 2 of them" in text
 
 
+def test_where_ends_are_known_only_the_machines_that_get_free_first_are_kept() -> None:
+    """What ends in time may use them, and what does not goes elsewhere."""
+    ends = {"n0": 100.0, "n1": 50.0, "n2": 500.0, "n3": 900.0}
+    begun = [b.running(f"x-{name}", name, TWO, ends_at=end) for name, end in ends.items()]
+    there = [b.node(name, cpu=3000) for name in ends]
+    jobs = [
+        job("g", gang(2, TWO)),
+        b.candidate("long", after=1, count=4),
+        b.candidate("short", after=2, count=4, seconds=60.0),
+    ]
+    decided = plan(b.snapshot(b.queue(*jobs), nodes=there, held=begun))
+    started = {start.uid: (start.node, start.count) for start in decided.starts}
+    assert started == {"long": ("n2", 2), "short": ("n0", 2)}
+    assert decided.heads == {"normal": "g"}
+
+
 def test_what_never_fits_holds_up_nobody() -> None:
     jobs = [job("g", gang(4)), b.candidate("small", after=1)]
     decided = plan(b.snapshot(b.queue(*jobs), nodes=nodes(3)))
@@ -223,6 +239,34 @@ def test_what_is_coming_is_not_asked_for_again_and_not_shared() -> None:
     coming = b.growth(coming=((b.node("m", cpu=3900), 2),))
     decided = plan(b.snapshot(b.queue(job(of=gang(3))), growth={"e1": coming}))
     assert [each.count for each in decided.demand] == [1]
+
+
+def test_machines_that_wait_for_the_rest_of_a_gang_are_not_idle() -> None:
+    fresh = b.node("fresh", cpu=3900)
+    grown = b.growth(unused=(fresh,), coming=((b.node("m", cpu=3900), 1),))
+    decided = plan(b.snapshot(b.queue(job(of=gang(3))), nodes=[fresh, *nodes(1)], growth={"e1": grown}))
+    assert decided.demand == ()
+    assert decided.expecting >= {"fresh", "n0"}
+
+
+def test_machines_do_not_wait_for_a_gang_that_will_not_have_the_rest() -> None:
+    grown = b.growth(unused=(b.node("fresh", cpu=3900),), left=0)
+    there = [b.node("fresh", cpu=3900), *nodes(1)]
+    decided = plan(b.snapshot(b.queue(job(of=gang(3))), nodes=there, growth={"e1": grown}))
+    assert decided.waits["g"].kind is WaitKind.AT_MAXIMUM
+    assert decided.expecting == frozenset()
+
+
+def test_gpus_whole_machines() -> None:
+    """Two nodes of eight GPUs each go to machines that have all of theirs."""
+    asks = b.shape(cpu=1000)
+    asks = replace(asks, resources=tuple(sorted((*asks.resources, ("nvidia.com/gpu", 8)))))
+    there = [
+        b.node(f"g{n}", allocatable=b.resources(64_000, 64 * b.GIB, 110, **{"nvidia.com/gpu": 8})) for n in range(3)
+    ]
+    used = {"g0": b.resources(**{"nvidia.com/gpu": 1})}
+    [start] = plan(b.snapshot(b.queue(job(of=gang(2, asks))), nodes=there, occupied=used)).starts
+    assert start.machines == ("g1", "g2")
 
 
 def test_a_thousand_nodes_are_placed_in_a_moment() -> None:
