@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 import manifests
+from apiserver import Manifest
 from cloud import Cloud, bought, nodes_of, status_of, until
 from operatorprocess import OperatorProcess
 from stage import Stage
