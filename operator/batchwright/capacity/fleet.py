@@ -103,7 +103,8 @@ def _must_go(seen: Seen, bounds: Bounds, now: float, draft: _Draft) -> bool:
         why = "deleted"
     elif seen.is_interrupted:
         why = "interrupted"
-    elif seen.instance.digest and seen.instance.digest != bounds.digest:
+    elif seen.instance.digest and seen.instance.digest != bounds.digest and seen.instance.spare != 0:
+        # A group at its least size would only start another.
         why = "update"
     if not seen.node or (not seen.is_ready and not seen.was_used and seen.lost_since is None):
         if why in ("deleted", "update"):
