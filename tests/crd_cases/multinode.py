@@ -79,11 +79,11 @@ REFUSED = [
 ]
 
 ACCEPTED = [
-    pytest.param(multi("0:"), id="mn-one-range"),
-    pytest.param(multi("0", "1:"), id="mn-main-and-others"),
-    pytest.param(multi(":1", "2:3"), id="mn-open-at-the-front"),
-    pytest.param(multi("0:3", "1:2", "2"), id="mn-nested"),
-    pytest.param(multi("0:", nodes=1000, main=999), id="mn-a-thousand"),
+    pytest.param(multi("0:"), {}, id="mn-one-range"),
+    pytest.param(multi("0", "1:"), {}, id="mn-main-and-others"),
+    pytest.param(multi(":1", "2:3"), {}, id="mn-open-at-the-front"),
+    pytest.param(multi("0:3", "1:2", "2"), {}, id="mn-nested"),
+    pytest.param(multi("0:", nodes=1000, main=999), {}, id="mn-a-thousand"),
     pytest.param(
         multi(
             "0:",
@@ -93,6 +93,7 @@ ACCEPTED = [
             startTimeoutSeconds=60,
             rendezvous={"port": 29400},
         ),
+        {},
         id="mn-everything",
     ),
     pytest.param(
@@ -102,6 +103,7 @@ ACCEPTED = [
                 "nodePropertyOverrides": [{"targetNodes": "1:", "containerOverrides": {"command": ["x"]}}],
             }
         ),
+        {},
         id="mn-overrides",
     ),
 ]

@@ -129,7 +129,8 @@ def _must_go(seen: Seen, bounds: Bounds, now: float, draft: _Draft) -> bool:
         why = "deleted"
     elif seen.warned in ("interrupted", "maintenance"):
         why = seen.warned
-    elif seen.instance.digest and seen.instance.digest != bounds.digest:
+    elif seen.instance.digest and seen.instance.digest != bounds.digest and seen.instance.spare != 0:
+        # A group at its least size would only start another.
         why = "update"
     else:
         why = seen.warned

@@ -264,7 +264,9 @@ class ManagedEnvironment:
 
     def _show(self) -> None:
         live = [seen for seen in self.fleet if seen.instance.is_live]
-        shown = sorted(self.fleet, key=lambda seen: (seen.instance.launched_at, seen.instance.id))
+        # EC2 shows instances for an hour after their end: those whose nodes are gone too are past.
+        there = [seen for seen in self.fleet if seen.node or seen.instance.state != "terminated"]
+        shown = sorted(there, key=lambda seen: (seen.instance.launched_at, seen.instance.id))
         supply = Supply(
             desired=sum(seen.vcpus for seen in live) // 1000,
             starting=sum(not seen.is_ready and not seen.was_used for seen in live),

@@ -223,6 +223,13 @@ def test_groups_keep_their_least_size_when_instances_are_idle() -> None:
     assert (len(decided.ended), len(decided.uncordon)) == (2, 1)
 
 
+@pytest.mark.parametrize(("spare", "want"), [pytest.param(0, 0, id="at its least"), pytest.param(1, 1, id="above it")])
+def test_a_group_at_its_least_size_replaces_nothing(spare: int, want: int) -> None:
+    """It would start another of the old kind, and that would be ended for the same reason, and so on."""
+    old = seen(of=instance("i-1", group="g", spare=spare, digest="old"))
+    assert len(retire([old], bounds(), 100.0).cordon) == want
+
+
 def test_of_groups_go_as_many_as_may() -> None:
     listed = [instance(f"i-{number}", group="g", spare=1) for number in range(3)]
     alone = instance("i-9")

@@ -297,6 +297,16 @@ async def test_a_group_of_somebody_is_let_go(network: Network, scaling: GroupPro
     assert [each["InstanceId"] for each in group["Instances"]] == [kept.id]
 
 
+async def test_a_group_that_the_environment_names_no_more_is_let_go(network: Network, scaling: GroupProvider) -> None:
+    before = replace(blueprint(), groups=groups_of_somebody(network, "m5.large")[:2])
+    await scaling.kinds(before)
+    after = replace(before, groups=before.groups[:1])
+    await scaling.kinds(after)
+    await scaling.describe()
+    await scaling.tidy({after.uid: after.digest})
+    assert list(await scaling._calls.ours()) == list(after.groups)
+
+
 async def test_ec2_fleet_leaves_instances_of_groups_alone(
     network: Network, scaling: GroupProvider, catalogue: Catalogue, request: pytest.FixtureRequest
 ) -> None:

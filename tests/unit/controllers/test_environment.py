@@ -412,3 +412,13 @@ async def test_nodes_that_never_come_make_pauses_and_one_at_a_time() -> None:
     assert len(world.cloud.orders) == 1
     await world.round(start + 62)
     assert [order.count for order in world.cloud.orders] == [4, 1]
+
+
+async def test_instances_that_are_past_are_shown_no_more() -> None:
+    world = World()
+    world.count = 2
+    await world.round()
+    first, second = world.cloud.instances
+    world.count, world.cloud.instances = 0, [replace(first, state="terminated"), replace(second, state="shutting-down")]
+    await world.round(5)
+    assert [each.id for each in world.store.supplies["env"].instances] == [second.id]

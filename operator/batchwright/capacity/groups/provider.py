@@ -221,7 +221,7 @@ class GroupProvider:
                 if group.is_made and not group.members:
                     self._deleted[group.name] = now
                     await self._source.delete(group)
-                elif not group.is_made and group.environment not in kept:
+                elif not group.is_made:
                     await self._calls.untag(group)
             except CapacityError as error:
                 # Nothing is lost but tidiness: it is tried again later, and the others are not kept from it.
