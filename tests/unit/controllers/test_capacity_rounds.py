@@ -209,7 +209,7 @@ async def test_what_is_wanted_is_launched_as_long_as_nothing_else_has_changed() 
 
 
 async def test_a_provider_that_did_not_answer_is_asked_again_soon() -> None:
-    """Also where nothing waits yet and there is no instance: what there is decides whether anything can be asked for."""
+    """Also where nothing waits yet: what there is decides whether anything can be asked for."""
     world = World()
     world.provider.instances = ()
     world.provider.kinds_error = ProviderUnavailable("connection closed")
