@@ -102,6 +102,8 @@ class ManagedEnvironment:
         reason = error.code or type(error).__name__
         self._problem = Problem(_word(reason), str(error), is_invalid=lasting)
         self._paused_until = max(self._paused_until, now + (MENDING_SECONDS if lasting else PASSING_SECONDS))
+        # Nothing else may cause another look: as long as it is not known what there is, nothing is asked for.
+        self.due = self._paused_until
         self._notify(Notice(type(error).__name__, str(error), warning=True))
         self._tell(now)
 

@@ -41,8 +41,11 @@ class Fake:
         self.launched: list[Order] = []
         self.queue_error: Exception | None = None
         self.launch_error: Exception | None = None
+        self.kinds_error: Exception | None = None
 
     async def kinds(self, blueprint: Blueprint) -> tuple[Kind, ...]:
+        if self.kinds_error is not None:
+            raise self.kinds_error
         return (kind(),)
 
     async def launch(self, blueprint: Blueprint, order: Order) -> Outcome:
@@ -211,6 +214,18 @@ async def test_what_is_wanted_is_launched_as_long_as_nothing_else_has_changed() 
     world.capacity.see_demand((Demand("env", SHAPE, 1, version),), frozenset())
     await world.round(NOW + 3)
     assert [order.count for order in world.provider.launched] == [1]
+
+
+async def test_a_provider_that_did_not_answer_is_asked_again_soon() -> None:
+    """Also where nothing waits yet: what there is decides whether anything can be asked for."""
+    world = World()
+    world.provider.instances = ()
+    world.provider.kinds_error = ProviderUnavailable("connection closed")
+    await world.round()
+    assert world.environment.due == NOW + 10
+    world.provider.kinds_error = None
+    await world.round(NOW + 10)
+    assert world.store.growth["env"].offers
 
 
 async def test_without_the_queue_all_else_goes_on() -> None:
