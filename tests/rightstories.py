@@ -126,6 +126,8 @@ def what_aws_jobs_need(ground: Ground) -> None:
         )
     )
     ground.submit("aws", "aws", jobQueue="brief")
+    volumes = f"/api/v1/namespaces/{ground.namespace}/persistentvolumeclaims"
+    until(lambda: bool(ground.api.request("GET", volumes)["items"]), "no claim is made", SECONDS)
     ground.submit("gone", jobQueue="brief")
     until(
         lambda: ground.api.find("BatchJob", "gone", ground.namespace) is None, "a job that was not to be kept", SECONDS
