@@ -184,6 +184,30 @@ def test_the_rights_suffice_for_what_arrays_need(
     assert _forbidden_to(limited_operator) == []
 
 
+def test_the_rights_suffice_for_multi_node_jobs(
+    documented: Cluster, limited_operator: OperatorProcess, place: str
+) -> None:
+    """Names and hostfile, the other nodes, and their end."""
+
+    def node(seconds: str) -> Manifest:
+        notes = {"annotations": {f"{SIMULATE}/seconds": seconds}}
+        return {"metadata": notes, "spec": {"containers": [{"name": "main", "image": "x"}]}}
+
+    ranges = [{"targetNodes": "0", "podTemplate": node("3")}, {"targetNodes": "1:", "podTemplate": node("600")}]
+    properties = {"numNodes": 3, "mainNode": 0, "nodeRangeProperties": ranges}
+    api = ApiServer(documented.kubeconfig)
+    for manifest in [
+        manifests.compute_environment("nodes", nodeSelector={"type": "kwok"}),
+        manifests.job_queue("normal"),
+        manifests.job_definition("train", place, type="multinode", nodeProperties=properties),
+        manifests.batch_job("train-1", place, jobDefinition="train"),
+    ]:
+        api.create(manifest)
+    job = api.wait_for("BatchJob", "train-1", place, lambda job: _state(job) in ("SUCCEEDED", "FAILED"), 60)
+    assert _state(job) == "SUCCEEDED"
+    assert _forbidden_to(limited_operator) == []
+
+
 def test_the_rights_suffice_for_nodes_that_come_and_go(
     documented: Cluster, limited_operator: OperatorProcess, place: str
 ) -> None:

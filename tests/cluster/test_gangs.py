@@ -261,7 +261,7 @@ def test_the_sizes_of_a_topology(four: Stage) -> None:
     for number, name in enumerate(four._nodes_of["a"]):
         four.api.patch("Node", name, None, {"metadata": {"labels": {"rack": f"r{number // 2}"}}})
     racks: dict[str, Any] = {"topology": [{"key": "rack", "mode": "Required"}]}
-    four.gang("pair", nodes=2, cpu="2", main={"seconds": "5"}, properties=racks)
+    four.gang("pair", nodes=2, cpu="2", main={"seconds": "15"}, properties=racks)
     four.gang("three", nodes=3, cpu="2", main={"seconds": "2"}, properties=racks)
     rack = {node["metadata"]["name"]: node["metadata"]["labels"].get("rack") for node in four.api.list("Node")}
     used = []
