@@ -27,7 +27,7 @@ from batchwright.controllers import acting
 from batchwright.controllers.arrays import Arrays
 from batchwright.controllers.cycles import break_cycles
 from batchwright.controllers.explaining import Explaining
-from batchwright.controllers.gangs import Gangs
+from batchwright.controllers.gangs import Gangs, stop_node
 from batchwright.controllers.gather import gang_view, view_of
 from batchwright.controllers.obstacles import Obstacles
 from batchwright.controllers.preempting import Preempting
@@ -55,7 +55,7 @@ from batchwright.domain.actions import (
 from batchwright.domain.arraylife import decide_array
 from batchwright.domain.ganglife import decide_gang
 from batchwright.domain.lifecycle import Decision, decide
-from batchwright.domain.observations import FINAL_STATES, FinishedJob, Job, Work
+from batchwright.domain.observations import FINAL_STATES, FinishedJob, Job, Pod, Work
 from batchwright.errors import ApiError
 from batchwright.scheduling.cycle import plan
 from batchwright.scheduling.snapshot import Demand
@@ -107,7 +107,7 @@ class Engine:
         self.obstacles = Obstacles(api, self._hear_obstacle)
         self._arrays = Arrays(api, store, self._spawn, self._wake, self._touch, self._clock.now, self._say_refusal)
         self._preempting = Preempting(api, self._act, self._notify)
-        self._gangs = Gangs(api, store, self._clock.now, self._act, self._touch)
+        self._gangs = Gangs(api, store, self._clock.now, self._act, self._touch, self._spawn)
         self._starting = Starting(
             api,
             store,
@@ -155,6 +155,10 @@ class Engine:
             self.retention.schedule(work.job_id)
         elif not work.deleting:
             self._spawn(acting.delete_work(self._api, work, propagation="Background"))
+
+    def see_node_of_finished(self, pod: Pod) -> None:
+        """A node of a multi-node job that has ended: made by an operator before this one, and too late."""
+        self._spawn(stop_node(self._api, pod))
 
     def changed(self) -> None:
         """Something in the store changed: a pass is due."""
@@ -414,6 +418,7 @@ class Engine:
         if entry.noted != noted:
             self._touch(uid)
         if wire.get("state") in FINAL_STATES:
+            self._gangs.sweep(entry)
             self._store.finish(finished(entry.job, wire))
             self._store.meters.forget(uid)
             self.scheduling.forget(uid, self._clock.now())

@@ -6,9 +6,10 @@ All of it may be done again after a crash: names are fixed, and what is there is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 
@@ -21,7 +22,7 @@ from batchwright.controllers.membership import node_labels, pod_tolerations
 from batchwright.controllers.nodepods import Nodes
 from batchwright.controllers.store import Entry, Pinned, Store
 from batchwright.domain.actions import Action, GiveBack, MakeNodes, ReleasePod, StopNodes, SuspendWork
-from batchwright.domain.observations import Work
+from batchwright.domain.observations import Pod, Work
 from batchwright.domain.texts import bounded
 from batchwright.errors import AlreadyExists, ApiError, NotFound
 from batchwright.workloads.gang import (
@@ -50,7 +51,7 @@ MOST_BACK_OFF_SECONDS = 600.0
 
 class Gangs:
     """Carries out the actions of multi-node jobs. `now` says what time it is, `act` has an action carried out, `touch`
-    makes a job look again."""
+    makes a job look again, `spawn` runs a task."""
 
     def __init__(
         self,
@@ -59,8 +60,16 @@ class Gangs:
         now: Callable[[], datetime],
         act: Callable[[str, Entry, Action], None],
         touch: Callable[[str], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         self._api, self._store, self._now, self._act, self._touch = api, store, now, act, touch
+        self._spawn = spawn
+
+    def sweep(self, entry: Entry) -> None:
+        """Stops what is left of a job that has ended: where its definition is gone, nobody knew that it has nodes."""
+        for pod in entry.nodes.pods.values() if entry.nodes is not None else ():
+            if not pod.is_finished and not pod.deleting:
+                self._spawn(stop_node(self._api, pod))
 
     def give_back(self, uid: str, entry: Entry, action: GiveBack) -> None:
         """All nodes go back; each time the job waits longer before it may start again."""
@@ -180,6 +189,16 @@ async def stop_nodes(api: ApiClient, namespace: str, job_id: str, mains: Iterabl
         labels=f"{names.LABEL_JOB_ID}={names.label_value(job_id)},{names.LABEL_MAIN_POD} in ({','.join(mains)})",
         fields="status.phase!=Succeeded,status.phase!=Failed",
     )
+
+
+async def stop_node(api: ApiClient, pod: Pod) -> None:
+    """Stops one node. An ApiError is logged: its pod goes with the main node's in any case."""
+    try:
+        await api.delete(PODS, pod.namespace, pod.name, uid=pod.uid)
+    except NotFound:
+        return
+    except ApiError as error:
+        logger.warning("node not stopped", pod=pod.name, error=str(error))
 
 
 async def resume(api: ApiClient, work: Work, machines: tuple[str, ...]) -> None:

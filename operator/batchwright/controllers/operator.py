@@ -321,6 +321,8 @@ class Operator:
 
     def _see_pod(self, uid: str, record: Pod | None) -> None:
         self.store.put_pod(uid, record)
+        if record is not None and record.main and not record.is_finished and record.job_id in self.store.finished:
+            self.engine.see_node_of_finished(record)
         self.engine.changed()
 
     def _see_occupant(self, uid: str, record: Occupant | None) -> None:

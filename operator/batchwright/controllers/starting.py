@@ -146,7 +146,7 @@ class Starting:
         hindrance = "The operator failed to make the job, by a defect of its own; its log says more"
         try:
             async with self._slots:
-                if pinned.layout is None:
+                if entry.nodes is None:
                     work = await acting.create_work(self._api, entry, pinned, placement)
                 else:
                     work = await self._until_known(lambda: acting.create_work(self._api, entry, pinned, placement))

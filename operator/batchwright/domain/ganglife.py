@@ -156,7 +156,8 @@ def _under_way(
         present = gang.made.union(pod.name for pod in nodes)
         if len(present) < gang.size - 1 and main.address and not gang.making and len(gang.machines) == gang.size:
             actions += (MakeNodes(work, main, present),)
-        status = _saying(decision, f"{missing + len(starting)} of {gang.size} nodes have yet to start")
+        told = f"{missing + len(starting)} of {gang.size} nodes have yet to start"
+        status = _saying(decision, f"{told}. {view.obstacle}" if view.obstacle else told)
     return replace(decision, status=status, actions=actions, wake_at=wake_at)
 
 
