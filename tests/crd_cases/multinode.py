@@ -78,13 +78,14 @@ REFUSED = [
     pytest.param(bj(nodeOverrides={"numNodes": 0}), "spec.nodeOverrides.numNodes", "1 to 1000", id="mn-override-nodes"),
 ]
 
-ACCEPTED = [
-    pytest.param(multi("0:"), {}, id="mn-one-range"),
-    pytest.param(multi("0", "1:"), {}, id="mn-main-and-others"),
-    pytest.param(multi(":1", "2:3"), {}, id="mn-open-at-the-front"),
-    pytest.param(multi("0:3", "1:2", "2"), {}, id="mn-nested"),
-    pytest.param(multi("0:", nodes=1000, main=999), {}, id="mn-a-thousand"),
-    pytest.param(
+_ACCEPTED: list[tuple[str, Manifest]] = [
+    ("mn-one-range", multi("0:")),
+    ("mn-main-and-others", multi("0", "1:")),
+    ("mn-open-at-the-front", multi(":1", "2:3")),
+    ("mn-nested", multi("0:3", "1:2", "2")),
+    ("mn-a-thousand", multi("0:", nodes=1000, main=999)),
+    (
+        "mn-everything",
         multi(
             "0:",
             failurePolicy="AnyNode",
@@ -93,17 +94,15 @@ ACCEPTED = [
             startTimeoutSeconds=60,
             rendezvous={"port": 29400},
         ),
-        {},
-        id="mn-everything",
     ),
-    pytest.param(
+    (
+        "mn-overrides",
         bj(
             nodeOverrides={
                 "numNodes": 8,
                 "nodePropertyOverrides": [{"targetNodes": "1:", "containerOverrides": {"command": ["x"]}}],
             }
         ),
-        {},
-        id="mn-overrides",
     ),
 ]
+ACCEPTED = [pytest.param(manifest, {}, id=name) for name, manifest in _ACCEPTED]
