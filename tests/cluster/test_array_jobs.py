@@ -86,7 +86,8 @@ def test_fifty_elements_pass_through_all_seven_states(normal: Stage, statuses: S
     assert {state for counts in seen for state, count in counts.items() if count} == set(STATES)
     done = [counts["SUCCEEDED"] + counts["FAILED"] for counts in seen]
     assert done == sorted(done), "a result is never taken back"
-    assert max(counts["RUNNING"] + counts["STARTING"] for counts in seen) <= 8
+    # Element 3 counts as starting until its Job has said that it failed, and by then the next pod may be there.
+    assert max(counts["RUNNING"] + counts["STARTING"] for counts in seen) <= 9
 
 
 def test_failures_are_told_by_ranges_with_their_exit_code(normal: Stage) -> None:
