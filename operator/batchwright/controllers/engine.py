@@ -30,6 +30,7 @@ from batchwright.controllers.explaining import Explaining
 from batchwright.controllers.gather import view_of
 from batchwright.controllers.obstacles import Obstacles
 from batchwright.controllers.preempting import Preempting
+from batchwright.controllers.progress import count_progress
 from batchwright.controllers.refusals import refused, words_for
 from batchwright.controllers.retention import Retention
 from batchwright.controllers.scheduling import Scheduling
@@ -223,7 +224,6 @@ class Engine:
         if self._store.dirty:
             self.changed()
         state = self.scheduling.state
-        metrics.RUNNABLE.set(len(state.waiting_uids))
         is_due = self._plan_again is not None and self._plan_again <= now
         if state.changes == self._planned and not is_due:
             return
@@ -272,6 +272,7 @@ class Engine:
         last = entry.status
         before, after = last.state, decision.status.state
         entry.status = decision.status
+        count_progress(self._store, entry, last, decision.status)
         if entry.work is not None and not entry.work.suspended:
             entry.resuming = False
         self.scheduling.tell(uid, entry, is_runnable=decision.runnable, now=now)
@@ -286,7 +287,6 @@ class Engine:
         for notice in decision.notices:
             self._notify(entry, notice)
         if decision.is_final and before != after:
-            metrics.JOBS_FINISHED.labels(after).inc()
             self._store.touch_dependents(entry.job.namespace, entry.job.name, uid)
         if entry.array is not None and not decision.is_final:
             # Its status is made when it is written: what has changed since is one comparison away.

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from batchwright import metrics
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
 from batchwright.api.v1alpha1.computeenvironment import PendingLaunch
 from batchwright.capacity.fleet import WORDS, Bounds, Retirement, Seen, Why, growth_of, pause_after, retire
@@ -101,6 +102,7 @@ class ManagedEnvironment:
         lasting = isinstance(error, Misconfigured | Denied)
         reason = error.code or type(error).__name__
         self._problem = Problem(_word(reason), str(error), is_invalid=lasting)
+        metrics.PROVIDER_ERRORS.labels(self.name).inc()
         self._paused_until = max(self._paused_until, now + (MENDING_SECONDS if lasting else PASSING_SECONDS))
         self._notify(Notice(type(error).__name__, str(error), warning=True))
         self._tell(now)
@@ -217,6 +219,7 @@ class ManagedEnvironment:
         if not ending:
             return
         await provider.terminate([seen.instance.id for seen, _ in ending])
+        metrics.TERMINATED.labels(self.name).inc(len(ending))
         for seen, why in ending:
             self._notify(Notice("Terminated", f"Instance {seen.instance.id} ({seen.instance.type}) ended: {why}"))
             self._launched.pop(seen.instance.id, None)
@@ -336,6 +339,7 @@ class ManagedEnvironment:
         if real:
             self._problem = None
         if outcome.instances:
+            metrics.LAUNCHED.labels(self.name).inc(len(outcome.instances))
             types = sorted({each.type for each in outcome.instances})
             count, done = len(outcome.instances), "launched" if real else "asked for"
             self._notify(Notice("Launched", f"{count} of {order.count} instances {done}: {', '.join(types)}"))
@@ -348,6 +352,7 @@ class ManagedEnvironment:
     def refuse(self, refusals: Iterable[Refusal], now: float, *, is_invalid: bool) -> None:
         """These were not filled; with `is_invalid` nothing else was either."""
         for refusal in refusals:
+            metrics.LAUNCHES_REFUSED.labels(self.name, "capacity" if refusal.is_capacity else "error").inc()
             if refusal.is_capacity:
                 self._sold_out.bar(refusal.kinds, now, self._settings.capacity_sold_out_seconds)
             else:

@@ -195,10 +195,13 @@ class Operator:
             self._touch_all(self._queues, self.store.queues)
             self._touch_all(self._consumables, self.store.consumables)
 
-    def staleness_seconds(self) -> float:
-        """How long the most silent watch has been silent; 0 before there is one."""
-        now = time.monotonic()
-        return max((now - informer.heard_at for informer in self._informers), default=0.0)
+    def watch_ages(self) -> dict[str, float]:
+        """For how many seconds the most silent watch of each resource has been silent; empty before there is one."""
+        now, ages = time.monotonic(), dict[str, float]()
+        for informer in self._informers:
+            plural = informer.resource.plural
+            ages[plural] = max(ages.get(plural, 0.0), now - informer.heard_at)
+        return ages
 
     @staticmethod
     def _touch_all(worker: Reconciler, known: Mapping[Key, object]) -> None:

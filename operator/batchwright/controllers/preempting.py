@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from batchwright import names
+from batchwright import metrics, names
 from batchwright.cluster.client import ApiClient
 from batchwright.controllers import acting
 from batchwright.controllers.store import Array, Entry
@@ -43,6 +43,7 @@ class Preempting:
             count = (entry.status.preemptions or 0) + taken
             entry.status = entry.status.model_copy(update={"preemptions": count})
         if taken:
+            metrics.PREEMPTIONS.labels(entry.job.spec.job_queue).inc(taken)
             self._notify(entry, Notice("Preempted", bounded(preempt.why)))
             configured = entry.job.spec.preemption_configuration
             limit = configured.preemption_retries_before_termination if configured is not None else None

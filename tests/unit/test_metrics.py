@@ -1,0 +1,109 @@
+"""The metrics' names, labels and bounds."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+import pytest
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.metrics import MetricWrapperBase
+
+from batchwright import metrics
+from batchwright.cluster.client import resource_of
+from batchwright.metrics import Gauges, Reading
+from scrapes import Scrape
+
+COUNTED = {name: each for name, each in vars(metrics).items() if isinstance(each, MetricWrapperBase)}
+# Labels whose values administrators, Kubernetes or this program choose. No job, pod, instance, node or user is one.
+BOUNDED = {
+    *("queue", "state", "share", "environment", "cause", "warning", "method", "resource", "code", "ready", "version"),
+}
+UNITS = ("_seconds", "_seconds_total", "_dollars_total", "_total", "_info")
+# Plain counts of things.
+COUNTS = {
+    *("batchwright_leader", "batchwright_jobs", "batchwright_array_elements", "batchwright_status_writes_pending"),
+    *("batchwright_nodes", "batchwright_instances"),
+}
+
+
+def described() -> list[tuple[str, str, tuple[str, ...], str]]:
+    """(name, type, labels, help) of every metric."""
+    found = []
+    for each in COUNTED.values():
+        [family] = each.describe()
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        found.append((name, family.type, tuple(each._labelnames), family.documentation))
+    return found + [(gauge.name, "gauge", gauge.labels, gauge.text) for gauge in metrics.GAUGES]
+
+
+@pytest.mark.parametrize(("name", "kind", "labels", "text"), described(), ids=[each[0] for each in described()])
+def test_every_metric_keeps_the_conventions(name: str, kind: str, labels: tuple[str, ...], text: str) -> None:
+    assert re.fullmatch(r"batchwright_[a-z]+(_[a-z]+)*", name)
+    assert name.endswith(UNITS) or name in COUNTS
+    assert (kind == "counter") == name.endswith("_total")
+    assert set(labels) <= BOUNDED
+    assert re.match(r"^(v?[A-Z0-9]).*\.$", text)
+
+
+def test_every_gauge_is_among_those_that_are_served() -> None:
+    assert {id(each) for each in vars(metrics).values() if isinstance(each, metrics.Gauge)} == set(
+        map(id, metrics.GAUGES)
+    )
+
+
+def test_gauges_are_read_at_each_scrape_and_not_before() -> None:
+    asked = []
+
+    def read() -> list[Reading]:
+        asked.append(1)
+        return [Reading(metrics.LEADER, 1), Reading(metrics.JOBS, len(asked), ("q", "RUNNING"))]
+
+    registry = CollectorRegistry()
+    registry.register(Gauges(read))
+    assert asked == []
+    for count in (1, 2):
+        found = Scrape.of(generate_latest(registry).decode())
+        assert found.value("batchwright_jobs", queue="q", state="RUNNING") == count
+        assert found.value("batchwright_leader") == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "want"),
+    [
+        ("/api/v1/pods", "pods"),
+        ("/api/v1/namespaces/default/pods/hello/status", "pods/status"),
+        ("/api/v1/namespaces/default", "namespaces"),
+        ("/api/v1/nodes/n1", "nodes"),
+        ("/apis/batch/v1/namespaces/default/jobs", "jobs"),
+        ("/apis/batch/v1/namespaces/namespaces/jobs/namespaces", "jobs"),
+        ("/apis/batchwright.io/v1alpha1/namespaces/default/batchjobs/a/status", "batchjobs/status"),
+        ("/apis/batchwright.io/v1alpha1/jobqueues/q/status", "jobqueues/status"),
+        ("/apis/batchwright.io/v1alpha1/computeenvironments/e", "computeenvironments"),
+    ],
+)
+def test_a_write_is_counted_under_its_resource_and_no_name(path: str, want: str) -> None:
+    assert resource_of(path) == want
+
+
+def test_writes_and_their_errors_are_counted() -> None:
+    resource = f"r{uuid.uuid4().hex}"
+    for failed in (None, 409, 0):
+        metrics.count_write("PATCH", resource, failed)
+    labels = {"method": "PATCH", "resource": resource}
+    assert REGISTRY.get_sample_value("batchwright_api_writes_total", labels) == 3
+    errors = "batchwright_api_write_errors_total"
+    assert [REGISTRY.get_sample_value(errors, {**labels, "code": code}) for code in ("409", "0", "None")] == [
+        1,
+        1,
+        None,
+    ]
+
+
+def test_of_too_many_shares_the_rest_has_one_series() -> None:
+    queue = f"q{uuid.uuid4().hex}"
+    named = [metrics.share_label(queue, f"user-{number}") for number in range(metrics.MOST_SHARES + 50)]
+    assert len(set(named)) == metrics.MOST_SHARES + 1
+    assert named[-1] == metrics.OTHER_SHARES
+    assert metrics.share_label(queue, "user-0") == "user-0"
+    assert metrics.share_label(f"{queue}-2", "user-149") == "user-149"
