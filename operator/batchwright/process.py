@@ -15,7 +15,7 @@ import kopf
 import structlog
 import uvloop
 from kopf._core.engines.peering import Identity
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, disable_created_metrics
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from batchwright import names
@@ -64,6 +64,8 @@ async def _run(
         stop.set()
 
     registry, health = build_registry(api, settings, failed)
+    # One more series for each, of which nobody makes use.
+    disable_created_metrics()
     gauges = Gauges(lambda: read_gauges(health.operator, health.leadership))
     handlers = (health.answer, make_aiohttp_handler(REGISTRY))
     async with serving({address: handler for address, handler in zip(where, handlers, strict=True) if address}):
