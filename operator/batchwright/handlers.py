@@ -21,7 +21,7 @@ from batchwright.cluster.connection import Connection
 from batchwright.cluster.decoding import ShallowResponse
 from batchwright.cluster.lease import Leadership, Terms, new_identity
 from batchwright.controllers.leading import lead
-from batchwright.controllers.operator import Operator, declared_resources
+from batchwright.controllers.operator import HearEnd, Operator, declared_resources
 from batchwright.health import Health
 from batchwright.settings import Settings
 
@@ -31,11 +31,12 @@ LAST_SECONDS = 30.0
 
 
 def build_registry(
-    api: ApiClient, settings: Settings, failed: Callable[[BaseException], None]
+    api: ApiClient, settings: Settings, failed: Callable[[BaseException], None], hear_end: HearEnd = lambda *_: None
 ) -> tuple[kopf.OperatorRegistry, Health]:
-    """The handlers of one operator on `api`, and its health; `failed` hears of the error that ended its engine."""
+    """The handlers of one operator on `api`, and its health; `failed` hears of the error that ended its engine,
+    `hear_end` of each job that has ended."""
     registry = kopf.OperatorRegistry()
-    operator = Operator(api, settings)
+    operator = Operator(api, settings, hear_end)
     # Connections of its own: a renewal must not wait behind a flood of other writes.
     lease_api = ApiClient(api.connection, connections=2)
     lease_api.hear_write = api.hear_write

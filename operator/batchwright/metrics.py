@@ -177,11 +177,8 @@ class Gauges(Collector):
         return [GaugeMetricFamily(gauge.name, gauge.text, labels=gauge.labels) for gauge in GAUGES]
 
     def collect(self) -> Iterator[Metric]:
-        """One family for each gauge that has a value."""
-        families: dict[str, GaugeMetricFamily] = {}
+        """Every gauge, with as many values as it has now."""
+        families = {gauge.name: GaugeMetricFamily(gauge.name, gauge.text, labels=gauge.labels) for gauge in GAUGES}
         for reading in self._read():
-            gauge = reading.gauge
-            if gauge.name not in families:
-                families[gauge.name] = GaugeMetricFamily(gauge.name, gauge.text, labels=gauge.labels)
-            families[gauge.name].add_metric(reading.labels, reading.value)
+            families[reading.gauge.name].add_metric(reading.labels, reading.value)
         yield from families.values()

@@ -22,9 +22,11 @@ from batchwright import names
 from batchwright.cluster.client import ApiClient
 from batchwright.controllers.gauges import read_gauges
 from batchwright.handlers import build_registry
+from batchwright.joblog import add_job
 from batchwright.metrics import Gauges, count_write
 from batchwright.serving import Address, addresses, serving
 from batchwright.settings import Settings
+from batchwright.tracing import make_tracer
 
 
 def run_operator(
@@ -63,7 +65,9 @@ async def _run(
         failure.append(error)
         stop.set()
 
-    registry, health = build_registry(api, settings, failed)
+    tracer = make_tracer()
+    hear_end = tracer.tell if tracer is not None else lambda *_: None
+    registry, health = build_registry(api, settings, failed, hear_end)
     # One more series for each, of which nobody makes use.
     disable_created_metrics()
     gauges = Gauges(lambda: read_gauges(health.operator, health.leadership))
@@ -74,6 +78,8 @@ async def _run(
             await _work(registry, stop)
         finally:
             REGISTRY.unregister(gauges)
+            if tracer is not None:
+                await asyncio.to_thread(tracer.close)
     if failure:
         raise failure[0]
 
@@ -101,15 +107,24 @@ def configure_logging(*, verbose: bool, json_logs: bool) -> None:
     logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for noisy in ("kopf", "aiohttp", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.DEBUG if verbose else logging.WARNING)
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        add_job,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
     renderer = structlog.processors.JSONRenderer() if json_logs else structlog.dev.ConsoleRenderer(colors=False)
+    if json_logs:
+        # kopf's and Python's own lines too: one object a line, whoever wrote it.
+        formatter = structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(formatter)
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
+        processors=[*shared, renderer],
     )

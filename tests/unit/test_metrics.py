@@ -7,14 +7,13 @@ import uuid
 
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
-from prometheus_client.metrics import MetricWrapperBase
 
 from batchwright import metrics
 from batchwright.cluster.client import resource_of
 from batchwright.metrics import Gauges, Reading
+from metriclist import Described, described
 from scrapes import Scrape
 
-COUNTED = {name: each for name, each in vars(metrics).items() if isinstance(each, MetricWrapperBase)}
 # Labels whose values administrators, Kubernetes or this program choose. No job, pod, instance, node or user is one.
 BOUNDED = {
     *("queue", "state", "share", "environment", "cause", "warning", "method", "resource", "code", "ready", "version"),
@@ -27,22 +26,13 @@ COUNTS = {
 }
 
 
-def described() -> list[tuple[str, str, tuple[str, ...], str]]:
-    """(name, type, labels, help) of every metric."""
-    found = []
-    for each in COUNTED.values():
-        [family] = each.describe()
-        name = f"{family.name}_total" if family.type == "counter" else family.name
-        found.append((name, family.type, tuple(each._labelnames), family.documentation))
-    return found + [(gauge.name, "gauge", gauge.labels, gauge.text) for gauge in metrics.GAUGES]
-
-
-@pytest.mark.parametrize(("name", "kind", "labels", "text"), described(), ids=[each[0] for each in described()])
-def test_every_metric_keeps_the_conventions(name: str, kind: str, labels: tuple[str, ...], text: str) -> None:
+@pytest.mark.parametrize("metric", described(), ids=[each.name for each in described()])
+def test_every_metric_keeps_the_conventions(metric: Described) -> None:
+    name, text = metric.name, metric.text
     assert re.fullmatch(r"batchwright_[a-z]+(_[a-z]+)*", name)
     assert name.endswith(UNITS) or name in COUNTS
-    assert (kind == "counter") == name.endswith("_total")
-    assert set(labels) <= BOUNDED
+    assert (metric.kind == "counter") == name.endswith("_total")
+    assert set(metric.labels) <= BOUNDED
     assert re.match(r"^(v?[A-Z0-9]).*\.$", text)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from batchwright import metrics
+from batchwright.api.v1alpha1 import BatchJobStatus
 from batchwright.cluster.client import JSON, ApiClient
 from batchwright.cluster.clock import Clock
 from batchwright.cluster.events import EventRecorder, Subject
@@ -53,6 +54,7 @@ from batchwright.domain.arraylife import decide_array
 from batchwright.domain.lifecycle import Decision, decide
 from batchwright.domain.observations import FINAL_STATES, FinishedJob, Job, Work
 from batchwright.errors import ApiError
+from batchwright.joblog import about_job
 from batchwright.scheduling.cycle import plan
 from batchwright.scheduling.snapshot import Demand
 from batchwright.settings import Settings
@@ -83,6 +85,7 @@ class Engine:
         hear_consumables: Callable[[], None] = lambda: None,
         clock: Clock | None = None,
         hear_demand: Callable[[tuple[Demand, ...], frozenset[str]], None] = lambda *_: None,
+        hear_end: Callable[[Job, BatchJobStatus], None] = lambda *_: None,
     ) -> None:
         self._clock = clock or Clock()
         store.meters.clock = self._clock.now
@@ -94,7 +97,7 @@ class Engine:
         self.scheduling = Scheduling(store, hear_consumables)
         self._planned = -1
         self._plan_again: datetime | None = None
-        self._hear_demand = hear_demand
+        self._hear_demand, self._hear_end = hear_demand, hear_end
         self._wakes: list[tuple[datetime, str]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.writer = StatusWriter(
@@ -112,7 +115,7 @@ class Engine:
             spawn=self._spawn,
             wake=self._wake,
             touch=self._touch,
-            decide=lambda uid, entry, now: self._decide(uid, entry, self._instances(), now),
+            decide=lambda uid, entry, now: self._decide(uid, entry, store.instances, now),
             notify=self._notify,
             say_refusal=self._say_refusal,
         )
@@ -202,12 +205,13 @@ class Engine:
             heapq.heapify(self._wakes)
         # 2. Each job whose view may have changed is decided; a job that ends makes its dependents look again.
         break_cycles(store)
-        instances = self._instances()
+        instances = store.instances
         while store.dirty:
             uid = store.dirty.pop()
             entry = store.entries.get(uid)
             if entry is not None and not entry.creating and not entry.job.deleting:
-                self._decide(uid, entry, instances, now)
+                with about_job(uid, entry.job.namespace, entry.job.name):
+                    self._decide(uid, entry, instances, now)
             elif entry is None:
                 self.scheduling.forget(uid, now)
             elif entry.job.deleting:
@@ -246,9 +250,6 @@ class Engine:
                 self._preempting.begin(victim, preempt)
                 self._touch(preempt.uid)
 
-    def _instances(self) -> dict[str, str]:
-        return self._store.instances
-
     def _decide(self, uid: str, entry: Entry, instances: dict[str, str], now: datetime) -> None:
         try:
             view = view_of(self._store, entry, instances, self._settings.start_grace_seconds)
@@ -258,7 +259,7 @@ class Engine:
                 decision = decide(view, now)
         except Exception:
             metrics.DECISION_ERRORS.inc()
-            logger.exception("decision failed", namespace=entry.job.namespace, name=entry.job.name, job_id=uid)
+            logger.exception("decision failed", name=entry.job.name)
             return
         self._settle(uid, entry, decision, now)
         if entry.is_array:
@@ -397,6 +398,7 @@ class Engine:
             self._touch(uid)
         if wire.get("state") in FINAL_STATES:
             self._store.finish(finished(entry.job, wire))
+            self._hear_end(entry.job, BatchJobStatus.model_validate(wire))
             self._store.meters.forget(uid)
             self.scheduling.forget(uid, self._clock.now())
             self.retention.schedule(uid)

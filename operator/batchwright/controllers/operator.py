@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from batchwright import names
 from batchwright.api.v1alpha1 import (
+    BatchJobStatus,
     ComputeEnvironmentSpec,
     ConsumableResourceSpec,
     JobDefinitionSpec,
@@ -61,24 +62,23 @@ OURS = names.LABEL_JOB_ID
 NODE_SETTLE_SECONDS = 1.0
 # Most events by far are of pods: taken by the tenth of a second, they cost half.
 POD_GATHER_SECONDS = 0.1
+HearEnd = Callable[[Job, BatchJobStatus], None]
 
 
 class Operator:
     """One operator for one cluster."""
 
-    def __init__(self, api: ApiClient, settings: Settings) -> None:
+    def __init__(self, api: ApiClient, settings: Settings, hear_end: HearEnd = lambda *_: None) -> None:
         self._api = api
         self._settings = settings
         self.store = Store()
         events = EventRecorder(api)
         self.engine = Engine(
-            api,
-            self.store,
-            settings,
-            events,
+            *(api, self.store, settings, events),
             self._count_consumables_soon,
             api.clock,
             self._hear_demand,
+            hear_end,
         )
         declarations = self._declarations = Declarations(api, self.store, self.engine.scheduling, api.clock.now)
         definitions = Definitions(api, self.store, events, self._definition_settled, api.clock.now)
