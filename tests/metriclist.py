@@ -78,3 +78,11 @@ def _selectors(node: Any, grouped: frozenset[str]) -> Iterator[Selected]:
             yield from _selectors(inner, grouped)
     for inner in getattr(node, "args", None) or ():
         yield from _selectors(inner, grouped)
+
+
+def table() -> str:
+    """The metrics as docs/operations.md has them."""
+    rows = [
+        f"| `{each.name}` | {each.kind} | {', '.join(each.labels)} | {each.text.rstrip('.')} |" for each in described()
+    ]
+    return "\n".join(["| Metric | Type | Labels | What it is |", "|---|---|---|---|", *rows])
