@@ -12,25 +12,22 @@ Key = tuple[str, frozenset[tuple[str, str]]]
 
 @dataclass(frozen=True)
 class Scrape:
-    """Samples by name and labels. `names` are those of all families, with the suffixes their samples have."""
+    """Samples by name and labels. `families` are the metrics as # TYPE names them, those without a sample too."""
 
     samples: Mapping[Key, float]
+    families: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, text: str) -> Scrape:
         """The text of an answer. AssertionError when a sample is there twice."""
         found: dict[Key, float] = {}
-        for family in text_string_to_metric_families(text):
+        families = list(text_string_to_metric_families(text))
+        for family in families:
             for sample in family.samples:
                 key = sample.name, frozenset(sample.labels.items())
                 assert key not in found, f"{sample.name} {sample.labels} is there twice"
                 found[key] = sample.value
-        return cls(found)
-
-    @property
-    def names(self) -> set[str]:
-        """Of all samples."""
-        return {name for name, _ in self.samples}
+        return cls(found, frozenset(family.name for family in families))
 
     def value(self, name: str, **labels: str) -> float | None:
         """The value of one sample; None without."""

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
-import threading
 import uuid
 from collections.abc import Iterator
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -24,6 +20,7 @@ from batchwright.api.v1alpha1 import BatchJobStatus
 from batchwright.controllers.jobtraces import JobSpan, span_of, spans_of, trace_of
 from batchwright.domain.texts import timestamp
 from batchwright.tracing import Tracer, make_tracer
+from otlpcollector import Collector, collecting
 
 NEEDED = "99999999-2222-3333-4444-555555555555"
 
@@ -140,43 +137,14 @@ def test_nobody_is_told_unless_somebody_asked(environment: dict[str, str]) -> No
     assert make_tracer(environment) is None
 
 
-class Collector(ThreadingHTTPServer):
-    """A collector of OTLP over HTTP that keeps what it gets."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Post)
-        self.got: list[tuple[str, ExportTraceServiceRequest]] = []
-
-
-class _Post(BaseHTTPRequestHandler):
-    server: Collector
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers.get("Content-Encoding") == "gzip":
-            body = gzip.decompress(body)
-        self.server.got.append((self.path, ExportTraceServiceRequest.FromString(body)))
-        self.send_response(200)
-        self.send_header("Content-Type", "application/x-protobuf")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Nothing: pytest shows what is asserted."""
-
-
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    with Collector() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join(5)
+    with collecting() as made:
+        yield made
 
 
 def test_a_collector_receives_a_job_by_otlp(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
-    endpoint = f"http://127.0.0.1:{collector.server_port}"
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "k8s.cluster.name=here")
     tracer = make_tracer()
     assert tracer is not None
