@@ -109,6 +109,37 @@ def count_write(method: str, resource: str, failed: int | None) -> None:
         API_WRITE_ERRORS.labels(method, resource, failed).inc()
 
 
+def begin_queue(queue: str) -> None:
+    """Shows the queue's counters from zero on: an increase from nothing to one is none to Prometheus."""
+    for state in ("SUCCEEDED", "FAILED"):
+        JOBS_FINISHED.labels(queue, state)
+    for metric in (WAIT_SECONDS, RUN_SECONDS, PREEMPTIONS):
+        metric.labels(queue)
+
+
+def forget_queue(queue: str) -> None:
+    """The queue is gone, and its series with it."""
+    _shares_of.pop(queue, None)
+    for metric in _OF_QUEUES:
+        metric.remove_by_labels({"queue": queue})
+
+
+def begin_environment(environment: str) -> None:
+    """Shows the counters of a MANAGED environment from zero on."""
+    for metric in (LAUNCHED, TERMINATED, PROVIDER_ERRORS):
+        metric.labels(environment)
+    for cause in ("capacity", "error"):
+        LAUNCHES_REFUSED.labels(environment, cause)
+    for warning in ("interrupted", "maintenance", "rebalance"):
+        WARNED.labels(environment, warning)
+
+
+def forget_environment(environment: str) -> None:
+    """The environment is gone, and its series with it."""
+    for metric in _OF_ENVIRONMENTS:
+        metric.remove_by_labels({"environment": environment})
+
+
 def share_label(queue: str, share: str) -> str:
     """The label of a share of a queue: its name, or the common one of those that came after `MOST_SHARES`."""
     known = _shares_of.setdefault(queue, set())
@@ -119,6 +150,11 @@ def share_label(queue: str, share: str) -> str:
 
 
 _shares_of: dict[str, set[str]] = {}
+_OF_QUEUES: Final = (
+    *(JOBS_FINISHED, WAIT_SECONDS, RUN_SECONDS, PREEMPTIONS),
+    *(VCPU_SECONDS, MEMORY_SECONDS, GPU_SECONDS, COST, LOST_COST),
+)
+_OF_ENVIRONMENTS: Final = (LAUNCHED, TERMINATED, PROVIDER_ERRORS, LAUNCHES_REFUSED, WARNED)
 
 
 @dataclass(frozen=True)

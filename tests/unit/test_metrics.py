@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import uuid
+from typing import get_args
 
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
 from batchwright import metrics
+from batchwright.capacity.fleet import Alert
 from batchwright.cluster.client import resource_of
 from batchwright.metrics import Gauges, Reading
 from metriclist import Described, described
@@ -97,3 +99,39 @@ def test_of_too_many_shares_the_rest_has_one_series() -> None:
     assert named[-1] == metrics.OTHER_SHARES
     assert metrics.share_label(queue, "user-0") == "user-0"
     assert metrics.share_label(f"{queue}-2", "user-149") == "user-149"
+
+
+def series(**labels: str) -> set[str]:
+    """The names of all series that have these labels."""
+    wanted = labels.items()
+    return {
+        sample.name for family in REGISTRY.collect() for sample in family.samples if wanted <= sample.labels.items()
+    }
+
+
+def of(label: str) -> set[str]:
+    """The names of all counted metrics with that label, as their first series are called."""
+    gauges = {gauge.name for gauge in metrics.GAUGES}
+    found = {each for each in described() if label in each.labels and each.name not in gauges}
+    return {f"{each.name}_count" if each.kind == "histogram" else each.name for each in found}
+
+
+def test_a_queue_has_its_counters_from_the_beginning_and_takes_all_along() -> None:
+    queue = f"q{uuid.uuid4().hex}"
+    metrics.begin_queue(queue)
+    # What shares used is counted by share, from the first of each on.
+    assert of("queue") - of("share") <= series(queue=queue)
+    for metric in (metrics.VCPU_SECONDS, metrics.MEMORY_SECONDS, metrics.GPU_SECONDS, metrics.COST, metrics.LOST_COST):
+        metric.labels(queue, metrics.share_label(queue, "red"))
+    assert of("queue") <= series(queue=queue)
+    metrics.forget_queue(queue)
+    assert series(queue=queue) == set()
+
+
+def test_an_environment_has_its_counters_from_the_beginning_and_takes_all_along() -> None:
+    environment = f"e{uuid.uuid4().hex}"
+    metrics.begin_environment(environment)
+    assert of("environment") <= series(environment=environment)
+    assert {"interrupted", "maintenance", "rebalance"} == set(get_args(Alert))
+    metrics.forget_environment(environment)
+    assert series(environment=environment) == set()

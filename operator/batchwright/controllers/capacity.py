@@ -236,6 +236,7 @@ class Capacity:
         if not any(known.name == environment.name for known in self._store.environments.values()):
             self._store.growth = {k: v for k, v in self._store.growth.items() if k != environment.name}
             self._store.supplies.pop(environment.name, None)
+            metrics.forget_environment(environment.name)
         self._changed()
 
     async def _end_orphans(self, name: str, strays: list[Instance], nodes: dict[str, Node], now: float) -> None:

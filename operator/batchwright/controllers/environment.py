@@ -76,6 +76,7 @@ class ManagedEnvironment:
         self._demand, self._changed, self._publish, self._write = demand, changed, publish, write
         self._known = known
         self.name = known.name
+        metrics.begin_environment(known.name)
         self.memory = Memory()
         self.fleet: tuple[Seen, ...] = ()
         # When the next look is due that nothing else would cause.
