@@ -66,7 +66,9 @@ PREEMPTIONS: Final = Counter(
 )
 
 # Of the instances of MANAGED environments.
-LAUNCHED: Final = Counter("batchwright_instances_launched_total", "Instances that were launched.", ["environment"])
+LAUNCHED: Final = Counter(
+    "batchwright_instances_launched_total", "Instances launched, or asked of a group.", ["environment"]
+)
 TERMINATED: Final = Counter(
     "batchwright_instances_terminated_total", "Instances that the operator ended.", ["environment"]
 )

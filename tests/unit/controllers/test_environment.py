@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
+from batchwright import metrics
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
 from batchwright.capacity.port import Blueprint, Instance, Kind, Order, Outcome, Refusal, Warned
 from batchwright.capacity.soldout import SoldOut
@@ -29,6 +31,7 @@ from batchwright.errors import (
     LaunchUncertain,
     Misconfigured,
     ProviderThrottled,
+    ProviderUnavailable,
 )
 from batchwright.scheduling.snapshot import Demand, Shape
 from batchwright.settings import Settings
@@ -412,3 +415,25 @@ async def test_nodes_that_never_come_make_pauses_and_one_at_a_time() -> None:
     assert len(world.cloud.orders) == 1
     await world.round(start + 62)
     assert [order.count for order in world.cloud.orders] == [4, 1]
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(f"batchwright_{name}_total", {"environment": "env", **labels}) or 0.0
+
+
+async def test_what_was_launched_refused_and_ended_is_counted() -> None:
+    metrics.forget_environment("env")
+    world = World()
+    world.count = 4
+    await world.round()
+    assert counted("instances_launched") == 4
+    world.cloud.answer, world.count = Outcome((), (PASSED, PASSED, LASTING)), 1
+    await world.round(1)
+    assert [counted("launches_refused", cause=cause) for cause in ("capacity", "error")] == [2, 1]
+    assert counted("provider_errors") == 0
+    world.environment.fail(ProviderUnavailable("no answer"), world.now)
+    assert counted("provider_errors") == 1
+    # None of them becomes a node.
+    world.cloud.answer, world.count = None, 0
+    await world.round(10_000)
+    assert counted("instances_terminated") == len(world.cloud.ended) == 4
