@@ -7,6 +7,7 @@ ended, and sent by a thread of the SDK's: a collector that does not answer delay
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import version
@@ -27,7 +28,7 @@ SERVICE: Final = "batchwright"
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 # A flood of jobs may end within the five seconds between two exports; the SDK's own default is 2048.
 MOST_SPANS: Final = 50_000
-FLUSH_MILLISECONDS: Final = 5000
+CLOSING_SECONDS: Final = 5.0
 
 
 class Tracer:
@@ -47,9 +48,12 @@ class Tracer:
             logger.exception("job not traced", job_id=job.uid, namespace=job.namespace, job=job.name)
 
     def close(self) -> None:
-        """Sends what is left, for some seconds at most."""
-        self._processor.force_flush(FLUSH_MILLISECONDS)
-        self._processor.shutdown()
+        """Sends what is left, for `CLOSING_SECONDS` at most; the SDK itself would try for minutes."""
+        closing = threading.Thread(target=self._processor.shutdown, name="end of traces", daemon=True)
+        closing.start()
+        closing.join(CLOSING_SECONDS)
+        if closing.is_alive():
+            logger.warning("traces not sent: the collector does not take them")
 
 
 def make_tracer(environment: Mapping[str, str] = os.environ) -> Tracer | None:

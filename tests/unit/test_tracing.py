@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk.resources import Resource
@@ -16,6 +19,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 import builders as b
+from batchwright import tracing
 from batchwright.api.v1alpha1 import BatchJobStatus
 from batchwright.controllers.jobtraces import JobSpan, span_of, spans_of, trace_of
 from batchwright.domain.texts import timestamp
@@ -141,6 +145,22 @@ def test_nobody_is_told_unless_somebody_asked(environment: dict[str, str]) -> No
 def collector() -> Iterator[Collector]:
     with collecting() as made:
         yield made
+
+
+def test_a_collector_that_does_not_answer_delays_the_end_by_seconds_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        tracer = make_tracer()
+        assert tracer is not None
+        monkeypatch.setattr(tracing, "CLOSING_SECONDS", 1.0)
+        tracer.tell(b.job(), ended(attempts=[attempt(30, 90)]))
+        began = time.monotonic()
+        with structlog.testing.capture_logs() as lines:
+            tracer.close()
+        assert 0.9 < time.monotonic() - began < 5
+        assert [line["event"] for line in lines] == ["traces not sent: the collector does not take them"]
 
 
 def test_a_collector_receives_a_job_by_otlp(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
