@@ -20,7 +20,7 @@ COPY crds crds
 COPY docs/benchmarks.json docs/
 COPY operator operator
 # Exactly the locked packages, without those for development; compiled, because the image is read-only when it runs.
-RUN UV_PROJECT_ENVIRONMENT=/opt/batchwright /opt/uv/bin/uv sync --locked --no-dev --no-editable --no-cache \
+RUN UV_PROJECT_ENVIRONMENT=/opt/batchwright /opt/uv/bin/uv sync --locked --no-dev --extra otel --no-editable --no-cache \
       --compile-bytecode --link-mode copy --python "$(command -v python3)"
 
 FROM ${BASE_IMAGE}

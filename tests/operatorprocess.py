@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scrapes import Scrape
+
 READY_SECONDS = 60
 
 
@@ -92,6 +94,11 @@ class OperatorProcess:
         """What its liveness endpoint says; HTTPError when it says no."""
         with urllib.request.urlopen(self._url, timeout=5) as answer:
             return dict(json.load(answer))
+
+    def metrics(self) -> Scrape:
+        """What Prometheus would read of it now."""
+        with urllib.request.urlopen(self._url.removesuffix("healthz") + "metrics", timeout=5) as answer:
+            return Scrape.of(answer.read().decode())
 
     @property
     def pid(self) -> int:

@@ -10,6 +10,7 @@ decides by matching text.
     ├── SimulationError           a simulation cannot go on: what it was given does not fit together
     │   └── TraceError            a trace cannot be read: which line and column, and why
     ├── BenchmarkError            a benchmark cannot be run, or a contender failed in it
+    ├── ServingError              probes or metrics cannot be served where they were to be
     ├── LeadershipLost            another operator may lead now: this one must end
     ├── PoliciesMissing           admission policies that somebody else was to install do not act
     ├── LocalError                the embedded cluster cannot be made, and what to do
@@ -78,6 +79,10 @@ class NoClusterError(LocalError):
 
 class PoliciesMissing(BatchwrightError):
     """The admission policies are expected to be there, and do not act."""
+
+
+class ServingError(BatchwrightError):
+    """Probes or metrics cannot be served at the address that was given."""
 
 
 class LeadershipLost(BatchwrightError):

@@ -1,4 +1,4 @@
-"""kopf's part: the process, its probes, and the watches of the kinds that people declare.
+"""kopf's part: the process, and the watches of the kinds that people declare.
 
 `on.event` only: no change handlers, no annotations, no finalizers or timers of kopf's on users' objects (ADR 0002).
 """
@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,8 +21,8 @@ from batchwright.cluster.connection import Connection
 from batchwright.cluster.decoding import ShallowResponse
 from batchwright.cluster.lease import Leadership, Terms, new_identity
 from batchwright.controllers.leading import lead
-from batchwright.controllers.operator import Operator, declared_resources
-from batchwright.errors import BatchwrightError
+from batchwright.controllers.operator import HearEnd, Operator, declared_resources
+from batchwright.health import Health
 from batchwright.settings import Settings
 
 logger = structlog.get_logger(__name__)
@@ -32,19 +31,21 @@ LAST_SECONDS = 30.0
 
 
 def build_registry(
-    api: ApiClient, settings: Settings, failed: Callable[[BaseException], None]
-) -> kopf.OperatorRegistry:
-    """The handlers of one operator on `api`; `failed` hears of the error that ended its engine."""
+    api: ApiClient, settings: Settings, failed: Callable[[BaseException], None], hear_end: HearEnd = lambda *_: None
+) -> tuple[kopf.OperatorRegistry, Health]:
+    """The handlers of one operator on `api`, and its health; `failed` hears of the error that ended its engine,
+    `hear_end` of each job that has ended."""
     registry = kopf.OperatorRegistry()
-    operator = Operator(api, settings)
+    operator = Operator(api, settings, hear_end)
     # Connections of its own: a renewal must not wait behind a flood of other writes.
     lease_api = ApiClient(api.connection, connections=2)
+    lease_api.hear_write = api.hear_write
     leadership: Leadership | None = None
     if settings.leader_election:
         terms = Terms(settings.lease_namespace, settings.lease_name, settings.lease_seconds)
         leadership = Leadership(lease_api, terms, new_identity())
+    health = Health(operator, leadership, settings)
     running: list[asyncio.Task[None]] = []
-    stale_watch_seconds, stale_pass_seconds = settings.stale_watch_seconds, settings.stale_pass_seconds
 
     def ended(task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
@@ -68,11 +69,11 @@ def build_registry(
         running[0].add_done_callback(ended)
         waiting = [asyncio.create_task(operator.started.wait())]
         if leadership is not None:
-            # One that stands by is as ready as it can be.
             waiting.append(asyncio.create_task(leadership.standing_by.wait()))
         await asyncio.wait({running[0], *waiting}, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
+        health.ready.set()
 
     @kopf.on.cleanup(registry=registry)
     async def stop(**_: Any) -> None:
@@ -85,36 +86,9 @@ def build_registry(
         # ends would be the worst of all.
         asyncio.get_running_loop().call_later(LAST_SECONDS, end_now)
 
-    @kopf.on.probe(id="pass_age_seconds", registry=registry)
-    def pass_age(**_: Any) -> float:
-        # One that stands by passes over nothing.
-        most = stale_pass_seconds if operator.started.is_set() else math.inf
-        return checked_age(operator.engine.pass_age_seconds(), most, "there has been no pass")
-
-    @kopf.on.probe(id="watch_age_seconds", registry=registry)
-    def watch_age(**_: Any) -> float:
-        return checked_age(operator.staleness_seconds(), stale_watch_seconds, "a watch has been silent")
-
-    if leadership is not None:
-
-        @kopf.on.probe(id="leads", registry=registry)
-        def leads(**_: Any) -> bool:
-            return leadership.held.is_set()
-
-        @kopf.on.probe(id="lease_age_seconds", registry=registry)
-        def lease_age(**_: Any) -> float:
-            return round(leadership.silence_seconds(), 1)
-
     for resource in declared_resources():
         _watch(registry, operator, resource.plural, resource.kind)
-    return registry
-
-
-def checked_age(seconds: float, most: float, what: str) -> float:
-    """The age as a probe shows it. Raises BatchwrightError, which fails the probe, if it is more than `most`."""
-    if seconds > most:
-        raise BatchwrightError(f"{what} for {seconds:.0f} s, and {most:.0f} s are the most")
-    return round(seconds, 1)
+    return registry, health
 
 
 def end_now() -> None:

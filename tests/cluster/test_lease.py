@@ -209,5 +209,12 @@ def test_one_that_stands_by_is_healthy_and_writes_nothing(mine: Stage, pair: Pai
     assert probes["leads"] is False
     assert probes["lease_age_seconds"] < 5
     assert mine.api.list("Job", mine.namespace) == []
+    scrape = pair.other.metrics()
+    assert scrape.value("batchwright_leader") == 0
+    assert scrape.total("batchwright_api_writes_total") == 0
+    assert not [name for name, _ in scrape.samples if name == "batchwright_jobs"]
     mine.wait_final("early")
+    scrape = pair.other.metrics()
+    assert scrape.value("batchwright_leader") == 1
+    assert scrape.total("batchwright_api_writes_total", method="PATCH", resource="leases") > 0
     assert "standing by" in pair.other.log

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from batchwright.errors import BatchwrightError
-from batchwright.handlers import checked_age
+from batchwright.health import checked_age
 
 
 def test_an_age_is_shown_by_the_tenth() -> None:

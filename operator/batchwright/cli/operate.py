@@ -30,6 +30,14 @@ def run_here(
         str | None,
         typer.Option(help="Serve a liveness probe here.", metavar="URL", show_default=False),
     ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            help="Serve metrics for Prometheus here (default: /metrics beside the liveness probe; '' for nowhere).",
+            metavar="URL",
+            show_default=False,
+        ),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log debug messages.")] = False,
     log_format: Annotated[LogFormat, typer.Option(help="Log as text or as one JSON object a line.")] = LogFormat.text,
     leader_election: Annotated[
@@ -54,6 +62,7 @@ def run_here(
 
     run_operator(
         liveness=liveness,
+        metrics=metrics,
         verbose=verbose,
         json_logs=log_format is LogFormat.json,
         context=context,

@@ -22,7 +22,7 @@ from batchwright.cluster.clock import Clock
 from batchwright.cluster.connection import Connection, load_connection
 from batchwright.cluster.decoding import decode
 from batchwright.cluster.resources import Resource
-from batchwright.errors import ApiUnavailable, NotLeading, Throttled, api_error
+from batchwright.errors import ApiError, ApiUnavailable, NotLeading, Throttled, api_error
 
 JSON = dict[str, Any]
 PAGE = 500
@@ -57,6 +57,8 @@ class ApiClient:
         self.writes = 0
         # Asked before each write is sent, also before it is sent again (cluster.lease).
         self.may_write: Callable[[], bool] = lambda: True
+        # Told of each write that was tried: the method, the resource, and the status of an error (0 without an answer).
+        self.hear_write: Callable[[str, str, int | None], None] = lambda *_: None
         self.clock = Clock()
 
     @classmethod
@@ -161,11 +163,21 @@ class ApiClient:
         async def ask() -> bytes:
             if is_write and not self.may_write():
                 raise NotLeading(f"{method} {path}: not sent, because this operator does not lead")
-            response = await self.open(method, path, params=params, body=data, content_type=content_type, accept=accept)
+            failed: int | None = None
             try:
+                response = await self.open(
+                    method, path, params=params, body=data, content_type=content_type, accept=accept
+                )
                 return await response.read()
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                failed = 0
                 raise ApiUnavailable(f"{method} {path}: {error}") from error
+            except ApiError as error:
+                failed = error.status
+                raise
+            finally:
+                if is_write:
+                    self.hear_write(method, resource_of(path), failed)
 
         try:
             # Hardly a request fails, and tenacity costs a third of one.
@@ -336,6 +348,14 @@ class ApiClient:
             raise ApiUnavailable(f"{path}: {error or type(error).__name__}") from error
         finally:
             response.close()
+
+
+def resource_of(path: str) -> str:
+    """The resource that a path is about, with its subresource: `pods/status` of a pod's status. No object's name."""
+    parts = path.split("/")[3 if path.startswith("/api/") else 4 :]
+    if parts[:1] == ["namespaces"] and len(parts) > 2:
+        parts = parts[2:]
+    return "/".join(parts[::2])
 
 
 def selectors(labels: str | None, fields: str | None) -> dict[str, str]:

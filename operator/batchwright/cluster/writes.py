@@ -17,6 +17,7 @@ from batchwright.cluster.client import JSON, JSON_PATCH, ApiClient
 from batchwright.cluster.resources import Resource
 from batchwright.domain.observations import FINAL_STATES
 from batchwright.errors import ApiError, Forbidden, Invalid, NotFound
+from batchwright.joblog import about_job
 
 logger = structlog.get_logger(__name__)
 RETRY_SECONDS = 2.0
@@ -65,8 +66,8 @@ def merge_patch(wanted: JSON, held: JSON) -> JSON:
 
 
 class StatusWriter:
-    """Writes statuses by key; `compose` gives the latest for a key (None: nothing to write), `written` hears of it,
-    and `refused` of what may not be written."""
+    """Writes statuses of jobs by key; `compose` gives the latest for a key (None: nothing to write), `written` hears of
+    it, and `refused` of what may not be written."""
 
     def __init__(
         self,
@@ -156,6 +157,10 @@ class StatusWriter:
             return
         if write.wanted == write.held:
             return
+        with about_job(write.uid, write.namespace or "", write.name):
+            await self._write_about(key, pending, write)
+
+    async def _write_about(self, key: str, pending: _Pending, write: StatusWrite) -> None:
         try:
             stands = await self._patch(write)
         except NotFound:

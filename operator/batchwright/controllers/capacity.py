@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from batchwright import metrics
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
 from batchwright.capacity.fleet import within_spare
 from batchwright.capacity.port import Instance, Provider, Refusal, Warned
@@ -182,7 +183,9 @@ class Capacity:
             ids = {each.id for each in by_environment[known.uid]}
             for each in warned:
                 if each.instance in ids:
-                    environment.memory.warn(each, now)
+                    news = environment.memory.warn(each, now)
+                    if news is not None:
+                        metrics.WARNED.labels(known.name, news).inc()
             environment.refuse([refusal for uid, refusal in look.refused if uid == known.uid], now, is_invalid=True)
             rounds.append(environment.round(known, provider, by_environment[known.uid], nodes, now))
         await asyncio.gather(*rounds)
@@ -233,6 +236,7 @@ class Capacity:
         if not any(known.name == environment.name for known in self._store.environments.values()):
             self._store.growth = {k: v for k, v in self._store.growth.items() if k != environment.name}
             self._store.supplies.pop(environment.name, None)
+            metrics.forget_environment(environment.name)
         self._changed()
 
     async def _end_orphans(self, name: str, strays: list[Instance], nodes: dict[str, Node], now: float) -> None:

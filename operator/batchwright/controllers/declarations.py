@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from batchwright import metrics
 from batchwright.api.v1alpha1.jobqueue import ShareUsage
 from batchwright.api.v1alpha1.usage import QueueUsage
 from batchwright.cluster.client import JSON, ApiClient
@@ -62,7 +63,9 @@ class Declarations:
         known = self._store.queues.get(key)
         if known is None:
             self._store.meters.forget_queue(key[1])
+            metrics.forget_queue(key[1])
             return
+        metrics.begin_queue(known.name)
         states = {each.name: str(each.status.get("status", "VALID")) for each in self._store.environments.values()}
         has_policy = known.spec.scheduling_policy is None or self._store.policy_of(known.spec) is not None
         now = self._now()

@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from batchwright import metrics
+from batchwright.api.v1alpha1 import BatchJobStatus
 from batchwright.cluster.client import JSON, ApiClient
 from batchwright.cluster.clock import Clock
 from batchwright.cluster.events import EventRecorder, Subject
@@ -31,6 +32,7 @@ from batchwright.controllers.gangs import Gangs, stop_node
 from batchwright.controllers.gather import gang_view, view_of
 from batchwright.controllers.obstacles import Obstacles
 from batchwright.controllers.preempting import Preempting
+from batchwright.controllers.progress import count_progress
 from batchwright.controllers.refusals import refused, words_for
 from batchwright.controllers.retention import Retention
 from batchwright.controllers.scheduling import Scheduling
@@ -57,6 +59,7 @@ from batchwright.domain.ganglife import decide_gang
 from batchwright.domain.lifecycle import Decision, decide
 from batchwright.domain.observations import FINAL_STATES, FinishedJob, Job, Pod, Work
 from batchwright.errors import ApiError
+from batchwright.joblog import about_job
 from batchwright.scheduling.cycle import plan
 from batchwright.scheduling.snapshot import Demand
 from batchwright.settings import Settings
@@ -87,6 +90,7 @@ class Engine:
         hear_consumables: Callable[[], None] = lambda: None,
         clock: Clock | None = None,
         hear_demand: Callable[[tuple[Demand, ...], frozenset[str]], None] = lambda *_: None,
+        hear_end: Callable[[Job, BatchJobStatus], None] = lambda *_: None,
     ) -> None:
         self._clock = clock or Clock()
         store.meters.clock = self._clock.now
@@ -98,7 +102,7 @@ class Engine:
         self.scheduling = Scheduling(store, hear_consumables)
         self._planned = -1
         self._plan_again: datetime | None = None
-        self._hear_demand = hear_demand
+        self._hear_demand, self._hear_end = hear_demand, hear_end
         self._wakes: list[tuple[datetime, str]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.writer = StatusWriter(
@@ -117,7 +121,7 @@ class Engine:
             spawn=self._spawn,
             wake=self._wake,
             touch=self._touch,
-            decide=lambda uid, entry, now: self._decide(uid, entry, self._instances(), now),
+            decide=lambda uid, entry, now: self._decide(uid, entry, store.instances, now),
             notify=self._notify,
             say_refusal=self._say_refusal,
         )
@@ -211,12 +215,13 @@ class Engine:
             heapq.heapify(self._wakes)
         # 2. Each job whose view may have changed is decided; a job that ends makes its dependents look again.
         break_cycles(store)
-        instances = self._instances()
+        instances = store.instances
         while store.dirty:
             uid = store.dirty.pop()
             entry = store.entries.get(uid)
             if entry is not None and not entry.creating and not entry.job.deleting:
-                self._decide(uid, entry, instances, now)
+                with about_job(uid, entry.job.namespace, entry.job.name):
+                    self._decide(uid, entry, instances, now)
             elif entry is None:
                 self.scheduling.forget(uid, now)
             elif entry.job.deleting:
@@ -233,7 +238,6 @@ class Engine:
         if self._store.dirty:
             self.changed()
         state = self.scheduling.state
-        metrics.RUNNABLE.set(len(state.waiting_uids))
         is_due = self._plan_again is not None and self._plan_again <= now
         if state.changes == self._planned and not is_due:
             return
@@ -256,9 +260,6 @@ class Engine:
                 self._preempting.begin(victim, preempt)
                 self._touch(preempt.uid)
 
-    def _instances(self) -> dict[str, str]:
-        return self._store.instances
-
     def _decide(self, uid: str, entry: Entry, instances: dict[str, str], now: datetime) -> None:
         try:
             view = view_of(self._store, entry, instances, self._settings.start_grace_seconds)
@@ -271,7 +272,7 @@ class Engine:
                 decision = decide(view, now)
         except Exception:
             metrics.DECISION_ERRORS.inc()
-            logger.exception("decision failed", namespace=entry.job.namespace, name=entry.job.name, job_id=uid)
+            logger.exception("decision failed", name=entry.job.name)
             return
         self._settle(uid, entry, decision, now)
         if entry.is_array:
@@ -285,6 +286,7 @@ class Engine:
         last = entry.status
         before, after = last.state, decision.status.state
         entry.status = decision.status
+        count_progress(self._store, entry, last, decision.status)
         if entry.work is not None and not entry.work.suspended:
             entry.resuming = False
         self.scheduling.tell(uid, entry, is_runnable=decision.runnable, now=now)
@@ -299,7 +301,6 @@ class Engine:
         for notice in decision.notices:
             self._notify(entry, notice)
         if decision.is_final and before != after:
-            metrics.JOBS_FINISHED.labels(after).inc()
             self._store.touch_dependents(entry.job.namespace, entry.job.name, uid)
         if entry.array is not None and not decision.is_final:
             # Its status is made when it is written: what has changed since is one comparison away.
@@ -420,6 +421,7 @@ class Engine:
         if wire.get("state") in FINAL_STATES:
             self._gangs.sweep(entry)
             self._store.finish(finished(entry.job, wire))
+            self._hear_end(entry.job, BatchJobStatus.model_validate(wire))
             self._store.meters.forget(uid)
             self.scheduling.forget(uid, self._clock.now())
             self.retention.schedule(uid)

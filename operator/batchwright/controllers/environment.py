@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from batchwright import metrics
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
 from batchwright.api.v1alpha1.computeenvironment import PendingLaunch
 from batchwright.capacity.fleet import WORDS, Bounds, Retirement, Seen, Why, growth_of, pause_after, retire
@@ -75,6 +76,7 @@ class ManagedEnvironment:
         self._demand, self._changed, self._publish, self._write = demand, changed, publish, write
         self._known = known
         self.name = known.name
+        metrics.begin_environment(known.name)
         self.memory = Memory()
         self.fleet: tuple[Seen, ...] = ()
         # When the next look is due that nothing else would cause.
@@ -101,6 +103,7 @@ class ManagedEnvironment:
         lasting = isinstance(error, Misconfigured | Denied)
         reason = error.code or type(error).__name__
         self._problem = Problem(_word(reason), str(error), is_invalid=lasting)
+        metrics.PROVIDER_ERRORS.labels(self.name).inc()
         self._paused_until = max(self._paused_until, now + (MENDING_SECONDS if lasting else PASSING_SECONDS))
         # Nothing else may cause another look: as long as it is not known what there is, nothing is asked for.
         self.due = self._paused_until
@@ -219,6 +222,7 @@ class ManagedEnvironment:
         if not ending:
             return
         await provider.terminate([seen.instance.id for seen, _ in ending])
+        metrics.TERMINATED.labels(self.name).inc(len(ending))
         for seen, why in ending:
             self._notify(Notice("Terminated", f"Instance {seen.instance.id} ({seen.instance.type}) ended: {why}"))
             self._launched.pop(seen.instance.id, None)
@@ -340,6 +344,7 @@ class ManagedEnvironment:
         if real:
             self._problem = None
         if outcome.instances:
+            metrics.LAUNCHED.labels(self.name).inc(len(outcome.instances))
             types = sorted({each.type for each in outcome.instances})
             count, done = len(outcome.instances), "launched" if real else "asked for"
             self._notify(Notice("Launched", f"{count} of {order.count} instances {done}: {', '.join(types)}"))
@@ -352,6 +357,7 @@ class ManagedEnvironment:
     def refuse(self, refusals: Iterable[Refusal], now: float, *, is_invalid: bool) -> None:
         """These were not filled; with `is_invalid` nothing else was either."""
         for refusal in refusals:
+            metrics.LAUNCHES_REFUSED.labels(self.name, "capacity" if refusal.is_capacity else "error").inc()
             if refusal.is_capacity:
                 self._sold_out.bar(refusal.kinds, now, self._settings.capacity_sold_out_seconds)
             else:

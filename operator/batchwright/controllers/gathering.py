@@ -64,11 +64,14 @@ class Memory:
         self.ready &= ids
         self.guilty &= ids
 
-    def warn(self, warned: Warned, now: float) -> None:
-        """Somebody says that the instance is to go."""
+    def warn(self, warned: Warned, now: float) -> Alert | None:
+        """Somebody says that the instance is to go. Which warning it is, if that is news."""
         default = {"SPOT_INTERRUPTION": now + WARNING_SECONDS, "STATE_CHANGE": now}.get(warned.kind)
         leaves_at = default if warned.leaves_at is None else warned.leaves_at
+        before = self.warned.get(warned.instance)
         self._note(warned.instance, (_WARNINGS[warned.kind], leaves_at))
+        after = self.warned[warned.instance][0]
+        return after if before is None or before[0] != after else None
 
     def remember(self, instance: str, why: Why | None, leaves_at: float | None) -> None:
         """What the node says that somebody said, perhaps to an operator before this one."""

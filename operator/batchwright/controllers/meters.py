@@ -172,11 +172,12 @@ class Meters:
             before = self._counted.get((queue, share), ZERO)
             self._counted[queue, share] = Amounts(*map(max, amounts, before))
             more = self._counted[queue, share].plus(before, -1)
-            metrics.VCPU_SECONDS.labels(queue, share).inc(more.vcpu / THOUSAND)
-            metrics.MEMORY_SECONDS.labels(queue, share).inc(more.memory / THOUSAND)
-            metrics.GPU_SECONDS.labels(queue, share).inc(more.gpu / THOUSAND)
-            metrics.COST.labels(queue, share).inc(more.cost / PER_DOLLAR)
-            metrics.LOST_COST.labels(queue, share).inc(more.lost_cost / PER_DOLLAR)
+            labels = queue, metrics.share_label(queue, share)
+            metrics.VCPU_SECONDS.labels(*labels).inc(more.vcpu / THOUSAND)
+            metrics.MEMORY_SECONDS.labels(*labels).inc(more.memory / THOUSAND)
+            metrics.GPU_SECONDS.labels(*labels).inc(more.gpu / THOUSAND)
+            metrics.COST.labels(*labels).inc(more.cost / PER_DOLLAR)
+            metrics.LOST_COST.labels(*labels).inc(more.lost_cost / PER_DOLLAR)
 
     # Within.
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from batchwright import names
 from batchwright.api.v1alpha1 import (
+    BatchJobStatus,
     ComputeEnvironmentSpec,
     ConsumableResourceSpec,
     JobDefinitionSpec,
@@ -61,24 +62,23 @@ OURS = names.LABEL_JOB_ID
 NODE_SETTLE_SECONDS = 1.0
 # Most events by far are of pods: taken by the tenth of a second, they cost half.
 POD_GATHER_SECONDS = 0.1
+HearEnd = Callable[[Job, BatchJobStatus], None]
 
 
 class Operator:
     """One operator for one cluster."""
 
-    def __init__(self, api: ApiClient, settings: Settings) -> None:
+    def __init__(self, api: ApiClient, settings: Settings, hear_end: HearEnd = lambda *_: None) -> None:
         self._api = api
         self._settings = settings
         self.store = Store()
         events = EventRecorder(api)
         self.engine = Engine(
-            api,
-            self.store,
-            settings,
-            events,
+            *(api, self.store, settings, events),
             self._count_consumables_soon,
             api.clock,
             self._hear_demand,
+            hear_end,
         )
         declarations = self._declarations = Declarations(api, self.store, self.engine.scheduling, api.clock.now)
         definitions = Definitions(api, self.store, events, self._definition_settled, api.clock.now)
@@ -195,10 +195,13 @@ class Operator:
             self._touch_all(self._queues, self.store.queues)
             self._touch_all(self._consumables, self.store.consumables)
 
-    def staleness_seconds(self) -> float:
-        """How long the most silent watch has been silent; 0 before there is one."""
-        now = time.monotonic()
-        return max((now - informer.heard_at for informer in self._informers), default=0.0)
+    def watch_ages(self) -> dict[str, float]:
+        """For how many seconds the most silent watch of each resource has been silent; empty before there is one."""
+        now, ages = time.monotonic(), dict[str, float]()
+        for informer in self._informers:
+            plural = informer.resource.plural
+            ages[plural] = max(ages.get(plural, 0.0), now - informer.heard_at)
+        return ages
 
     @staticmethod
     def _touch_all(worker: Reconciler, known: Mapping[Key, object]) -> None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from batchwright import names
+from batchwright import metrics, names
 from batchwright.cluster.client import ApiClient
 from batchwright.controllers import acting
 from batchwright.controllers.store import Array, Entry
 from batchwright.domain.actions import Action, EndAttempt, Notice, SuspendWork
 from batchwright.domain.texts import bounded
+from batchwright.joblog import about_job
 from batchwright.scheduling.snapshot import Preempt
 
 
@@ -37,12 +38,14 @@ class Preempting:
         if entry.work is None or entry.work.is_finished:
             return
         known = entry.array
-        taken = self._elements(entry, known, preempt) if known is not None else self._single(entry, preempt)
+        with about_job(entry.job.uid, entry.job.namespace, entry.job.name):
+            taken = self._elements(entry, known, preempt) if known is not None else self._single(entry, preempt)
         if taken and known is not None:
             # Nobody else counts those of elements; a single job's stand on its Kubernetes Job.
             count = (entry.status.preemptions or 0) + taken
             entry.status = entry.status.model_copy(update={"preemptions": count})
         if taken:
+            metrics.PREEMPTIONS.labels(entry.job.spec.job_queue).inc(taken)
             self._notify(entry, Notice("Preempted", bounded(preempt.why)))
             configured = entry.job.spec.preemption_configuration
             limit = configured.preemption_retries_before_termination if configured is not None else None

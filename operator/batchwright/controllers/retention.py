@@ -82,7 +82,8 @@ class Retention:
             try:
                 await self._delete(what, uid)
             except ApiError as error:
-                logger.warning("retention: not deleted", job_id=uid, error=str(error))
+                namespace, name = (job.namespace, job.name) if job is not None else ("", "")
+                logger.warning("retention: not deleted", job_id=uid, namespace=namespace, job=name, error=str(error))
                 heapq.heappush(self._timetable, (now + timedelta(seconds=30), what, uid))
 
     async def _delete(self, what: str, uid: str) -> None:

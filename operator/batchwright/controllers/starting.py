@@ -26,6 +26,7 @@ from batchwright.domain.granting import grant, revoke
 from batchwright.domain.observations import Work
 from batchwright.domain.texts import bounded
 from batchwright.errors import ApiError, ApiUnavailable, Invalid, WorkloadError
+from batchwright.joblog import about_job
 from batchwright.scheduling.snapshot import Start
 from batchwright.workloads.job import Placement
 
@@ -70,13 +71,14 @@ class Starting:
     def begin(self, start: Start, now: datetime) -> None:
         """Carries out one start."""
         entry = self._store.entries[start.uid]
-        if entry.work is None:
-            self._begin_anew(start, entry, now)
-        elif entry.array is not None:
-            grant(entry.array.elements, start.count)
-            self._decide(start.uid, entry, now)
-        else:
-            self._resume(start, entry, entry.work, now)
+        with about_job(start.uid, entry.job.namespace, entry.job.name):
+            if entry.work is None:
+                self._begin_anew(start, entry, now)
+            elif entry.array is not None:
+                grant(entry.array.elements, start.count)
+                self._decide(start.uid, entry, now)
+            else:
+                self._resume(start, entry, entry.work, now)
 
     def _begin_anew(self, start: Start, entry: Entry, now: datetime) -> None:
         if entry.pinned is None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from batchwright.cluster.client import ApiClient
 from batchwright.cluster.connection import Connection
 from batchwright.cluster.resources import JOBS
-from batchwright.errors import ApiUnavailable, NotLeading
+from batchwright.errors import ApiError, ApiUnavailable, NotLeading
 
 
 class Sent(ApiClient):
@@ -43,3 +46,39 @@ async def test_reads_need_no_leave() -> None:
     with pytest.raises(ApiUnavailable):
         await api.request("GET", "/api/v1/pods", attempts=1)
     assert api.sent == ["GET"]
+
+
+async def test_each_try_of_a_write_is_told_with_its_error_and_no_read_is() -> None:
+    api, told = Sent(2), []
+    api.hear_write = lambda *said: told.append(said)
+    with pytest.raises(NotLeading):
+        await api.patch(JOBS, "default", "j", {}, subresource="status")
+    with pytest.raises(ApiUnavailable):
+        await api.request("GET", "/api/v1/pods", attempts=1)
+    # A third try was not made.
+    assert told == [("PATCH", "jobs/status", 503)] * 2
+
+
+@pytest.mark.parametrize(("status", "failed"), [(201, None), (403, 403), (409, 409)], ids=["taken", "refused", "there"])
+async def test_what_a_server_answers_is_told(status: int, failed: int | None) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"kind": "Status", "code": status, "reason": "Why", "metadata": {}}, status=status)
+
+    app, told = web.Application(), []
+    app.router.add_post("/apis/batch/v1/namespaces/default/jobs", answer)
+    async with TestServer(app) as server:
+        connection = Connection(
+            str(server.make_url("")).rstrip("/"), ssl.create_default_context(), "default", NoToken()
+        )
+        async with ApiClient(connection) as api:
+            api.hear_write = lambda *said: told.append(said)
+            with nullcontext() if failed is None else pytest.raises(ApiError):
+                await api.create(JOBS, "default", {})
+    assert told == [("POST", "jobs", failed)]
+
+
+class NoToken:
+    """Credentials of a client that needs none."""
+
+    async def get_api_key_with_prefix(self, _: str) -> None:
+        """No token."""

@@ -8,8 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 import builders as b
+from batchwright import metrics
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
 from batchwright.capacity.port import Blueprint, Instance, Kind, Order, Outcome, Provider, Refusal, Warned
 from batchwright.controllers.capacity import Capacity
@@ -261,3 +263,18 @@ async def test_an_operator_that_leads_no_more_takes_nothing_back_from_its_note()
     await world.round()
     assert world.provider.launched == []
     assert world.store.supplies["env"].pending is not None
+
+
+async def test_a_warning_is_counted_once_however_often_it_comes() -> None:
+    metrics.forget_environment("env")
+    world = World()
+    world.api.is_down = True
+    for said in ("REBALANCE", "SPOT_INTERRUPTION", "SPOT_INTERRUPTION", "REBALANCE"):
+        world.provider.said = (replace(SAID, kind=said),)
+        await world.round()
+
+    def counted(warning: str) -> float | None:
+        labels = {"environment": "env", "warning": warning}
+        return REGISTRY.get_sample_value("batchwright_instances_warned_total", labels)
+
+    assert [counted(each) for each in ("rebalance", "interrupted", "maintenance")] == [1, 1, 0]

@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
+from batchwright import metrics
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
 from batchwright.capacity.port import Blueprint, Instance, Kind, Order, Outcome, Refusal, Warned
 from batchwright.capacity.soldout import SoldOut
@@ -29,6 +31,7 @@ from batchwright.errors import (
     LaunchUncertain,
     Misconfigured,
     ProviderThrottled,
+    ProviderUnavailable,
 )
 from batchwright.scheduling.snapshot import Demand, Shape
 from batchwright.settings import Settings
@@ -422,3 +425,25 @@ async def test_instances_that_are_past_are_shown_no_more() -> None:
     world.count, world.cloud.instances = 0, [replace(first, state="terminated"), replace(second, state="shutting-down")]
     await world.round(5)
     assert [each.id for each in world.store.supplies["env"].instances] == [second.id]
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(f"batchwright_{name}_total", {"environment": "env", **labels}) or 0.0
+
+
+async def test_what_was_launched_refused_and_ended_is_counted() -> None:
+    metrics.forget_environment("env")
+    world = World()
+    world.count = 4
+    await world.round()
+    assert counted("instances_launched") == 4
+    world.cloud.answer, world.count = Outcome((), (PASSED, PASSED, LASTING)), 1
+    await world.round(1)
+    assert [counted("launches_refused", cause=cause) for cause in ("capacity", "error")] == [2, 1]
+    assert counted("provider_errors") == 0
+    world.environment.fail(ProviderUnavailable("no answer"), world.now)
+    assert counted("provider_errors") == 1
+    # None of them becomes a node.
+    world.cloud.answer, world.count = None, 0
+    await world.round(10_000)
+    assert counted("instances_terminated") == len(world.cloud.ended) == 4

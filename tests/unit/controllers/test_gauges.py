@@ -1,0 +1,165 @@
+"""What a scrape reads of the operator's memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import builders as b
+import manifests
+from batchwright import metrics
+from batchwright.api.v1alpha1 import BatchJobStatus, JobQueueSpec
+from batchwright.controllers.declared import Declared
+from batchwright.controllers.gauges import read_jobs, read_nodes
+from batchwright.controllers.progress import Progress, count_progress, progress
+from batchwright.controllers.store import Array, Store
+from batchwright.domain.declarations import Supply
+from batchwright.domain.elements import Elements
+from batchwright.domain.observations import FinishedJob
+
+QUEUE = manifests.job_queue()["spec"]
+
+
+def store_with(*queues: str) -> Store:
+    made = Store()
+    for name in queues:
+        made.queues[("", name)] = Declared(name, "", name, 1, JobQueueSpec.model_validate(QUEUE), QUEUE, {})
+    return made
+
+
+def put(store: Store, uid: str, state: str | None, *, queue: str = "normal", second: float = 0, **spec: Any) -> None:
+    job = b.job(uid=uid, name=f"job-{uid}", created_at=b.at(second), spec=b.spec(jobQueue=queue, **spec))
+    store.put_job(uid, job)
+    store.entries[uid].status = b.status(state)
+
+
+def readings(store: Store, seconds: float = 100) -> dict[tuple[str, tuple[str, ...]], float]:
+    found = [*read_jobs(store, b.at(seconds)), *read_nodes(store)]
+    made = {(each.gauge.name, each.labels): each.value for each in found}
+    assert len(made) == len(found)
+    return made
+
+
+def test_jobs_are_counted_by_queue_and_state_and_what_is_not_there_is_zero() -> None:
+    store = store_with("normal", "idle")
+    for uid, state in {"a": "RUNNABLE", "b": "RUNNABLE", "c": "RUNNING", "d": None, "e": "SUCCEEDED"}.items():
+        put(store, uid, state)
+    found = readings(store)
+    counted = {labels: value for (name, labels), value in found.items() if name == "batchwright_jobs"}
+    assert counted == {
+        **{(queue, state): 0 for queue in ("normal", "idle") for state in ("PENDING", "STARTING")},
+        **{("idle", state): 0 for state in ("SUBMITTED", "RUNNABLE", "RUNNING")},
+        ("normal", "SUBMITTED"): 1,
+        ("normal", "RUNNABLE"): 2,
+        ("normal", "RUNNING"): 1,
+    }
+
+
+def test_queues_that_are_not_there_have_one_series_however_many_jobs_name_them() -> None:
+    store = store_with("normal")
+    for number in range(50):
+        put(store, f"u{number}", "SUBMITTED", queue=f"typo-{number}")
+    found = readings(store)
+    assert found["batchwright_jobs", ("", "SUBMITTED")] == 50
+    assert {labels[0] for name, labels in found if name == "batchwright_jobs"} == {"", "normal"}
+
+
+def test_the_oldest_that_waits_is_timed_from_its_submission() -> None:
+    store = store_with("normal", "idle")
+    put(store, "a", "RUNNABLE", second=30)
+    put(store, "b", "RUNNABLE", second=70)
+    put(store, "c", "RUNNING", second=1)
+    found = readings(store, 100)
+    assert found["batchwright_oldest_runnable_job_age_seconds", ("normal",)] == 70
+    assert found["batchwright_oldest_runnable_job_age_seconds", ("idle",)] == 0
+
+
+def test_elements_of_arrays_are_counted_by_state() -> None:
+    store = store_with("normal")
+    put(store, "a", "PENDING", arrayProperties={"size": 10})
+    elements = Elements(10, ((0, 9),))
+    elements.open()
+    store.entries["a"].array = Array(elements)
+    found = readings(store, 100)
+    counted = {labels[1]: value for (name, labels), value in found.items() if name == "batchwright_array_elements"}
+    assert counted == {"RUNNABLE": 10, **dict.fromkeys(("PENDING", "STARTING", "RUNNING", "SUCCEEDED", "FAILED"), 0)}
+    assert found["batchwright_jobs", ("normal", "PENDING")] == 1
+    # Some of its elements wait for capacity.
+    assert found["batchwright_oldest_runnable_job_age_seconds", ("normal",)] == 100
+
+
+def test_what_has_finished_is_not_looked_at() -> None:
+    store = store_with("normal")
+    before = readings(store)
+
+    class Untouchable(dict[str, FinishedJob]):
+        def __iter__(self) -> Any:
+            raise AssertionError("a scrape looked at finished jobs")
+
+        values = items = keys = __iter__
+
+    store.finished = Untouchable(a=FinishedJob("a", "default", "a", "SUCCEEDED", "normal", None))
+    assert readings(store) == before
+
+
+def test_nodes_and_instances() -> None:
+    store = store_with()
+    for name in ("n1", "n2", "n3"):
+        store.put_node(f"uid-{name}", b.node(name, ready=name != "n3"))
+    store.supplies["spot"] = Supply(desired=4, starting=0, instances=(), pending=None, problem=None, is_known=True)
+    found = readings(store)
+    assert [found["batchwright_nodes", (ready,)] for ready in ("true", "false")] == [2, 1]
+    assert found["batchwright_instances", ("spot",)] == 0
+
+
+def stamp(second: int) -> str:
+    return f"2026-03-01T12:{second // 60:02}:{second % 60:02}Z"
+
+
+def at(
+    state: str, started: int | None = None, stopped: int | None = None, *attempts: tuple[int, int]
+) -> BatchJobStatus:
+    times = {"startedAt": started, "stoppedAt": stopped}
+    ended = [{"container": {}, "startedAt": stamp(since), "stoppedAt": stamp(until)} for since, until in attempts]
+    known = {name: stamp(value) for name, value in times.items() if value is not None}
+    return b.status(state, createdAt=stamp(0), attempts=ended, **known)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "want"),
+    [
+        pytest.param(at("RUNNABLE"), at("STARTING"), Progress(), id="no start yet"),
+        pytest.param(at("STARTING"), at("RUNNING", 30), Progress(30), id="starts"),
+        pytest.param(at("RUNNING", 30), at("RUNNING", 30), Progress(), id="runs on"),
+        pytest.param(at("RUNNING", 30), at("SUCCEEDED", 30, 90, (30, 90)), Progress(None, "SUCCEEDED", 60), id="ends"),
+        pytest.param(
+            at("STARTING"), at("FAILED", 30, 31, (30, 31)), Progress(30, "FAILED", 1), id="starts and ends unseen"
+        ),
+        pytest.param(at("RUNNABLE"), at("FAILED", None, 9), Progress(None, "FAILED"), id="ends without a start"),
+        pytest.param(
+            at("STARTING", 30, None, (30, 40)), at("RUNNING", 50, None, (30, 40)), Progress(), id="a second attempt"
+        ),
+        pytest.param(
+            at("RUNNING", 50, None, (30, 40)),
+            at("FAILED", 50, 70, (30, 40), (50, 70)),
+            Progress(None, "FAILED", 40),
+            id="runs from its first attempt on",
+        ),
+        pytest.param(at("RUNNABLE", 30), at("RUNNING", 80), Progress(), id="preempted and resumed"),
+        pytest.param(
+            at("SUCCEEDED", 30, 90), at("SUCCEEDED", 30, 90), Progress(), id="what had ended does not end again"
+        ),
+    ],
+)
+def test_progress(before: BatchJobStatus, after: BatchJobStatus, want: Progress) -> None:
+    assert progress(before, after) == want
+
+
+def test_a_job_without_a_queue_is_counted_under_no_name() -> None:
+    store = store_with("normal")
+    put(store, "a", "FAILED", queue="nowhere-at-all")
+    labels = {"queue": "", "state": "FAILED"}
+    before = metrics.JOBS_FINISHED.labels(**labels)._value.get()
+    count_progress(store, store.entries["a"], b.status("SUBMITTED"), at("FAILED", None, 1))
+    assert metrics.JOBS_FINISHED.labels(**labels)._value.get() == before + 1
