@@ -10,6 +10,7 @@ import pytest
 from lupa.lua51 import LuaError
 
 from argolua import ActionCase, DiscoveryCase, act, action_cases, actions_of, discovery_cases, merge_patch
+from batchwright.api.v1alpha1 import BatchJobSpec
 from batchwright.cli.retrying import build_retry, chosen_elements
 
 JSON = dict[str, Any]
@@ -69,6 +70,30 @@ def _without_empty(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_empty(each) for key, each in value.items() if each not in ({}, [])}
     return value
+
+
+@pytest.mark.parametrize(
+    ("said", "want"),
+    [
+        pytest.param({"containerOverrides": {"command": []}}, {"containerOverrides": {"command": []}}, id="command"),
+        pytest.param({"retryStrategy": {}}, {"retryStrategy": {"attempts": 1}}, id="retryStrategy"),
+        pytest.param(
+            {"consumableResourcePropertiesOverride": {}},
+            {"consumableResourcePropertiesOverride": {"consumableResourceList": []}},
+            id="consumableResourcePropertiesOverride",
+        ),
+        pytest.param({"containerOverrides": {}, "parameters": {}, "tags": {}}, {}, id="what means nothing"),
+        pytest.param({"parameters": {"deep": ""}, "propagateTags": False}, None, id="empty text and false"),
+    ],
+)
+def test_what_is_empty_keeps_its_meaning(said: JSON, want: JSON | None) -> None:
+    """Empty objects come out of Lua as lists, which the API server would refuse."""
+    job = {**FAILED, "spec": {"jobQueue": "normal", "jobDefinition": "hello", **said}}
+    [impact] = act(job, "retry")
+    expected = {"jobQueue": "normal", "jobDefinition": "hello:3", **(said if want is None else want)}
+    assert impact.resource["spec"] == expected
+    # And the schema takes it.
+    assert BatchJobSpec.model_validate(impact.resource["spec"]).job_definition == "hello:3"
 
 
 def test_a_long_name_gives_way_to_the_jobs_id() -> None:

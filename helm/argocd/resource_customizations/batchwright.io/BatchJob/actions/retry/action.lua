@@ -5,15 +5,15 @@ local os = require("os")
 
 local LEFT_OUT = {dependsOn = true, terminate = true, cancel = true, terminateElements = true, cancelElements = true}
 
--- Argo CD makes an empty table a list. In an object it is left out, which means the same in a BatchJob; in a list it
--- stays, so that no element is lost without the API server saying so.
+-- Argo CD makes an empty table a list, which is right for a command without words and wrong for objects. Those are left
+-- out, which means the same but for the ones below. In a list they stay: the API server refuses them, and none is lost.
 local function copied(value)
   if type(value) ~= "table" then
     return value
   end
   local made = {}
   for key, each in pairs(value) do
-    if type(each) ~= "table" or next(each) ~= nil or type(key) == "number" then
+    if type(each) ~= "table" or next(each) ~= nil or key == "command" or type(key) == "number" then
       made[key] = copied(each)
     end
   end
@@ -30,6 +30,13 @@ for key, value in pairs(copied(obj.spec)) do
   if not LEFT_OUT[key] then
     spec[key] = value
   end
+end
+-- These take the place of the definition's, also when they say nothing.
+if obj.spec.retryStrategy ~= nil and spec.retryStrategy == nil then
+  spec.retryStrategy = {attempts = 1}
+end
+if obj.spec.consumableResourcePropertiesOverride ~= nil and spec.consumableResourcePropertiesOverride == nil then
+  spec.consumableResourcePropertiesOverride = {consumableResourceList = {}}
 end
 spec.jobDefinition = status.jobDefinition or spec.jobDefinition
 if obj.spec.arrayProperties ~= nil then
