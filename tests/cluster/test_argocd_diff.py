@@ -1,0 +1,58 @@
+"""No permanent difference: what Argo CD applies is what it reads back, for every kind and every field.
+
+The API server adds nothing but defaults at places where a merge leaves them alone, and changes no quantity, duration or
+order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from apiserver import ApiServer, Manifest
+from argosync import LAST_APPLIED, differences, prepared
+from crd_cases import accepted, arrayjob, capacity, scheduling
+from documentation import pages
+
+OURS = "batchwright.io/v1alpha1"
+CASES = accepted.ACCEPTED + arrayjob.ACCEPTED + scheduling.ACCEPTED + capacity.ACCEPTED
+
+
+def _documents() -> Iterator[Any]:
+    for page in pages():
+        declared = [each for each in page.manifests() if each["apiVersion"] == OURS]
+        if declared:
+            yield pytest.param(declared, id=page.name)
+
+
+@pytest.fixture
+def applied(api: ApiServer, namespace: str) -> Iterator[Any]:
+    """Applies a manifest as Argo CD does (client-side) and returns it; what has no namespace is deleted afterwards."""
+    made: list[Manifest] = []
+
+    def apply(manifest: Manifest) -> Manifest:
+        wanted = prepared(manifest, "example", namespace)
+        metadata = wanted["metadata"]
+        note = {LAST_APPLIED: json.dumps(wanted)}
+        sent = {**wanted, "metadata": {**metadata, "annotations": {**metadata["annotations"], **note}}}
+        api.create(sent)
+        made.append(wanted)
+        return wanted
+
+    yield apply
+    for each in made:
+        api.delete(each["kind"], each["metadata"]["name"], each["metadata"].get("namespace"))
+
+
+@pytest.mark.parametrize("manifest", [pytest.param(case.values[0], id=case.id) for case in CASES])
+def test_every_field_is_read_back_as_applied(api: ApiServer, applied: Any, manifest: Manifest) -> None:
+    assert differences(api, applied(manifest)) == []
+
+
+@pytest.mark.parametrize("declared", list(_documents()))
+def test_a_page_of_the_documentation_is_synced(api: ApiServer, applied: Any, declared: list[Manifest]) -> None:
+    for manifest in declared:
+        assert differences(api, applied(manifest)) == []
