@@ -21,6 +21,8 @@ from helmchart import new_helm
 from kubecluster import Cluster
 
 OURS = "batchwright.io/v1alpha1"
+# The bound of all annotations of an object: what is longer is applied on the server's side.
+LONGEST_NOTE = 250_000
 CASES = accepted.ACCEPTED + arrayjob.ACCEPTED + scheduling.ACCEPTED + capacity.ACCEPTED
 
 
@@ -39,7 +41,8 @@ def applied(api: ApiServer, namespace: str) -> Iterator[Any]:
     def apply(manifest: Manifest) -> Manifest:
         wanted = prepared(manifest, "example", namespace)
         metadata = wanted["metadata"]
-        note = {LAST_APPLIED: json.dumps(wanted)}
+        text = json.dumps(wanted)
+        note = {LAST_APPLIED: text} if len(text) < LONGEST_NOTE else {}
         sent = {**wanted, "metadata": {**metadata, "annotations": {**metadata["annotations"], **note}}}
         api.create(sent)
         made.append(wanted)
