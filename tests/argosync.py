@@ -23,6 +23,7 @@ from kubecluster import Cluster
 HOOK: Final = "argocd.argoproj.io/hook"
 WAVE: Final = "argocd.argoproj.io/sync-wave"
 TRACKING: Final = "argocd.argoproj.io/tracking-id"
+OPTIONS: Final = "argocd.argoproj.io/sync-options"
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 MANAGER: Final = "argocd-controller"
 PHASES: Final = ("PreSync", "Sync", "PostSync")
@@ -97,7 +98,21 @@ def _apply(cluster: Cluster, api: ApiServer, manifest: Manifest) -> None:
         cluster.kubectl("delete", manifest["kind"], metadata["name"], *where, "--ignore-not-found", "--wait")
         api.create(manifest)
         return
+    if "Replace=true" in metadata["annotations"].get(OPTIONS, ""):
+        _replace(cluster, api, manifest)
+        return
     cluster.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+
+
+def _replace(cluster: Cluster, api: ApiServer, manifest: Manifest) -> None:
+    """With the option ApplyOutOfSyncOnly: what is Synced is left alone. Without it, each sync would replace it."""
+    metadata = manifest["metadata"]
+    live = api.find(manifest["kind"], metadata["name"], metadata.get("namespace"))
+    if live is None:
+        api.create(manifest)
+    elif merged_differences(live, manifest):
+        force = ["--force"] if "Force=true" in metadata["annotations"][OPTIONS] else []
+        cluster.kubectl("replace", *force, "-f", "-", stdin=json.dumps(manifest))
 
 
 def _is_decided(live: Manifest) -> bool:
@@ -110,10 +125,16 @@ def differences(api: ApiServer, wanted: Manifest) -> list[str]:
     live = api.find(wanted["kind"], metadata["name"], metadata.get("namespace"))
     if live is None:
         return ["the object is missing"]
-    applied = json.loads(live["metadata"].get("annotations", {}).get(LAST_APPLIED, "null")) or wanted
-    found = [f"merged: {path}" for path in changed(live, three_way(applied, wanted, live))]
     dry = _server_side(api, wanted)
-    return found + [f"dry run: {path}" for path in changed(_comparable(live), _comparable(dry))]
+    return merged_differences(live, wanted) + [
+        f"dry run: {path}" for path in changed(_comparable(live), _comparable(dry))
+    ]
+
+
+def merged_differences(live: Manifest, wanted: Manifest) -> list[str]:
+    """The first of the comparisons, which asks nobody."""
+    applied = json.loads(live["metadata"].get("annotations", {}).get(LAST_APPLIED, "null")) or wanted
+    return [f"merged: {path}" for path in changed(live, three_way(applied, wanted, live))]
 
 
 def three_way(applied: Any, wanted: Any, live: Any) -> Any:

@@ -70,6 +70,19 @@ def test_nothing_of_the_example_differs_once_its_jobs_have_run(
             assert differences(stage.api, each) == []
 
 
+def test_a_job_that_changes_in_git_is_made_anew(stage: Stage, kube: Cluster, platform: list[Done]) -> None:
+    reports = read_application(APPS / "reports", "batch-reports", stage.namespace)
+    sync(kube, reports)
+    first = stage.job("report")["metadata"]["uid"]
+    for each in reports:
+        if each["metadata"]["name"] == "report" and each["kind"] == "BatchJob":
+            each["spec"]["arrayProperties"] = {"size": 5}
+    sync(kube, reports)
+    again = stage.job("report")
+    assert again["metadata"]["uid"] != first
+    assert again["status"]["arrayProperties"]["statusSummary"]["SUCCEEDED"] == 5
+
+
 def test_a_hook_that_fails_fails_the_sync(stage: Stage, kube: Cluster, platform: list[Done]) -> None:
     stage.simulated("broken", simulate={"exit-code": "3"})
     [hook, *rest] = read_application(APPS / "reports", "batch-reports", stage.namespace)

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from apiserver import RESOURCES
-from argosync import HOOK, WAVE
+from argosync import HOOK, OPTIONS, WAVE
 from batchwright.names import GROUP
 from documentation import ROOT
 
@@ -89,6 +89,13 @@ def test_every_reference_is_there() -> None:
     for manifest in EVERYTHING:
         for kind, needed in _needs(manifest):
             assert needed in _names(kind, EVERYTHING)
+
+
+def test_a_job_is_replaced_only_when_it_has_changed() -> None:
+    replaced = [each for each in EVERYTHING if "Replace=true" in each["metadata"]["annotations"].get(OPTIONS, "")]
+    assert [each["metadata"]["name"] for each in replaced] == ["report"]
+    template = _read("applicationset.yaml")["spec"]["template"]["spec"]
+    assert "ApplyOutOfSyncOnly=true" in template["syncPolicy"]["syncOptions"]
 
 
 def test_no_state_is_said() -> None:
