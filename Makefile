@@ -57,6 +57,7 @@ verify: $(VENV)/.synced ## Static checks; generated files must be up to date
 	$(RUN)bandit -q -c pyproject.toml -r operator
 	$(RUN)python -m batchwright.api.crds crds --check
 	$(RUN)python -m batchwright.chart helm/batchwright --check
+	$(RUN)python -m batchwright.chart.argocd helm/argocd --check
 
 .PHONY: audit
 audit: $(VENV)/.synced ## Known vulnerabilities of the locked packages; asks the advisory service of PyPI (AUDIT="-s osv": OSV)
@@ -85,6 +86,10 @@ crds: $(VENV)/.synced ## Generate crds/ from the models
 .PHONY: chart
 chart: $(VENV)/.synced ## Generate the chart's values, schema, CRDs and admission policies
 	$(RUN)python -m batchwright.chart helm/batchwright
+
+.PHONY: argocd
+argocd: $(VENV)/.synced ## Generate the snippet for Argo CD's ConfigMap from the Lua files
+	$(RUN)python -m batchwright.chart.argocd helm/argocd
 
 .PHONY: format
 format: $(VENV)/.synced ## Format the code

@@ -1,0 +1,2 @@
+obj.spec.state = "DISABLED"
+return obj

@@ -1,0 +1,18 @@
+-- Degraded before Suspended: an environment or a policy that is missing is an error in a DISABLED queue too.
+local status = obj.status
+if status == nil or status.observedGeneration ~= obj.metadata.generation then
+  return {status = "Progressing", message = "Waiting for the operator to see the queue"}
+end
+
+for _, condition in ipairs(status.conditions or {}) do
+  if condition.type == "Ready" then
+    if condition.status ~= "True" then
+      return {status = "Degraded", message = condition.message}
+    end
+    if obj.spec.state == "DISABLED" then
+      return {status = "Suspended", message = condition.message}
+    end
+    return {status = "Healthy", message = condition.message}
+  end
+end
+return {status = "Progressing", message = "Waiting for the condition Ready"}
