@@ -154,6 +154,18 @@ def what_arrays_need(ground: Ground) -> None:
     ground.wait("sweep", "FAILED")
 
 
+def what_nodes_need(ground: Ground) -> None:
+    """A multi-node job: names and hostfile, pods of its other nodes, and their end when the main node's has come."""
+    ranges = [
+        {"targetNodes": "0", "podTemplate": lasting(1)},
+        {"targetNodes": "1:", "podTemplate": lasting(600)},
+    ]
+    nodes = {"numNodes": 3, "mainNode": 0, "nodeRangeProperties": ranges}
+    ground.api.create(manifests.job_definition("gang", ground.namespace, type="multinode", nodeProperties=nodes))
+    ground.submit("gang", "gang")
+    ground.wait("gang", "SUCCEEDED")
+
+
 def nodes_that_come_and_go(ground: Ground) -> None:
     """An environment of type MANAGED with simulated nodes, until it and they are deleted."""
     resources = {"type": "EC2", "maxvCpus": 8, "instanceTypes": ["m5"]}
@@ -235,6 +247,7 @@ STORIES = (
     what_ends_jobs,
     what_aws_jobs_need,
     what_arrays_need,
+    what_nodes_need,
     nodes_that_come_and_go,
     names_that_are_taken,
 )

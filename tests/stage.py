@@ -117,6 +117,33 @@ class Stage:
         }
         return self.define(name, podTemplate=template, **spec)
 
+    def gang(
+        self,
+        name: str = "gang",
+        *,
+        nodes: int = 3,
+        cpu: str = "1",
+        main: dict[str, str] | None = None,
+        others: dict[str, str] | None = None,
+        properties: dict[str, Any] | None = None,
+        **spec: Any,
+    ) -> str:
+        """A multi-node JobDefinition whose main node, and whose other nodes, are simulated as told; the others run on
+        where nothing is said of them."""
+
+        def template(simulate: dict[str, str] | None) -> Manifest:
+            return {
+                "metadata": {"annotations": {f"{SIMULATE}/{key}": value for key, value in (simulate or {}).items()}},
+                "spec": {
+                    "containers": [{"name": "main", "image": "simulated", "resources": {"requests": {"cpu": cpu}}}]
+                },
+            }
+
+        ranges = [{"targetNodes": "0", "podTemplate": template(main)}]
+        ranges += [{"targetNodes": "1:", "podTemplate": template(others)}] if nodes > 1 else []
+        given = {"numNodes": nodes, "mainNode": 0, "nodeRangeProperties": ranges, **(properties or {})}
+        return self.define(name, type="multinode", nodeProperties=given, **spec)
+
     def define(self, name: str, **spec: object) -> str:
         """A JobDefinition."""
         self.api.create(manifests.job_definition(name, self.namespace, **spec))

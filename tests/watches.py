@@ -18,7 +18,7 @@ import orjson
 from urllib3.exceptions import HTTPError
 
 from apiserver import ApiServer, Manifest
-from batchwright.names import LABEL_JOB_ID, POD_FAILURE_COUNT, POD_INDEX
+from batchwright.names import LABEL_JOB_ID, LABEL_NODE_INDEX, POD_FAILURE_COUNT, POD_INDEX
 
 FINAL = ("SUCCEEDED", "FAILED")
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
@@ -128,6 +128,11 @@ class SeenPod:
         return self.bound is not None and self.ended is None
 
 
+def place_of(metadata: Manifest) -> int:
+    """The number of the node of a multi-node job, or else the completion index."""
+    return int(metadata.get("labels", {}).get(LABEL_NODE_INDEX) or metadata["annotations"][POD_INDEX])
+
+
 class PodObserver:
     """Every pod of a namespace from its beginning to its end, and how many of each job there were at one time."""
 
@@ -148,7 +153,7 @@ class PodObserver:
         notes = metadata["annotations"]
         seen = self.pods.setdefault(
             metadata["uid"],
-            SeenPod(metadata["uid"], job_id, int(notes[POD_INDEX]), int(notes.get(POD_FAILURE_COUNT, "0")), 0),
+            SeenPod(metadata["uid"], job_id, place_of(metadata), int(notes.get(POD_FAILURE_COUNT, "0")), 0),
         )
         ran = seen.runs
         seen.version = int(metadata["resourceVersion"])

@@ -68,6 +68,12 @@ ANNOTATION_INDEXES: Final = f"{GROUP}/indexes"
 GATE_ELEMENTS: Final = f"{GROUP}/elements"
 ELEMENT_POLICY: Final = f"array-elements.{GROUP}"
 
+# Pods of multi-node jobs: the number of the node; and of those that are not the main node's, the uid of that pod.
+# On the Kubernetes Job, as an annotation: the machines of all nodes, by rank.
+LABEL_NODE_INDEX: Final = f"{GROUP}/node-index"
+LABEL_MAIN_POD: Final = f"{GROUP}/main-pod"
+ANNOTATION_PLACEMENT: Final = f"{GROUP}/placement"
+
 # Annotations of what the operator creates: the definition as "name:revision", and propagated tags as JSON.
 ANNOTATION_TAGS: Final = f"{GROUP}/tags"
 
@@ -80,6 +86,7 @@ POD_CONDITION_START_FAILED: Final = f"{GROUP}/TaskFailedToStart"
 POD_CONDITION_NO_RETRY: Final = f"{GROUP}/RetryRefused"
 POD_CONDITION_DEPENDENCY_FAILED: Final = f"{GROUP}/DependencyFailed"
 POD_CONDITION_TERMINATED: Final = f"{GROUP}/ElementTerminated"
+POD_CONDITION_NODE_FAILED: Final = f"{GROUP}/NodeFailed"
 POD_CONDITION_PREEMPTED: Final = f"{GROUP}/Preempted"
 POD_CONDITION_HOST_ENDED: Final = f"{GROUP}/HostTerminated"
 POD_CONDITION_HOST_CHARGED: Final = f"{GROUP}/HostTerminatedCharged"

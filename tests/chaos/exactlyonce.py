@@ -16,7 +16,7 @@ import orjson
 
 from apiserver import Manifest
 from batchwright.domain.indexes import expand, parse_indexes
-from batchwright.names import LABEL_DEFINITION, LABEL_JOB_ID, POD_INDEX
+from batchwright.names import LABEL_DEFINITION, LABEL_JOB_ID, LABEL_NODE_INDEX, POD_INDEX
 from chaos import bought
 from chaos.ground import Ground, Want
 from chaos.patient import PatientApi
@@ -36,8 +36,9 @@ class PodWitness:
 
     def _see(self, kind: str, pod: Manifest) -> None:
         metadata = pod["metadata"]
-        job_id = (metadata.get("labels") or {}).get(LABEL_JOB_ID)
-        index = (metadata.get("annotations") or {}).get(POD_INDEX, "")
+        labels = metadata.get("labels") or {}
+        job_id = labels.get(LABEL_JOB_ID)
+        index = labels.get(LABEL_NODE_INDEX) or (metadata.get("annotations") or {}).get(POD_INDEX, "")
         if job_id is None or not index.isdigit():
             return
         with self._lock:
@@ -119,10 +120,27 @@ def wrong(status: Mapping[str, Any], want: Want, ran: Counter[int]) -> Iterator[
     codes = tuple((attempt.get("container") or {}).get("exitCode") for attempt in attempts)
     if want.codes is not None and codes != want.codes:
         yield f"wanted exit codes {want.codes}, has {codes}"
+    if "nodeProperties" in status:
+        yield from _wrong_gang(status, ran)
+        return
     # What was preempted counts as no attempt, and runs again, unless it ended before it could be.
     preemptions = max(int(status.get("preemptions") or 0), want.extra)
     if want.codes is not None and not len(attempts) <= ran.total() <= len(attempts) + preemptions:
         yield f"ran {ran.total()} times, and says {len(attempts)} attempts; {preemptions} preemptions at most"
+
+
+def _wrong_gang(status: Mapping[str, Any], ran: Counter[int]) -> Iterator[str]:
+    """All nodes start together or none does. What went back for a lost machine, or a pod that somebody deleted, runs
+    again, and is no attempt."""
+    attempts, detail = status.get("attempts") or [], status["nodeProperties"]
+    main = ran[detail["mainNode"]]
+    if main < len(attempts):
+        yield f"the main node ran {main} times, and says {len(attempts)} attempts"
+    others = {index: count for index, count in ran.items() if count > main}
+    if others:
+        yield f"nodes ran more often than the main node, which did {main} times: {others}"
+    if status["state"] == "SUCCEEDED" and not set(ran) <= set(range(detail["numNodes"])):
+        yield f"of {detail['numNodes']} nodes ran {sorted(ran)}"
 
 
 def _wrong_array(status: Mapping[str, Any], ran: Counter[int]) -> Iterator[str]:

@@ -54,6 +54,9 @@ def prepare(ground: Ground) -> None:
     ground.simulated("judged", cpu=CPU, simulate={"exit-code": "137", "reason": "OOMKilled"}, retryStrategy=judged)
     ground.simulated("borrower", cpu="1", simulate={"seconds": "6"})
     ground.simulated("owner", cpu="1", simulate={"seconds": "1"})
+    ground.gang("gang", cpu=CPU, main={"seconds": "1"})
+    twice = {"seconds": "0.5", "exit-code": "5", "fail-attempts": "1"}
+    ground.gang("gang-again", cpu=CPU, main=twice, retryStrategy={"attempts": 2})
     if ground.market is not None:
         bought.prepare(ground)
 
@@ -71,7 +74,7 @@ def submit(ground: Ground, prefix: str = "") -> None:
     ground.simulated(f"{prefix}flaky", cpu=CPU, simulate=again, retryStrategy={"attempts": 2})
     fails = {"seconds": "0.4", "exit-code": "6", "fail-indexes": _listed(broken)}
     ground.simulated(f"{prefix}broken", cpu=CPU, simulate=fails)
-    planned = [*_singles(prefix), *_ended(prefix), *_sharing(prefix), *_arrays(prefix, flaky, broken)]
+    planned = [*_singles(prefix), *_ended(prefix), *_sharing(prefix), *_arrays(prefix, flaky, broken), *_gangs(prefix)]
     ground.chance.shuffle(planned)
     for each in planned:
         job_id = ground.submit(each.name, each.definition, queue=each.queue, **each.spec)
@@ -140,6 +143,14 @@ def _sharing(prefix: str) -> Iterator[Planned]:
         yield Planned(f"{prefix}borrower{number}", "borrower", preempted, "shares", spec)
     owner = {"quotaShareName": "lab", "dependsOn": [{"name": f"{prefix}ok0"}]}
     yield Planned(f"{prefix}owner", "owner", _once((0,)), "shares", owner)
+
+
+def _gangs(prefix: str) -> Iterator[Planned]:
+    """Multi-node jobs, which need all machines of the environment, or one each."""
+    yield Planned(f"{prefix}gang", "gang", Want("SUCCEEDED", codes=(0,)))
+    yield Planned(f"{prefix}gang-too", "gang", Want("SUCCEEDED", codes=(0,)))
+    one = {"nodeOverrides": {"numNodes": 2}}
+    yield Planned(f"{prefix}gang-again", "gang-again", Want("SUCCEEDED", codes=(5, 0)), spec=one)
 
 
 def _arrays(prefix: str, flaky: list[int], broken: list[int]) -> Iterator[Planned]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 import manifests
+from apiserver import Manifest
 from cloud import Cloud, bought, nodes_of, status_of, until
 from operatorprocess import OperatorProcess
 from stage import Stage
@@ -168,3 +169,45 @@ def test_a_deleted_environment_leaves_no_instance(scene: Stage, cloud: Cloud) ->
     until(lambda: len(cloud.instances(environment, "running")) == 2, "minvCpus are not there")
     scene.api.delete("ComputeEnvironment", environment)
     until(lambda: not cloud.instances(environment, "pending", "running"), "instances of no environment stay")
+
+
+def test_nodes_are_launched_for_all_of_a_multi_node_job(scene: Stage, cloud: Cloud) -> None:
+    """None of it is made before all machines are there; and they go when it has ended."""
+    environment = bought(scene, cloud)
+    scene.queue()
+    scene.gang(nodes=4, main={"seconds": "3"})
+    job_id = scene.submit("train", "gang")
+    pods = until(lambda: scene.pods(job_id), "nothing is made", 90)
+    assert sum(is_ready(node) for node in nodes_of(scene, environment)) == 4
+    assert len(pods) == 1, "the main node first"
+    assert scene.wait_final("train", 90)["state"] == "SUCCEEDED"
+    assert len(cloud.instances(environment)) == 4
+    until(lambda: not cloud.instances(environment, "pending", "running"), "instances stay though nothing runs")
+
+
+def test_what_an_environment_may_not_grow_to_is_not_begun(scene: Stage, cloud: Cloud) -> None:
+    environment = bought(scene, cloud, maxvCpus=12)
+    scene.queue()
+    scene.gang(nodes=4)
+    scene.submit("train", "gang")
+    scene.wait("train", lambda status: "vCPU" in str(status.get("statusReason")), 30)
+    assert not cloud.instances(environment), "three machines would be no use"
+
+
+def test_spot_loss_takes_all_nodes_back_to_runnable(scene: Stage, cloud: Cloud) -> None:
+    environment = bought(scene, cloud, type="SPOT")
+    scene.queue()
+    scene.gang(nodes=3, main={"seconds": "15"})
+    scene.submit("train", "gang")
+    scene.wait("train", "RUNNING", 90)
+    victim = cloud.instances(environment, "running")[0]["InstanceId"]
+    cloud.interrupt(victim, 5)
+    scene.wait_event("train", "GaveBack", 60)
+    scene.wait("train", "RUNNABLE", 30)
+    status = scene.wait_final("train", 150)
+    assert status["state"] == "SUCCEEDED"
+    assert len(status["attempts"]) == 1, "a lost machine costs no attempt"
+
+
+def is_ready(node: Manifest) -> bool:
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in node["status"]["conditions"])

@@ -11,11 +11,22 @@ from collections.abc import Iterator
 import pytest
 
 from apiserver import ApiServer, Refused
-from crd_cases import accepted, arrayjob, batchjob, bj, capacity, clusterscoped, jobdefinition, named, scheduling
+from crd_cases import (
+    accepted,
+    arrayjob,
+    batchjob,
+    bj,
+    capacity,
+    clusterscoped,
+    jobdefinition,
+    multinode,
+    named,
+    scheduling,
+)
 from manifests import Manifest
 
-TABLES = (batchjob, arrayjob, jobdefinition, clusterscoped, scheduling, capacity)
-ACCEPTED = accepted.ACCEPTED + arrayjob.ACCEPTED + scheduling.ACCEPTED + capacity.ACCEPTED
+TABLES = (batchjob, arrayjob, jobdefinition, multinode, clusterscoped, scheduling, capacity)
+ACCEPTED = accepted.ACCEPTED + arrayjob.ACCEPTED + scheduling.ACCEPTED + capacity.ACCEPTED + multinode.ACCEPTED
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +43,7 @@ def shared_namespace(api: ApiServer) -> Iterator[str]:
     batchjob.REFUSED
     + arrayjob.REFUSED
     + jobdefinition.REFUSED
+    + multinode.REFUSED
     + clusterscoped.REFUSED
     + scheduling.REFUSED
     + capacity.REFUSED,

@@ -7,7 +7,7 @@ import pytest
 from crd_cases import asks, env, jd, jdc, named
 from manifests import container
 
-ONE_OF_TEMPLATE = "give exactly one of containerProperties and podTemplate"
+ONE_OF_TEMPLATE = "give exactly one of containerProperties, podTemplate and nodeProperties"
 C = "spec.containerProperties"
 ASKED = f"{C}.resourceRequirements"
 
@@ -15,7 +15,7 @@ REFUSED = [
     pytest.param(named(jd(), "n" * 129), "metadata.name", "at most 128 characters", id="jd-long-name"),
     pytest.param(jd(type="container"), "spec", ONE_OF_TEMPLATE, id="jd-neither"),
     pytest.param(jd(containerProperties=container(), podTemplate={}), "spec", ONE_OF_TEMPLATE, id="jd-both"),
-    pytest.param(jd(type="multinode", containerProperties=container()), "spec.type", "supported values", id="jd-type"),
+    pytest.param(jd(type="swarm", containerProperties=container()), "spec.type", "supported values", id="jd-type"),
     pytest.param(jd(podTemplate="x"), "spec.podTemplate", "must be of type object", id="jd-template-word"),
     pytest.param(jdc(image=""), f"{C}.image", "at least 1", id="jd-image-empty"),
     pytest.param(jdc(image="busy box"), f"{C}.image", "must not contain blanks", id="jd-image-blank"),

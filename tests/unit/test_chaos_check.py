@@ -30,6 +30,10 @@ def array(succeeded: str, failed: str, state: str = "SUCCEEDED") -> dict[str, An
     return status(state, arrayProperties={"size": 2, "succeededIndexes": succeeded, "failedIndexes": failed})
 
 
+def gang(*codes: int) -> dict[str, Any]:
+    return status("SUCCEEDED", *codes, nodeProperties={"numNodes": 2, "mainNode": 0})
+
+
 @pytest.mark.parametrize(
     ("found", "want", "ran", "told"),
     [
@@ -56,6 +60,12 @@ def array(succeeded: str, failed: str, state: str = "SUCCEEDED") -> dict[str, An
         pytest.param(array("0-1", ""), ARRAY, {0: 1, 1: 2}, "ran", id="an element twice"),
         pytest.param(array("0-1", ""), Want("SUCCEEDED"), {0: 1}, "never ran", id="an element that never ran"),
         pytest.param(array("0", ""), ARRAY, {0: 1, 1: 1}, "of 2 elements", id="an element lost from the status"),
+        pytest.param(gang(0), Want("SUCCEEDED", codes=(0,)), {0: 1, 1: 1}, "", id="all nodes of a gang"),
+        pytest.param(gang(0), Want("SUCCEEDED", codes=(0,)), {0: 2, 1: 1}, "", id="a gang that went back"),
+        pytest.param(gang(0), Want("SUCCEEDED", codes=(0,)), {0: 1, 1: 2}, "more often", id="a node run twice"),
+        pytest.param(
+            gang(1, 0), Want("SUCCEEDED", codes=(1, 0)), {0: 1}, "says 2 attempts", id="a gang's lost attempt"
+        ),
         pytest.param(array("0-1", "1"), ARRAY, {0: 1, 1: 1}, "of 2 elements", id="an element in both"),
     ],
 )

@@ -71,6 +71,11 @@ def job_definition(name: str = DEFINITION, template: JSON | None = None, **spec:
     )
 
 
+def multinode_definition(name: str = DEFINITION, **spec: object) -> tuple[Resource, JSON]:
+    """A JobDefinition of several nodes."""
+    return JOB_DEFINITIONS, _object(JOB_DEFINITIONS, name, {"type": "multinode", **spec}, NAMESPACE)
+
+
 def usual_declarations() -> tuple[tuple[Resource, JSON], ...]:
     """An environment, a queue and a definition."""
     return compute_environment(), job_queue(), job_definition()

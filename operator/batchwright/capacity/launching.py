@@ -175,9 +175,10 @@ def _fill(
     pods: list[tuple[int, int]] = []
     value = 0.0
     for number in range(seed, len(shapes)):
-        if counts[number] <= 0:
-            continue
         shape = shapes[number]
+        # A node of a gang has its machine for itself, and those of its shape that may share it.
+        if counts[number] <= 0 or (number != seed and (shape.apart or shapes[seed].apart)):
+            continue
         count = min(counts[number], room_for(free, shape))
         able = [choice for choice in kinds if fits(choice, shape)] if count else []
         if not able:

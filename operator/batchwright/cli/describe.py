@@ -12,6 +12,7 @@ from batchwright.cli.elements import Element, build_element, record
 from batchwright.cli.facts import gather_facts
 from batchwright.cli.formats import now
 from batchwright.cli.jobs import find_elements
+from batchwright.cli.nodes import check_node, node_page, node_record, read_node
 from batchwright.cli.output import complete, gathered, is_table, print_value, qualified
 from batchwright.cli.session import Session, open_session, run
 from batchwright.cli.standings import Standings
@@ -24,7 +25,7 @@ MOST_ELEMENTS = 100
 
 
 def describe(
-    jobs: options.JobsOrElements,
+    jobs: options.JobsOrParts,
     output: options.OutputOption = options.Output.table,
     namespace: options.Namespace = None,
     context: options.Context = None,
@@ -32,7 +33,8 @@ def describe(
 ) -> None:
     """Show all about jobs: state and reason, place in the queue, dependencies, attempts, events.
 
-    Of an array: counts, ranges and first failures. Of an element (`describe sim:17`): parameters and attempts.
+    Of an array: counts, ranges and first failures. Of an element (`describe sim:17`): parameters and attempts. A node
+    of a multi-node job is `describe train#2`.
     """
 
     async def work() -> None:
@@ -52,7 +54,10 @@ async def _pages(session: Session, references: list[str]) -> None:
     async def one(reference: str) -> None:
         nonlocal first
         job, wanted = await find_elements(session, reference)
-        if wanted.runs is None:
+        if wanted.node is not None:
+            check_node(job, wanted.node)
+            pages = [node_page(await read_node(session, job, wanted.node))]
+        elif wanted.runs is None:
             pages = [text_of(await standings.add(await gather_facts(session, job)), now())]
         else:
             pages = [element_page(element, now()) for element in await read_elements(session, job, wanted.runs)]
@@ -68,6 +73,11 @@ async def _objects(session: Session, references: list[str], output: options.Outp
     found: dict[str, tuple[str, JSON]] = {}
     for reference in references:
         job, wanted = await find_elements(session, reference)
+        if wanted.node is not None:
+            check_node(job, wanted.node)
+            node = await read_node(session, job, wanted.node)
+            found[f"{job['metadata']['uid']}#{node.index}"] = node.name, node_record(node)
+            continue
         if wanted.runs is None:
             shown = qualified(BATCH_JOBS, job["metadata"]["name"])
             found[job["metadata"]["uid"]] = shown, complete(BATCH_JOBS, job)

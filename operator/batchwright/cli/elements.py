@@ -74,7 +74,7 @@ class Element:
 def build_element(job: JSON, index: int, pods: Sequence[JSON]) -> Element:
     """The element, given all of its pods that are still there."""
     ordered = sorted(pods, key=lambda pod: (attempt_of(pod), pod["metadata"]["creationTimestamp"]))
-    attempts = tuple(_attempt(pod) for pod in ordered if not is_gated(pod))
+    attempts = tuple(element_attempt(pod) for pod in ordered if not is_gated(pod))
     state = element_state(job, index, ordered[-1] if ordered else None)
     if attempts:
         made: int | None = attempts[-1].number
@@ -92,7 +92,7 @@ def element_state(job: JSON, index: int, newest: JSON | None) -> str:
     state = terminal_state(job, index)
     if state is not None:
         return state
-    return idle_state(job) if newest is None or is_gated(newest) else _live_state(newest)
+    return idle_state(job) if newest is None or is_gated(newest) else live_state(newest)
 
 
 def idle_state(job: JSON) -> str:
@@ -110,7 +110,8 @@ def idle_state(job: JSON) -> str:
     return "PENDING" if is_elementwise(job) else "RUNNABLE"
 
 
-def _live_state(pod: JSON) -> str:
+def live_state(pod: JSON) -> str:
+    """The state that a released pod shows."""
     status = pod.get("status") or {}
     if status.get("phase") == "Succeeded":
         return "SUCCEEDED"
@@ -176,7 +177,8 @@ def record(element: Element) -> JSON:
     return {key: value for key, value in whole.items() if value is not None}
 
 
-def _attempt(pod: JSON) -> ElementAttempt:
+def element_attempt(pod: JSON) -> ElementAttempt:
+    """The attempt in a pod."""
     from batchwright.cluster.projections import pod as project
     from batchwright.domain.attempts import attempt
 

@@ -37,7 +37,8 @@ async def find_jobs(session: Session, references: Sequence[str]) -> list[JSON]:
 
 
 async def find_elements(session: Session, reference: str) -> tuple[JSON, Reference]:
-    """The job of a reference that may name elements of it, all of which it has. Raises NotFound."""
+    """The job of a reference that may name elements of it, all of which it has; nodes are the caller's to check. Raises
+    NotFound."""
     wanted = parse_reference(reference)
     job = await find_job(session, wanted.job)
     if wanted.runs is not None:

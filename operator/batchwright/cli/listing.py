@@ -24,6 +24,7 @@ from batchwright.cli.formats import (
     shorten,
     state_of,
 )
+from batchwright.cli.nodes import list_nodes
 from batchwright.cli.output import Grid, console, is_table, note, print_grid, print_objects
 from batchwright.cli.references import whole_job_only
 from batchwright.cli.session import Session, open_session, run
@@ -98,6 +99,16 @@ def list_jobs(
             autocompletion=completion.jobs,
         ),
     ] = None,
+    nodes: Annotated[
+        str | None,
+        typer.Option(
+            "--nodes",
+            metavar="JOB",
+            callback=whole_job_only,
+            help="The nodes of this multi-node job.",
+            autocompletion=completion.jobs,
+        ),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help=f"With --array: at most so many elements; default {LIMIT}.")
     ] = None,
@@ -110,15 +121,20 @@ def list_jobs(
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """List jobs, the newest first, or the elements of an array: `list --array sim --status FAILED`."""
-    if array is not None:
+    """List jobs, the newest first, the elements of an array (`list --array sim --status FAILED`), or the nodes of a
+    multi-node job (`list --nodes train`)."""
+    if array is not None and nodes is not None:
+        raise typer.BadParameter("not together with --array", param_hint="--nodes")
+    if array is not None or nodes is not None:
+        flag = "--array" if array is not None else "--nodes"
         others = {"--queue": queue, "--definition": definition, "--selector": selector, "--watch": watch}
-        for flag, value in (others | {"--all-namespaces": all_namespaces}).items():
+        for other, value in (others | {"--all-namespaces": all_namespaces}).items():
             if value:
+                parts = "elements" if array is not None else "nodes"
                 raise typer.BadParameter(
-                    "not together with --array, which lists the elements of one job", param_hint=flag
+                    f"not together with {flag}, which lists the {parts} of one job", param_hint=other
                 )
-    elif limit is not None:
+    if array is None and limit is not None:
         raise typer.BadParameter("only with --array", param_hint="--limit")
     if watch and not is_table(output):
         raise typer.BadParameter("a table only (for programs: kubectl get bj -w -o json)", param_hint="--watch")
@@ -128,6 +144,9 @@ def list_jobs(
         async with open_session(context, kubeconfig, namespace) as session:
             if array is not None:
                 await list_elements(session, array, [str(state) for state in status or ()], output, limit or LIMIT)
+                return
+            if nodes is not None:
+                await list_nodes(session, nodes, [str(state) for state in status or ()], output)
                 return
             where = None if all_namespaces else session.namespace
             if watch:

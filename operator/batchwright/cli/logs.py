@@ -16,6 +16,7 @@ from batchwright.cli.formats import FINISHED, STARTED
 from batchwright.cli.jobs import find_elements
 from batchwright.cli.logstream import read_lines
 from batchwright.cli.logview import Subject, View, Wanted, container_of
+from batchwright.cli.nodes import check_node
 from batchwright.cli.output import note
 from batchwright.cli.session import Session, open_session, run
 from batchwright.cluster.resources import BATCH_JOBS, PODS
@@ -35,14 +36,16 @@ def logs(
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
-    """Print the log of a job, or of an element of an array (`logs sim:17`). With -f, wait for it to start and follow it
-    to its end."""
+    """Print the log of a job, of an element of an array (`logs sim:17`), or of a node of a multi-node job (`logs
+    train#2`; of the job itself it is the main node's). With -f, wait for it to start and follow it to its end."""
     wanted = Wanted(attempt, container, tail, timestamps)
 
     async def work() -> None:
         async with open_session(context, kubeconfig, namespace) as session:
             found, reference = await find_elements(session, job)
-            subject = Subject(found, reference.index)
+            if reference.node is not None:
+                check_node(found, reference.node)
+            subject = Subject(found, reference.index, reference.node)
             if is_array(found) and reference.index is None:
                 raise which_element(found)
             await (_follow(session, subject, wanted) if follow_ else _once(session, subject, wanted))
@@ -52,7 +55,7 @@ def logs(
 
 async def _once(session: Session, subject: Subject, wanted: Wanted) -> None:
     pods = await _pods(session, subject)
-    pod = find_pod(subject.job, pods, wanted.attempt)
+    pod = find_pod(subject.recorded, pods, wanted.attempt)
     if pod is None:
         raise no_log(subject, pods, wanted.attempt)
     container = container_of(pod, wanted)

@@ -13,6 +13,7 @@ from batchwright.cli.changes import Change, Listed
 from batchwright.cli.element_pods import element_labels
 from batchwright.cli.elements import build_element
 from batchwright.cli.formats import FINISHED, STARTED, state_of
+from batchwright.cli.nodes import NodeOfJob, node_labels
 from batchwright.cluster.resources import BATCH_JOBS
 from batchwright.errors import BatchwrightError
 
@@ -31,27 +32,35 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Subject:
-    """Whose log it is: a job's, or that of the element `index` of an array."""
+    """Whose log it is: a job's, that of the element `index` of an array, or of the node `node` of a multi-node job."""
 
     job: JSON
     index: int | None = None
+    node: int | None = None
 
     @property
     def name(self) -> str:
         """How it is addressed."""
         name = str(self.job["metadata"]["name"])
+        if self.node is not None:
+            return f"{name}#{self.node}"
         return name if self.index is None else f"{name}:{self.index}"
 
     @property
     def what(self) -> str:
         """The same in a sentence."""
+        if self.node is not None:
+            return f"node {self.name}"
         return f"job {self.name}" if self.index is None else f"element {self.name}"
 
     @property
     def labels(self) -> str:
         """The label selector of its pods."""
+        if self.node is not None:
+            return node_labels(self.job, self.node)
         if self.index is None:
-            return f"{names.LABEL_JOB_ID}={self.job['metadata']['uid']}"
+            # Of a multi-node job the main node's.
+            return f"{names.LABEL_JOB_ID}={self.job['metadata']['uid']},!{names.LABEL_MAIN_POD}"
         return element_labels(self.job, self.index)
 
     @property
@@ -63,10 +72,19 @@ class Subject:
 
     def state(self, pods: Sequence[JSON]) -> str:
         """Its state."""
+        if self.node is not None:
+            return NodeOfJob(self.job, self.node, pods).state
         return state_of(self.job) if self.index is None else build_element(self.job, self.index, pods).state
+
+    @property
+    def recorded(self) -> JSON:
+        """The job whose status tells which pod was which attempt; of other nodes than the main one it does not."""
+        return self.job if self.node is None else {}
 
     def attempts_made(self, pods: Sequence[JSON]) -> int | None:
         """Attempts so far; None when nobody knows any more."""
+        if self.node is not None:
+            return max(map(attempt_of, pods), default=None)
         if self.index is not None:
             return build_element(self.job, self.index, pods).made
         recorded = (self.job.get("status") or {}).get("attempts") or []
@@ -116,7 +134,7 @@ class View:
         if not self.complete or (wanted.attempt is not None and shown):
             return None
         if not shown:
-            pod = find_pod(self.subject.job, list(self.pods.values()), wanted.attempt)
+            pod = find_pod(self.subject.recorded, list(self.pods.values()), wanted.attempt)
         else:
             newest = max((attempt_of(pod) for uid, pod in self.pods.items() if uid in shown), default=0)
             later = [

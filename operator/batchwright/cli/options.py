@@ -76,11 +76,20 @@ JobsOrElements = Annotated[
         callback=references.elements_allowed,
     ),
 ]
+JobsOrParts = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="JOB[:INDEXES|#NODE]",
+        help="Jobs, by name or jobId, elements of an array: sim:17, sim:3,7-9, or nodes of a multi-node job: train#2.",
+        autocompletion=completion.jobs,
+        callback=references.parts_allowed,
+    ),
+]
 JobOrElement = Annotated[
     str,
     typer.Argument(
-        metavar="JOB[:INDEX]",
-        help="The job, by name or jobId, or an element of an array: sim:17.",
+        metavar="JOB[:INDEX|#NODE]",
+        help="The job, by name or jobId, an element of an array: sim:17, or a node of a multi-node job: train#2.",
         autocompletion=completion.jobs,
         callback=references.element_allowed,
     ),

@@ -1,4 +1,4 @@
-"""What a person types for a job, or for elements of an array: `sim`, `sim:17`, `sim:3,7-9`. Pure."""
+"""What a person types for a job, elements of an array, or a node: `sim`, `sim:17`, `sim:3,7-9`, `train#2`. Pure."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ _PREFIXES: Final = (f"batchjob.{names.GROUP}/", f"batchjobs.{names.GROUP}/", "ba
 
 @dataclass(frozen=True)
 class Reference:
-    """A job by name or jobId, and elements of it; no `runs`: the whole job."""
+    """A job by name or jobId, and elements of it, or a node; no `runs` and no `node`: the whole job."""
 
     job: str
     runs: Runs | None = None
+    node: int | None = None
 
     @property
     def index(self) -> int | None:
@@ -50,7 +51,12 @@ def address(name: str, runs: Runs) -> str:
 
 
 def parse_reference(text: str) -> Reference:
-    """The job and the elements of a text. Raises BadParameter, a ValueError of the command line's."""
+    """The job and the elements, or the node, of a text. Raises BadParameter, a ValueError of the command line's."""
+    name, mark, number = plain_name(text).partition("#")
+    if mark:
+        if not name or not number.isdecimal() or len(number) > 4:
+            raise typer.BadParameter(f"{text!r}: a node of a multi-node job is JOB#NUMBER, such as train#2")
+        return Reference(name, node=int(number))
     job, colon, elements = plain_name(text).partition(":")
     if not colon:
         return Reference(job)
@@ -72,6 +78,17 @@ def read_indexes(whole: str, indexes: str) -> Runs:
 
 def elements_allowed(values: Sequence[str]) -> Sequence[str]:
     """A callback for arguments that take jobs and elements: refuses malformed ones before anything is done."""
+    for value in values or ():
+        if parse_reference(value).node is not None:
+            raise typer.BadParameter(
+                f"{value!r} is a node of a multi-node job, which starts and ends with the others: name the job "
+                "(`describe` and `logs` take nodes)"
+            )
+    return values
+
+
+def parts_allowed(values: Sequence[str]) -> Sequence[str]:
+    """The same for arguments that take nodes too."""
     for value in values or ():
         parse_reference(value)
     return values
@@ -95,6 +112,11 @@ def whole_jobs_only(values: Sequence[str]) -> Sequence[str]:
     """A callback for arguments that take no elements."""
     for value in values or ():
         reference = parse_reference(value)
+        if reference.node is not None:
+            raise typer.BadParameter(
+                f"{value!r} is a node, and this takes whole jobs: say {reference.job} (`describe` and `logs` take "
+                "nodes)"
+            )
         if reference.runs is not None:
             raise typer.BadParameter(
                 f"{value!r} is an element, and this takes whole jobs: say {reference.job} "

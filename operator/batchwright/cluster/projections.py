@@ -54,6 +54,7 @@ OUR_MARKS = frozenset(
         names.POD_CONDITION_PREEMPTED,
         names.POD_CONDITION_HOST_ENDED,
         names.POD_CONDITION_HOST_CHARGED,
+        names.POD_CONDITION_NODE_FAILED,
     }
 )
 
@@ -126,6 +127,7 @@ def work(item: JSON) -> Work:
         preemptions=_count(annotations.get(names.ANNOTATION_PREEMPTIONS)),
         completed_indexes=status.get("completedIndexes", ""),
         failed_indexes=status.get("failedIndexes", ""),
+        placement=annotations.get(names.ANNOTATION_PLACEMENT, ""),
     )
 
 
@@ -146,14 +148,18 @@ def pod(item: JSON) -> Pod:
     scheduled = conditions.get("PodScheduled") or {}
     disruption = conditions.get(names.POD_CONDITION_DISRUPTED) or {}
     mark = next((c for kind, c in conditions.items() if kind in OUR_MARKS and c.get("status") == "True"), None)
+    labels = metadata.get("labels") or {}
+    main_pod = _controller(metadata, "Pod") if names.LABEL_MAIN_POD in labels else ""
     return Pod(
         uid=metadata["uid"],
         namespace=metadata["namespace"],
         name=metadata["name"],
-        job_id=(metadata.get("labels") or {}).get(names.LABEL_JOB_ID, ""),
+        job_id=labels.get(names.LABEL_JOB_ID, ""),
         created_at=moment(metadata["creationTimestamp"]),
         owner=_controller(metadata, "Job"),
-        index=int(annotations.get(names.POD_INDEX, 0)),
+        main=main_pod,
+        address=status.get("podIP", ""),
+        index=int(labels.get(names.LABEL_NODE_INDEX, 0) if main_pod else annotations.get(names.POD_INDEX, 0)),
         failures=int(annotations.get(names.POD_FAILURE_COUNT, 0)),
         node=spec.get("nodeName", ""),
         phase=status.get("phase", "Pending"),
@@ -193,7 +199,7 @@ def _requests(spec: JSON) -> Resources:
 def _controller(metadata: JSON, kind: str) -> str:
     """The uid of the controlling owner of this kind: a label anybody can set, this the garbage collector checks."""
     owners = metadata.get("ownerReferences") or ()
-    group = names.API_VERSION if kind == BATCH_JOB_KIND else "batch/v1"
+    group = {BATCH_JOB_KIND: names.API_VERSION, "Pod": "v1"}.get(kind, "batch/v1")
     found = (o for o in owners if o.get("controller") and o["kind"] == kind and o.get("apiVersion") == group)
     return next((str(o["uid"]) for o in found), "")
 

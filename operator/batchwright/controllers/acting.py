@@ -19,6 +19,7 @@ from batchwright.domain.observations import Pod, Work
 from batchwright.domain.texts import timestamp
 from batchwright.errors import AlreadyExists, Invalid, NotFound
 from batchwright.workloads.array import ArrayWork
+from batchwright.workloads.gang import main_node
 from batchwright.workloads.job import JobIdentity, Placement, build_job
 from batchwright.workloads.serviceaccount import build_service_account
 from batchwright.workloads.volumes import build_efs_objects
@@ -29,22 +30,25 @@ async def create_work(api: ApiClient, entry: Entry, pinned: Pinned, placement: P
 
     Raises Invalid when the API server refuses it for good, and the other ApiErrors as they come.
     """
-    job = entry.job
+    job, layout = entry.job, pinned.layout
+    identity = JobIdentity(job.uid, job.namespace, job.name)
+    machines = entry.nodes.machines if entry.nodes is not None else ()
+    main = layout.kinds[0] if layout is not None else None
     manifest = build_job(
-        JobIdentity(job.uid, job.namespace, job.name),
+        identity,
         job.spec.job_queue,
         pinned.name,
-        pinned.definition,
-        job.spec,
+        main.definition if main else pinned.definition,
+        main.job if main else job.spec,
         placement,
         array=_array_work(entry),
+        main_node=main_node(identity, layout, machines) if layout is not None else None,
     )
-    properties = pinned.definition.container_properties
-    role = properties.job_role_arn if properties else None
-    if role is not None:
-        await _ensure(api, SERVICE_ACCOUNTS, build_service_account(job.namespace, role))
-    for body in build_efs_objects(pinned.definition, job.namespace):
-        await _ensure(api, VOLUMES if body["kind"] == VOLUMES.kind else VOLUME_CLAIMS, body)
+    for role in pinned.roles:
+        await ensure(api, SERVICE_ACCOUNTS, build_service_account(job.namespace, role))
+    definitions = {id(kind): kind.definition for kind in layout.kinds}.values() if layout else (pinned.definition,)
+    for body in [body for each in definitions for body in build_efs_objects(each, job.namespace)]:
+        await ensure(api, VOLUMES if body["kind"] == VOLUMES.kind else VOLUME_CLAIMS, body)
     try:
         return projections.work(await api.create(JOBS, job.namespace, manifest))
     except AlreadyExists:
@@ -94,7 +98,8 @@ async def _patch_job(api: ApiClient, work: Work, spec: JSON, annotations: Mappin
         return  # The watch will tell.
 
 
-async def _ensure(api: ApiClient, resource: Resource, body: JSON) -> None:
+async def ensure(api: ApiClient, resource: Resource, body: JSON) -> None:
+    """Makes the object, or leaves the one of that name as it is."""
     try:
         await api.create(resource, body["metadata"].get("namespace"), body)
     except AlreadyExists:
@@ -158,13 +163,14 @@ async def _mark(api: ApiClient, pod: Pod, action: EndAttempt) -> None:
     )
 
 
-async def release_pod(api: ApiClient, action: ReleasePod) -> None:
-    """Takes our scheduling gate off a pod, and the record of who set which field, half of its size: nobody applies to
-    a Job's pod, and once it is empty the API server keeps none (Server-Side Apply, "Clearing managedFields")."""
+async def release_pod(api: ApiClient, action: ReleasePod, spec: JSON | None = None) -> None:
+    """Takes our scheduling gate off a pod, has it get this besides, and clears the record of who set which field, half
+    of its size: nobody applies to a Job's pod, and once it is empty the API server keeps none (Server-Side Apply,
+    "Clearing managedFields")."""
     pod = action.pod
     patch: JSON = {
         "metadata": {"managedFields": [{}]},
-        "spec": {"schedulingGates": [_gone(names.GATE_ADMISSION)]},
+        "spec": {"schedulingGates": [_gone(names.GATE_ADMISSION)], **(spec or {})},
     }
     try:
         await api.patch(PODS, pod.namespace, pod.name, patch, content_type=STRATEGIC_PATCH, answer=False)

@@ -25,6 +25,7 @@ from batchwright.domain.nesting import DEEPEST_TEMPLATE, is_deeper
 from batchwright.domain.texts import bounded
 from batchwright.errors import AlreadyExists, Forbidden, Invalid, NotFound, WorkloadError
 from batchwright.workloads.job import JobIdentity, Placement, build_job
+from batchwright.workloads.nodes import node_layout
 from batchwright.workloads.revision import build_revision
 
 
@@ -93,20 +94,28 @@ class Definitions:
                 f"podTemplate: nested more than {DEEPEST_TEMPLATE} levels deep, and Kubernetes has nothing so deep; "
                 "look for a part that contains itself"
             )
-        identity = JobIdentity(known.uid, known.namespace, known.name)
         spec = BatchJobSpec(job_queue="validation", job_definition=known.name)
+        path = ""
         try:
-            manifest = build_job(
-                identity, "validation", f"{known.name}:1", known.spec, spec, Placement("validation", {}, ())
-            )
-            await self._api.create(JOBS, known.namespace, manifest, dry_run=True, strict=True)
+            layout = node_layout(known.spec, spec)
+            for kind in {id(kind): kind for kind in layout.kinds}.values() if layout is not None else ():
+                path = f"{kind.path}: "
+                await self._try(known, kind.definition, spec)
+            if layout is None:
+                await self._try(known, known.spec, spec)
         except (WorkloadError, Invalid, TypeError) as error:
             # TypeError: a number in the podTemplate that is larger than JSON's 64 bits.
-            return str(error)
+            return f"{path}{error}"
         except (AlreadyExists, Forbidden):
             # A quota that is full now, or a policy about more than the template: the job will say so when it is made.
             return None
         return None
+
+    async def _try(self, known: Declared[JobDefinitionSpec], definition: JobDefinitionSpec, spec: BatchJobSpec) -> None:
+        """Asks the API server for the Job of one node, or of all there is."""
+        identity, placement = JobIdentity(known.uid, known.namespace, known.name), Placement("validation", {}, ())
+        manifest = build_job(identity, "validation", f"{known.name}:1", definition, spec, placement)
+        await self._api.create(JOBS, known.namespace, manifest, dry_run=True, strict=True)
 
     async def _revision(self, known: Declared[JobDefinitionSpec]) -> int:
         held = [revision for key, revision in self._store.revisions.items() if key[:2] == known.key]

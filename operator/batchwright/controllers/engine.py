@@ -27,7 +27,8 @@ from batchwright.controllers import acting
 from batchwright.controllers.arrays import Arrays
 from batchwright.controllers.cycles import break_cycles
 from batchwright.controllers.explaining import Explaining
-from batchwright.controllers.gather import view_of
+from batchwright.controllers.gangs import Gangs
+from batchwright.controllers.gather import gang_view, view_of
 from batchwright.controllers.obstacles import Obstacles
 from batchwright.controllers.preempting import Preempting
 from batchwright.controllers.refusals import refused, words_for
@@ -42,13 +43,17 @@ from batchwright.domain.actions import (
     DeleteWork,
     EndAttempt,
     EndWork,
+    GiveBack,
+    MakeNodes,
     Notice,
     ReadObstacle,
     ReadPods,
     ReleasePod,
+    StopNodes,
     SuspendWork,
 )
 from batchwright.domain.arraylife import decide_array
+from batchwright.domain.ganglife import decide_gang
 from batchwright.domain.lifecycle import Decision, decide
 from batchwright.domain.observations import FINAL_STATES, FinishedJob, Job, Work
 from batchwright.errors import ApiError
@@ -102,6 +107,7 @@ class Engine:
         self.obstacles = Obstacles(api, self._hear_obstacle)
         self._arrays = Arrays(api, store, self._spawn, self._wake, self._touch, self._clock.now, self._say_refusal)
         self._preempting = Preempting(api, self._act, self._notify)
+        self._gangs = Gangs(api, store, self._clock.now, self._act, self._touch)
         self._starting = Starting(
             api,
             store,
@@ -252,8 +258,11 @@ class Engine:
     def _decide(self, uid: str, entry: Entry, instances: dict[str, str], now: datetime) -> None:
         try:
             view = view_of(self._store, entry, instances, self._settings.start_grace_seconds)
+            layout = entry.pinned.layout if entry.pinned is not None else None
             if entry.array is not None:
                 decision = decide_array(view, entry.array.elements, tuple(entry.array.edges.values()), now)
+            elif layout is not None:
+                decision = decide_gang(view, gang_view(self._store, entry, layout), now)
             else:
                 decision = decide(view, now)
         except Exception:
@@ -316,6 +325,9 @@ class Engine:
         if isinstance(action, ReadObstacle):
             self.obstacles.ask(uid, action.work.uid)
             return
+        if isinstance(action, GiveBack):
+            self._gangs.give_back(uid, entry, action)
+            return
         key = f"{type(action).__name__}/{action.pod.uid if isinstance(action, EndAttempt | ReleasePod) else ''}"
         if key not in entry.doing:
             entry.doing.add(key)
@@ -326,8 +338,14 @@ class Engine:
             match action:
                 case EndAttempt():
                     await acting.end_attempt(self._api, action)
+                case ReleasePod() if action.machine:
+                    await self._gangs.release(entry, action)
                 case ReleasePod():
                     await acting.release_pod(self._api, action)
+                case MakeNodes():
+                    await self._gangs.make(uid, entry, action, key)
+                case StopNodes():
+                    await self._gangs.stop(uid, entry, action, key)
                 case DeleteWork():
                     await acting.delete_work(self._api, action.work, propagation="Foreground")
                 case EndWork():

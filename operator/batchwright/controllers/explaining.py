@@ -20,7 +20,7 @@ from batchwright.scheduling.limits import BY_KIND, DEBOUNCE_SECONDS, TimeLimit, 
 from batchwright.scheduling.snapshot import Answers, Plan, WaitKind
 
 # Waits that somebody must end.
-LASTING = (WaitKind.NEVER_FITS, WaitKind.UNSUITABLE, WaitKind.OVER_MAXIMUM)
+LASTING = (WaitKind.NEVER_FITS, WaitKind.TOO_FEW, WaitKind.UNSUITABLE, WaitKind.OVER_MAXIMUM)
 # How many that wait are looked at again in a pass, beside those that are new or first.
 REVIEWED = 200
 

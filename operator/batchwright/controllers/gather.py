@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 from batchwright.api.v1alpha1 import BatchJobSpec, JobDefinitionSpec
-from batchwright.controllers.scheduling import toleration
+from batchwright.api.v1alpha1.multinode import DEFAULT_START_SECONDS
+from batchwright.controllers.nodepods import Nodes
+from batchwright.controllers.scheduling import environment_of, toleration
 from batchwright.controllers.store import Array, Entry, Pinned, Store, see_work
 from batchwright.domain.dependencies import Link, resolve
 from batchwright.domain.elements import Elements
 from batchwright.domain.elementwise import Edge, join, ratio
+from batchwright.domain.ganglife import GangView
 from batchwright.domain.indexes import parse_indexes
 from batchwright.domain.items import ItemTable, array_size, item_table
 from batchwright.domain.lifecycle import Rules, View
 from batchwright.domain.observations import Job
 from batchwright.domain.roles import is_allowed
 from batchwright.errors import WorkloadError
-from batchwright.scheduling.snapshot import Expression, Shape, Term
+from batchwright.scheduling.fit import admits
+from batchwright.scheduling.snapshot import Expression, Gang, Shape, Term, Topology
 from batchwright.workloads.array import ArrayWork, check_policy
-from batchwright.workloads.job import effective_retry, effective_timeout, job_request, needs_admission
+from batchwright.workloads.gang import decode_placement
+from batchwright.workloads.job import (
+    PodRequest,
+    effective_retry,
+    effective_timeout,
+    job_request,
+    needs_admission,
+    retries_host_loss,
+)
+from batchwright.workloads.nodes import NodeLayout, node_layout
 
 
 def refusal(problem: object) -> str:
@@ -85,6 +99,7 @@ def view_of(store: Store, entry: Entry, instances: dict[str, str], start_grace_s
         preempting=bool(entry.preempting),
         obstacle=entry.obstacle,
         noted=entry.noted,
+        spares_lost=entry.pinned is not None and entry.pinned.spares_lost,
     )
 
 
@@ -181,15 +196,13 @@ def pin(name: str, definition: JobDefinitionSpec, spec: BatchJobSpec) -> Pinned:
         timeout_seconds=effective_timeout(definition, spec),
     )
     try:
-        request = job_request(definition, spec)
+        layout = node_layout(definition, spec)
+        gang = gang_of(layout) if layout is not None else None
+        shape = gang.total if gang is not None else _shape(job_request(definition, spec))
+        main = layout.kinds[0] if layout is not None else None
+        needs_gate = needs_admission(main.definition, main.job) if main else needs_admission(definition, spec)
     except WorkloadError as error:
         return Pinned(name, definition, rules, None, str(error))
-    shape = Shape(
-        resources=tuple(sorted((key, amount) for key, amount in request.resources.items() if amount)),
-        node_selector=tuple(sorted(request.node_selector.items())),
-        tolerations=tuple(toleration(each) for each in request.tolerations),
-        affinity=tuple(_term(each) for each in request.node_affinity),
-    )
     priority = spec.scheduling_priority_override
     consumed = spec.consumable_resource_properties_override or definition.consumable_resource_properties
     listed = consumed.consumable_resource_list if consumed is not None else ()
@@ -198,11 +211,72 @@ def pin(name: str, definition: JobDefinitionSpec, spec: BatchJobSpec) -> Pinned:
         definition,
         rules,
         shape,
-        needs_gate=needs_admission(definition, spec),
+        needs_gate=needs_gate,
         priority=(definition.scheduling_priority or 0) if priority is None else priority,
         consumables=tuple(sorted((each.consumable_resource, each.quantity) for each in listed)),
-        role=definition.container_properties.job_role_arn if definition.container_properties is not None else None,
+        roles=tuple(roles_of(definition)),
+        layout=layout,
+        gang=gang,
+        spares_lost=main is not None and (retry.attempts == 1 or retries_host_loss(main.definition, main.job)),
     )
+
+
+def roles_of(definition: JobDefinitionSpec) -> list[str]:
+    """The IAM roles that pods of the definition ask for."""
+    ranges = definition.node_properties.node_range_properties if definition.node_properties is not None else ()
+    containers = (definition.container_properties, *(each.container for each in ranges))
+    return sorted({each.job_role_arn for each in containers if each is not None and each.job_role_arn is not None})
+
+
+def gang_of(layout: NodeLayout) -> Gang:
+    """The nodes of a multi-node job as the scheduler sees them. Raises WorkloadError."""
+    parts: list[tuple[Shape, int]] = []
+    for kind, found in groupby(layout.kinds):
+        parts.append((_shape(kind.request), len(list(found))))
+    properties = layout.properties
+    topology = tuple(Topology(each.key, each.mode == "Required") for each in properties.topology)
+    return Gang(tuple(parts), properties.nodes_per_host or 1, topology)
+
+
+def _shape(request: PodRequest) -> Shape:
+    return Shape(
+        resources=tuple(sorted((key, amount) for key, amount in request.resources.items() if amount)),
+        node_selector=tuple(sorted(request.node_selector.items())),
+        tolerations=tuple(toleration(each) for each in request.tolerations),
+        affinity=tuple(_term(each) for each in request.node_affinity),
+    )
+
+
+def gang_view(store: Store, entry: Entry, layout: NodeLayout) -> GangView:
+    """What the decision about a multi-node job looks at besides its view."""
+    nodes, properties = entry.nodes or Nodes(), layout.properties
+    placement = decode_placement(entry.work.placement) if entry.work is not None else nodes.machines
+    on = {pod.node for pod in (*entry.pods.values(), *nodes.pods.values()) if pod.node and not pod.is_finished}
+    return GangView(
+        size=layout.size,
+        main=layout.main,
+        machines=placement,
+        nodes=tuple(nodes.pods.values()),
+        usable=frozenset(usable_machines(store, entry, layout, placement)),
+        start_seconds=properties.start_timeout_seconds or DEFAULT_START_SECONDS,
+        fails_with_any=properties.failure_policy == "AnyNode",
+        making=nodes.making,
+        made=frozenset(nodes.made),
+        lost=nodes.lost,
+        gone=frozenset(name for name in on if name not in store.nodes),
+    )
+
+
+def usable_machines(store: Store, entry: Entry, layout: NodeLayout, placement: tuple[str, ...]) -> Iterator[str]:
+    """The machines, by rank, that still take the pods they are to have."""
+    environment = store.environments.get(("", entry.work.environment if entry.work is not None else ""))
+    tolerated = environment_of(environment).tolerations if environment is not None else ()
+    for kind, name in zip(layout.kinds, placement, strict=False):
+        node = store.nodes.get(name)
+        if node is not None and node.ready and node.schedulable:
+            own = tuple(toleration(each) for each in kind.request.tolerations)
+            if admits(node, own + tolerated):
+                yield name
 
 
 def _term(wire: Mapping[str, Any]) -> Term:
@@ -235,13 +309,14 @@ def _queue_problem(store: Store, job: Job, state: str | None) -> str | None:
 def _role_problem(store: Store, entry: Entry) -> str | None:
     """Why the queue does not let the job have the IAM role its definition asks for."""
     queue = store.queues.get(("", entry.job.spec.job_queue))
-    role = entry.pinned.role if entry.pinned is not None else None
-    if queue is None or role is None or is_allowed(role, queue.spec.allowed_job_roles):
-        return None
-    return (
-        f"containerProperties.jobRoleArn {role} is not among the allowedJobRoles of JobQueue {queue.name}; the job "
-        "waits for it"
+    roles = entry.pinned.roles if entry.pinned is not None else ()
+    role = next(
+        (role for role in roles if queue is not None and not is_allowed(role, queue.spec.allowed_job_roles)), ""
     )
+    if queue is None or not role:
+        return None
+    field = "containerProperties.jobRoleArn" if entry.pinned and entry.pinned.layout is None else "jobRoleArn"
+    return f"{field} {role} is not among the allowedJobRoles of JobQueue {queue.name}; the job waits for it"
 
 
 def _share_problem(store: Store, job: Job) -> str | None:

@@ -45,10 +45,11 @@ from batchwright.controllers.arrays import Arrays
 from batchwright.controllers.cycles import break_cycles
 from batchwright.controllers.declared import declared
 from batchwright.controllers.expectations import History, expected_ends
-from batchwright.controllers.gather import view_of
+from batchwright.controllers.gather import gang_view, view_of
 from batchwright.controllers.scheduling import Scheduling
 from batchwright.controllers.store import Entry, Store
 from batchwright.domain.arraylife import decide_array
+from batchwright.domain.ganglife import decide_gang
 from batchwright.domain.lifecycle import decide
 from batchwright.domain.observations import FinishedJob, Job, Pod
 from batchwright.errors import BatchwrightError, Forbidden, NotFound
@@ -149,8 +150,11 @@ def _decide(
             scheduling.forget(uid, now)
             continue
         view = view_of(store, entry, instances, start_grace_seconds)
+        layout = entry.pinned.layout if entry.pinned is not None else None
         if entry.array is not None:
             decision = decide_array(view, entry.array.elements, tuple(entry.array.edges.values()), now)
+        elif layout is not None:
+            decision = decide_gang(view, gang_view(store, entry, layout), now)
         else:
             decision = decide(view, now)
         before, entry.status = entry.status.state, decision.status

@@ -13,6 +13,7 @@ from typing import Any
 
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec, ConsumableResourceSpec, JobQueueSpec, SchedulingPolicySpec
 from batchwright.controllers.declared import Declared
+from batchwright.controllers.gangroom import gang_held
 from batchwright.controllers.membership import node_labels, pod_tolerations
 from batchwright.controllers.store import Array, Entry, Pinned, Store
 from batchwright.domain.elements import Elements
@@ -169,6 +170,7 @@ def candidate_of(uid: str, entry: Entry, pinned: Pinned, shape: Shape) -> Candid
         returning=known is None and entry.work is not None,
         seconds=_longest(pinned),
         consumables=pinned.consumables,
+        gang=pinned.gang,
     )
 
 
@@ -186,6 +188,8 @@ def _longest(pinned: Pinned) -> float | None:
 def held_of(uid: str, entry: Entry, *, by_node: bool = True) -> Held | None:
     """What the job holds; None for nothing. `by_node`: with its elements' nodes, though their ends are unknown."""
     work, pinned = entry.work, entry.pinned
+    if pinned is not None and pinned.gang is not None and pinned.layout is not None:
+        return gang_held(uid, entry, pinned, share_of(entry), _longest(pinned))
     environment = work.environment if work is not None else entry.start.environment if entry.start else None
     if environment is None or (work is not None and work.is_finished):
         return None

@@ -9,28 +9,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
 from batchwright.cluster.client import ApiClient
 from batchwright.controllers import acting
 from batchwright.controllers.arrays import competitors
+from batchwright.controllers.gangs import placement_in, resume
 from batchwright.controllers.gather import refusal
-from batchwright.controllers.membership import node_labels, pod_tolerations
+from batchwright.controllers.nodepods import Nodes
 from batchwright.controllers.scheduling import Scheduling
 from batchwright.controllers.store import Array, Entry, Pinned, Store
 from batchwright.domain.actions import Notice, SuspendWork
 from batchwright.domain.granting import grant, revoke
 from batchwright.domain.observations import Work
 from batchwright.domain.texts import bounded
-from batchwright.errors import ApiError, Invalid, WorkloadError
+from batchwright.errors import ApiError, ApiUnavailable, Invalid, WorkloadError
 from batchwright.scheduling.snapshot import Start
 from batchwright.workloads.job import Placement
 
 logger = structlog.get_logger(__name__)
 HINDRANCE_SECONDS = 10.0
 RESUME_RETRY_SECONDS = 2.0
+UNKNOWN_SECONDS = 1.0
+_Answer = TypeVar("_Answer")
 # An array that does not fit at once waits so long for arrays that follow on its elements, which are mostly submitted
 # along with it: once it has begun without gates, it can yield nothing to them. (creationTimestamp is whole seconds.)
 FOLLOWERS_SECONDS = 2.0
@@ -73,7 +76,7 @@ class Starting:
             grant(entry.array.elements, start.count)
             self._decide(start.uid, entry, now)
         else:
-            self._resume(start.uid, entry, entry.work, now)
+            self._resume(start, entry, entry.work, now)
 
     def _begin_anew(self, start: Start, entry: Entry, now: datetime) -> None:
         if entry.pinned is None:
@@ -88,12 +91,8 @@ class Starting:
                 self._wake(start.uid, entry, known)
                 return
             grant(entry.array.elements, start.count)
-        environment = self._store.environments[("", start.environment)].spec
-        placement = Placement(
-            environment=start.environment,
-            node_selector=node_labels(start.environment, environment),
-            tolerations=pod_tolerations(start.environment, environment),
-        )
+        placement = placement_in(start.environment, self._store.environments[("", start.environment)].spec)
+        _remember(entry, start)
         entry.creating, entry.start = True, start
         self._scheduling.tell(start.uid, entry, is_runnable=False, now=now)
         self._spawn(self._create(start.uid, entry, entry.pinned, placement))
@@ -109,8 +108,10 @@ class Starting:
             or competitors(self._store, entry, start.environment, self._scheduling.state)
         )
 
-    def _resume(self, uid: str, entry: Entry, work: Work, now: datetime) -> None:
+    def _resume(self, start: Start, entry: Entry, work: Work, now: datetime) -> None:
         """A job that was preempted goes on, with the attempts it had."""
+        uid = start.uid
+        _remember(entry, start)
         entry.resuming, entry.preempting, entry.waits, entry.waits_kind = True, "", "", None
         entry.doing = {key for key in entry.doing if not key.startswith(SuspendWork.__name__)}
         self._scheduling.tell(uid, entry, is_runnable=False, now=now)
@@ -118,7 +119,11 @@ class Starting:
 
     async def _go_on(self, uid: str, entry: Entry, work: Work) -> None:
         try:
-            await acting.resume_work(self._api, work)
+            if entry.nodes is not None and entry.nodes.machines:
+                machines = entry.nodes.machines
+                await self._until_known(lambda: resume(self._api, work, machines))
+            else:
+                await acting.resume_work(self._api, work)
         except ApiError as error:
             self._say_refusal(entry, "job not resumed", "have the job go on", error)
             entry.resuming = False
@@ -126,11 +131,25 @@ class Starting:
             self._wake(uid, entry, entry.not_before)
             self._touch(uid)
 
+    @staticmethod
+    async def _until_known(request: Callable[[], Coroutine[Any, Any, _Answer]]) -> _Answer:
+        """Repeats a request of a multi-node job whose answer was lost: what it has done, if it has, holds machines,
+        which are nobody else's before that is known."""
+        while True:
+            try:
+                return await request()
+            except ApiUnavailable as error:
+                logger.warning("no answer", error=str(error))
+                await asyncio.sleep(UNKNOWN_SECONDS)
+
     async def _create(self, uid: str, entry: Entry, pinned: Pinned, placement: Placement) -> None:
         hindrance = "The operator failed to make the job, by a defect of its own; its log says more"
         try:
             async with self._slots:
-                work = await acting.create_work(self._api, entry, pinned, placement)
+                if pinned.layout is None:
+                    work = await acting.create_work(self._api, entry, pinned, placement)
+                else:
+                    work = await self._until_known(lambda: acting.create_work(self._api, entry, pinned, placement))
             # The watch may have shown it already, and further along.
             if work.uid not in self._store.works:
                 self._store.put_work(work.uid, work)
@@ -155,3 +174,10 @@ class Starting:
             self._touch(uid)
         if entry.work is not None:
             self._notify(entry, Notice("Started", f"Sent to ComputeEnvironment {placement.environment}"))
+
+
+def _remember(entry: Entry, start: Start) -> None:
+    """Where the nodes of a multi-node job are to run, until its Kubernetes Job says so."""
+    if start.machines:
+        entry.nodes = entry.nodes or Nodes()
+        entry.nodes.machines = start.machines

@@ -25,6 +25,7 @@ from batchwright.cluster.client import JSON
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.ledger import Ledger
 from batchwright.controllers.meters import Meters
+from batchwright.controllers.nodepods import Nodes
 from batchwright.controllers.tenants import Tenants
 from batchwright.domain.declarations import Supply
 from batchwright.domain.dependencies import Link, Peer
@@ -35,7 +36,8 @@ from batchwright.domain.items import ItemTable
 from batchwright.domain.lifecycle import Rules
 from batchwright.domain.observations import FINAL_STATES, FinishedJob, Job, Node, Occupant, Pod, Revision, Work
 from batchwright.scheduling.limits import Blocked
-from batchwright.scheduling.snapshot import Growth, Shape, Start, WaitKind
+from batchwright.scheduling.snapshot import Gang, Growth, Shape, Start, WaitKind
+from batchwright.workloads.nodes import NodeLayout
 
 MOST_INSTANCES = 50_000
 
@@ -52,7 +54,10 @@ class Pinned:
     needs_gate: bool = False
     priority: int = 0
     consumables: tuple[tuple[str, int], ...] = ()
-    role: str | None = None
+    roles: tuple[str, ...] = ()
+    layout: NodeLayout | None = None
+    gang: Gang | None = None
+    spares_lost: bool = False
 
 
 @dataclass(slots=True)
@@ -103,6 +108,7 @@ class Entry:
     array: Array | None = None
     items_problem: str = ""
     items_due: datetime | None = None
+    nodes: Nodes | None = None
     preempting: str = ""
     resuming: bool = False
     blocked: Blocked | None = None
@@ -309,6 +315,11 @@ class Store:
             return
         if entry.array is not None:
             self._put_element_pod(entry, entry.array.elements, uid, record)
+            return
+        if (record is not None and record.main) or (entry.nodes is not None and uid in entry.nodes.pods):
+            entry.nodes = entry.nodes or Nodes()
+            if entry.nodes.see(uid, record):
+                self.dirty.add(job_id)
             return
         known = entry.pods.get(uid)
         if record is not None and known is not None and (known == record or known.is_finished > record.is_finished):

@@ -19,9 +19,10 @@ class EndAttempt:
 
 @dataclass(frozen=True, slots=True)
 class ReleasePod:
-    """Take the admission gate off this pod."""
+    """Take the admission gate off this pod; with a `machine`, let it on that one only."""
 
     pod: Pod
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,30 @@ class SuspendWork:
 
 
 @dataclass(frozen=True, slots=True)
+class MakeNodes:
+    """Make the pods of a multi-node job's other nodes, but those that are `present`: its main node runs."""
+
+    work: Work
+    main: Pod
+    present: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class StopNodes:
+    """Stop the nodes that belong to these pods of main nodes, by uid."""
+
+    mains: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """Take all nodes of a multi-node job back: it waits again, for a while at first, and for all its room."""
+
+    work: Work
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReadPods:
     """Ask the API server for the pods of this Job: it is finished, and the watch has not shown how."""
 
@@ -59,7 +84,18 @@ class ReadObstacle:
     work: Work
 
 
-Action = EndAttempt | ReleasePod | DeleteWork | EndWork | SuspendWork | ReadPods | ReadObstacle
+Action = (
+    EndAttempt
+    | ReleasePod
+    | DeleteWork
+    | EndWork
+    | SuspendWork
+    | MakeNodes
+    | StopNodes
+    | GiveBack
+    | ReadPods
+    | ReadObstacle
+)
 
 
 @dataclass(frozen=True, slots=True)

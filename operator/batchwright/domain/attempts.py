@@ -29,11 +29,22 @@ LOST_CONTAINER_REASONS = frozenset({"ContainerStatusUnknown"})
 START_REASONS = frozenset({"StartError", "ContainerCannotRun"})
 
 
+def was_lost(pod: Pod) -> bool:
+    """Whether a finished pod went with its machine, or was taken from it, and not for another reason of ours."""
+    if pod.phase == "Succeeded":
+        return False
+    if pod.mark is not None:
+        return pod.mark.type in HOST_MARKS
+    return bool(pod.disruption) or pod.pod_reason in HOST_REASONS or pod.container_reason in LOST_CONTAINER_REASONS
+
+
 def outcome(pod: Pod, instances: Mapping[str, str]) -> Outcome:
     """How the attempt in this finished pod ended. `instances` maps node names to instance ids."""
     # Before the phase: a process that answers our SIGTERM with exit code 0 has been ended all the same.
     if pod.mark is not None and pod.mark.type == names.POD_CONDITION_TIMEOUT:
         return Outcome(pod.exit_code, "", reasons.ATTEMPT_TIMED_OUT)
+    if pod.mark is not None and pod.mark.type == names.POD_CONDITION_NODE_FAILED:
+        return Outcome(pod.exit_code, "", bounded(pod.mark.message))
     if pod.mark is not None and pod.mark.type == names.POD_CONDITION_TERMINATED and pod.phase == "Failed":
         return Outcome(pod.exit_code, "", bounded(pod.mark.message))
     if pod.phase == "Succeeded":

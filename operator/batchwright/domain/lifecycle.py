@@ -20,7 +20,7 @@ from batchwright.api.v1alpha1.batchjob import Attempt, BatchJobStatus, JobState
 from batchwright.api.v1alpha1.common import Condition, EvaluateOnExit
 from batchwright.domain import reasons
 from batchwright.domain.actions import Action, DeleteWork, EndAttempt, Notice, ReadObstacle, ReadPods, SuspendWork
-from batchwright.domain.attempts import attempt, charged, ending, merge
+from batchwright.domain.attempts import attempt, charged, ending, merge, was_lost
 from batchwright.domain.conditions import unscheduled
 from batchwright.domain.dependencies import Resolution
 from batchwright.domain.observations import FINAL_STATES, Job, Pod, Work
@@ -29,6 +29,7 @@ from batchwright.domain.texts import bounded, timestamp
 from batchwright.names import CONDITION_COMPLETE, CONDITION_FAILED
 
 # The Job controller makes a pod within a second or two; after this long something keeps it from doing so.
+_OF_ENDINGS = (reasons.ATTEMPT_TIMED_OUT, reasons.NODE_FAILED_PREFIX)
 POD_DUE_SECONDS = 8.0
 OBSTACLE_SECONDS = 30.0
 
@@ -50,7 +51,8 @@ class View:
     can be made, `started` whether its Kubernetes Job is known to have been made (it may be gone since), `waits` the
     scheduler's words and `waits_reason` the same in one, `expired` why its time in the queue is over, `preempting`
     whether it is to make room, `obstacle` why Kubernetes makes no pod for it, `cycle` a dependency cycle this job
-    closes, `noted` the pods whose attempts the API server has on record.
+    closes, `noted` the pods whose attempts the API server has on record, `spares_lost` whether an attempt whose machine
+    was lost is none.
     """
 
     job: Job
@@ -73,6 +75,7 @@ class View:
     obstacle: str = ""
     answering: Container[str] | None = None
     noted: Container[str] = frozenset()
+    spares_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +214,9 @@ def _finish(view: View, work: Work, recorded: tuple[Attempt, ...], now: datetime
     if terminate is not None and work.deleting:
         # The Job controller may count the pod that was stopped, and end the Job, before the Job goes.
         return _fail(view, now, terminate.reason, Notice("Terminated", terminate.reason), terminated=True)
-    timed_out = last is not None and last.status_reason == reasons.ATTEMPT_TIMED_OUT
-    if work.complete and not timed_out:
+    # Ended by us, whatever the process made of its SIGTERM.
+    was_ended = last is not None and (last.status_reason or "").startswith(_OF_ENDINGS)
+    if work.complete and not was_ended:
         return Decision(final_status(view, now, "SUCCEEDED", reasons.ESSENTIAL_CONTAINER_EXITED))
     reason = (last.status_reason if last else None) or bounded(work.failure or "The Kubernetes Job failed")
     detail = last.container if last else None
@@ -256,7 +260,8 @@ def _attempts(view: View) -> tuple[Attempt, ...]:
     counted = [
         pod
         for pod in finished
-        if pod.phase == "Succeeded" or not (pod.gated or pod.is_preempted or _made_room(view, pod))
+        if pod.phase == "Succeeded"
+        or not (pod.gated or pod.is_preempted or (view.spares_lost and was_lost(pod)) or _made_room(view, pod))
     ]
     ended = tuple(attempt(pod, view.instances) for pod in counted)
     return merge(view.job.status.attempts, ended)

@@ -67,7 +67,7 @@ class FinishedJob:
 class Work:
     """The Kubernetes Job of a BatchJob. `failure` is its Failed condition's message; `gated` whether its pods come with
     our gate; `ending` whether it was told to end, `suspended` whether it was preempted and waits again, `preemptions`
-    how often it was; the last two are positions, as "0-41,57"."""
+    how often it was; then positions, as "0-41,57"; `placement` are the machines of a multi-node job, by rank."""
 
     uid: str
     namespace: str
@@ -88,6 +88,7 @@ class Work:
     preemptions: int = 0
     completed_indexes: str = ""
     failed_indexes: str = ""
+    placement: str = ""
 
     @property
     def is_finished(self) -> bool:
@@ -106,7 +107,8 @@ class Mark:
 @dataclass(frozen=True, slots=True)
 class Pod:
     """A pod of ours. `owner` is the uid of the Kubernetes Job that made it; the container is the main one; `index` and
-    `failures` are the Job controller's annotations."""
+    `failures` are the Job controller's annotations. Of a multi-node job, `main` is the uid of the main node's pod that
+    this one belongs to, and `index` the number of its node."""
 
     uid: str
     namespace: str
@@ -114,6 +116,8 @@ class Pod:
     job_id: str
     created_at: datetime
     owner: str = ""
+    main: str = ""
+    address: str = ""
     index: int = 0
     failures: int = 0
     node: str = ""

@@ -15,6 +15,8 @@ DEPENDENT_JOB_FAILED: Final = "Dependent Job failed"
 DEPENDENT_JOB_SUCCEEDED: Final = "Dependent Job succeeded"
 ARRAY_CHILD_FAILED: Final = "Array Child Job failed"
 
+# Ours: failurePolicy AnyNode.
+NODE_FAILED_PREFIX: Final = "Node "
 HOST_TERMINATED_PREFIX: Final = "Host EC2 (instance "
 # What the reasons of attempts begin with; all others are those of requests and dependencies.
 OF_ATTEMPTS: Final = (ESSENTIAL_CONTAINER_EXITED, ATTEMPT_TIMED_OUT, TASK_FAILED_TO_START, HOST_TERMINATED_PREFIX)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from batchwright.scheduling import quota
 from batchwright.scheduling.growing import Growing
-from batchwright.scheduling.snapshot import Candidate, Queue, Shape, WaitKind
+from batchwright.scheduling.room import cpu_of
+from batchwright.scheduling.snapshot import Candidate, Gang, Queue, Shape, WaitKind
 from batchwright.scheduling.state import State
 from batchwright.scheduling.turns import Cursor
 from batchwright.scheduling.waiting import Group
@@ -56,9 +57,11 @@ class Asking:
         self._consumed: Counter[str] = Counter()
         self._later: dict[str, quota.QuotaBook] = {}
 
-    def grow(self, cursor: Cursor, shape: Shape, group: Group, environments: list[str]) -> bool:
+    def grow(self, cursor: Cursor, candidate: Candidate, group: Group, environments: list[str]) -> bool:
         """Has the environments grow, the first that can before the others; whether for any of it they do."""
-        names = [name for name in environments if self._growing.has(name)]
+        names, shape = [name for name in environments if self._growing.has(name)], candidate.shape
+        if candidate.gang is not None:
+            return any(self._grow_for(name, cursor, candidate, candidate.gang, group) for name in names)
         provided = False
         for first, count in cursor.rest(group) if names else ():
             left = self._startable(cursor.queue, first, count)
@@ -67,6 +70,23 @@ class Asking:
                 left -= taken
                 provided |= taken > 0
                 self._count(cursor.queue, first, taken)
+        return provided
+
+    def _grow_for(self, name: str, cursor: Cursor, first: Candidate, gang: Gang, group: Group) -> bool:
+        """Has the environment grow for as many gangs of the group as it can, each as a whole; whether for any. What is
+        free already, and would take some nodes of the first, is not asked for again."""
+        provided = False
+        for one, count in cursor.rest(group):
+            for _ in range(self._startable(cursor.queue, one, count)):
+                asked, there = gang.counts, set[str]()
+                if not provided and not gang.has_required:
+                    asked, there = self._growing.lacking(name, gang)
+                apart = {self._growing.apart(name, shape, gang): number for shape, number in asked.items()}
+                total = cpu_of(gang.total)
+                if not self._growing.take_gang(name, apart, total, there):
+                    return provided
+                provided = True
+                self._count(cursor.queue, one, 1)
         return provided
 
     def _startable(self, queue: Queue, candidate: Candidate, count: int) -> int:
@@ -90,6 +110,15 @@ class Asking:
         if book is not None and candidate.share in book:
             later = self._later.setdefault(queue.name, book.copy())
             later.add(candidate.share, candidate.shape.resources, count)
+
+    def why_no_gang(self, environments: list[str], gang: Gang) -> WaitKind:
+        """Why none of these environments, which grow, grows for all nodes of the gang."""
+        total, known = cpu_of(gang.total), self._state.environments
+        kinds = {self._growing.why_not(name, shape) for name in environments for shape in gang.counts}
+        if all((most := known[name].max_vcpus) is not None and total > most for name in environments):
+            kinds = {WaitKind.OVER_MAXIMUM} if kinds <= {WaitKind.AT_MAXIMUM, WaitKind.OVER_MAXIMUM} else kinds
+        # What stands in the way of one node stands in that of all.
+        return next(kind for kind in reversed(_PASSING) if kind in kinds)
 
     def why_not(self, environments: list[str], shape: Shape) -> WaitKind:
         """Of environments of which some grow and none has a node that would do. What may pass is said first: while it

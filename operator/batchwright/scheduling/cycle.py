@@ -8,8 +8,8 @@ the same state gives the same plan.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from math import inf
 
 import numpy as np
@@ -19,15 +19,22 @@ from batchwright.scheduling.asking import Asking, Limits
 from batchwright.scheduling.fairshare import HORIZON_SECONDS, FairShare, reserved_milli
 from batchwright.scheduling.growing import Growing
 from batchwright.scheduling.nodes import Columns
-from batchwright.scheduling.reservation import earliest
+from batchwright.scheduling.reservation import earliest, earliest_for_gang
 from batchwright.scheduling.room import Kept, Room, cpu_of
-from batchwright.scheduling.snapshot import Candidate, Plan, Preempt, Queue, Snapshot, Start, WaitKind
+from batchwright.scheduling.snapshot import Candidate, Gang, Plan, Preempt, Queue, Snapshot, Start, WaitKind
 from batchwright.scheduling.state import State
 from batchwright.scheduling.turns import Cursor, Turns
 from batchwright.scheduling.waiting import Group
 from batchwright.scheduling.waits import Judgements, Waits
 
 # Kinds of waiting that hold a place: what gets free is kept for them.
+_HOPELESS = (
+    WaitKind.NO_NODES,
+    WaitKind.NODES_AWAY,
+    WaitKind.NEVER_FITS,
+    WaitKind.UNSUITABLE,
+    WaitKind.INSUFFICIENT,
+)
 _CLAIMING = (WaitKind.NO_ROOM, WaitKind.BEHIND, WaitKind.AT_MAXIMUM)
 
 
@@ -70,7 +77,9 @@ class _Pass:
         self.growing = Growing(state, self.room)
         for uid in sorted(state.unbound):
             held = state.held[uid]
-            if held.environment in state.environments:
+            for node, shape, count in held.reserved:
+                self.room.reserve(node, shape, count)
+            if held.environment in state.environments and held.unbound:
                 found = self.room.hold(held.environment, held.shape, held.unbound)
                 self.growing.hold(held.environment, held.shape, held.unbound - found)
         for name, growth in state.growth.items():
@@ -95,7 +104,7 @@ class _Pass:
         state.claims = self.claims
         waits = Waits(state, self.room, self.growing, self.judged, self.heads, self.starts, self.books)
         made = tuple(self.starts.values()), tuple(self.preempts)
-        expecting = self.room.expecting() if state.growth else frozenset()
+        expecting = self.room.expecting() | self.growing.kept if state.growth else frozenset()
         demand = self.growing.demand()
         return Plan(*made, self.heads, self.firsts, waits, demand, expecting, self.again_at)
 
@@ -113,13 +122,13 @@ class _Pass:
         #    array stay together: where the first of them are, the others wait.
         environments = self._environments(queue, candidate)
         for name in environments:
-            count, node = self.room.take(name, candidate.shape, wanted, ends)
-            if count:
-                self._start(cursor, candidate, group, Start(candidate.uid, name, node, count))
+            start = self._take(name, candidate, wanted, ends)
+            if start is not None:
+                self._start(cursor, candidate, group, start)
                 return
         # 5. For what found no room, the first environment that can grow does; the rest waits aside, or, if it could
         #    start later, holds its place. What has a node coming needs none that is here.
-        is_coming = self.asking.grow(cursor, candidate.shape, group, environments)
+        is_coming = self.asking.grow(cursor, candidate, group, environments)
         kind = WaitKind.NODES_COMING if is_coming else self._why_not(environments, candidate, ends)
         self.firsts.setdefault(queue.name, candidate.uid)
         self.judged[queue.name, "", group] = kind
@@ -127,6 +136,14 @@ class _Pass:
         if kind in _CLAIMING and queue.name not in self.heads:
             self.heads[queue.name] = candidate.uid
             self._keep_place(queue, candidate, environments)
+
+    def _take(self, name: str, candidate: Candidate, wanted: int, ends: float) -> Start | None:
+        """Takes room in the environment, if there is: for some of what is wanted, or for all of a gang."""
+        if candidate.gang is not None:
+            machines = self.room.take_gang(name, candidate.gang, candidate.shape, ends)
+            return None if machines is None else Start(candidate.uid, name, machines[0], 1, machines)
+        count, node = self.room.take(name, candidate.shape, wanted, ends)
+        return Start(candidate.uid, name, node, count) if count else None
 
     def _portion(self, cursor: Cursor, candidate: Candidate, count: int) -> int:
         """How many of those that may start do so at this turn: shares take turns, element by element, so that one
@@ -274,6 +291,8 @@ class _Pass:
     # What waits first.
 
     def _why_not(self, environments: list[str], candidate: Candidate, ends: float) -> WaitKind:
+        if candidate.gang is not None:
+            return self._why_not_gang(environments, candidate, candidate.gang, ends)
         state, shape = self.state, candidate.shape
         known = [state.environments[name] for name in environments]
         if any(map(self.growing.has, environments)) and not any(
@@ -298,21 +317,40 @@ class _Pass:
             return WaitKind.BEHIND
         return WaitKind.NO_ROOM
 
+    def _why_not_gang(self, environments: list[str], candidate: Candidate, gang: Gang, ends: float) -> WaitKind:
+        """The same for a gang: an environment would do if its nodes, were they empty, took all of it."""
+        able = [name for name in environments if self.room.could_take(name, gang)]
+        if not able:
+            growing = [name for name in environments if self.growing.has(name)]
+            if growing:
+                return self.asking.why_no_gang(growing, gang)
+            # What one of its nodes lacks, or else that there are not as many machines.
+            single = (replace(candidate, shape=shape, gang=None) for shape in gang.counts)
+            kinds = {self._why_not(environments, each, ends) for each in single}
+            return next((kind for kind in _HOPELESS if kind in kinds), WaitKind.TOO_FEW)
+        cpu = cpu_of(candidate.shape)
+        if all(self._is_at_maximum(name, cpu, ends) for name in able):
+            most = [self.state.environments[name].max_vcpus for name in able]
+            is_over = all(each is not None and cpu > each for each in most)
+            return WaitKind.OVER_MAXIMUM if is_over else WaitKind.AT_MAXIMUM
+        is_claimed = self.room.is_claimed(self._possible(able, candidate), ends)
+        return WaitKind.BEHIND if is_claimed else WaitKind.NO_ROOM
+
     def _is_at_maximum(self, name: str, cpu: int, ends: float = inf) -> bool:
         left = self.room.vcpus_left(name, ends)
         return left is not None and cpu > left
 
     def _keep_place(self, queue: Queue, candidate: Candidate, environments: list[str]) -> None:
         """Keeps for the candidate what it needs to start, whatever else of that gets free."""
-        cpu, known = cpu_of(candidate.shape), self.state.environments
-        possible = [name for name in environments if len(self.state.nodes.possible(known[name], candidate.shape))]
+        cpu = cpu_of(candidate.shape)
+        possible = [name for name in environments if self._has_possible(name, candidate)]
         # What an environment at its maximum may still run is kept for it; others of theirs wait too.
         full = [name for name in possible if self._is_at_maximum(name, cpu)]
         for name in full:
             self.room.close(name)
         rest = [name for name in possible if name not in full]
         if rest:
-            self._keep_nodes(queue, candidate, self._possible(rest, candidate))
+            self._keep_nodes(queue, candidate, self._possible(rest, candidate), rest)
         for name in rest:
             self.room.keep(name, cpu, -inf)
         # Of what is counted nobody may have its part, even for a time: it would wait for that next, and lose its node.
@@ -322,9 +360,18 @@ class _Pass:
         if queue.quota_shares:
             self._later(queue).add(candidate.share, candidate.shape.resources)
 
-    def _keep_nodes(self, queue: Queue, candidate: Candidate, columns: Columns) -> None:
+    def _has_possible(self, name: str, candidate: Candidate) -> bool:
+        """Whether the environment has nodes that could take the candidate if they were empty."""
+        if candidate.gang is not None:
+            return self.room.could_take(name, candidate.gang)
+        return bool(len(self.state.nodes.possible(self.state.environments[name], candidate.shape)))
+
+    def _keep_nodes(self, queue: Queue, candidate: Candidate, columns: Columns, environments: list[str]) -> None:
         """Claims the node where the candidate is to start, or all of them."""
         state = self.state
+        if candidate.gang is not None:
+            self._keep_for_gang(queue, candidate, candidate.gang, columns, environments)
+            return
         if queue.preempts and self._is_due(queue, candidate):
             found, column = preemption.by_priority(state, self.room, queue, candidate, columns, self.preempts)
             self.preempts += found
@@ -344,9 +391,41 @@ class _Pass:
         state.reservations[queue.name] = candidate.uid, state.nodes.names[first[0]], first[1]
         self.room.claim(np.array([first[0]], dtype=np.intp), first[1], candidate.uid)
 
+    def _keep_for_gang(
+        self, queue: Queue, candidate: Candidate, gang: Gang, columns: Columns, environments: list[str]
+    ) -> None:
+        """Claims the nodes that others are preempted on, or those that are sure to get free first, or else all."""
+        self.state.reservations.pop(queue.name, None)
+        freed = self._preempt_for_gang(queue, candidate, gang, environments)
+        if freed is not None:
+            self.room.claim(freed, -inf, candidate.uid)
+            return
+        known = [earliest_for_gang(self.state, self.room, name, gang) for name in environments]
+        first = min((found for found in known if found is not None), key=lambda found: found[1], default=None)
+        if first is None or first[1] <= self.now:
+            self.room.claim(columns, -inf, candidate.uid)
+        else:
+            self.room.claim(self._columns(first[0]), first[1], candidate.uid)
+
+    def _columns(self, machines: Iterable[str]) -> Columns:
+        known = (self.state.nodes.column(machine) for machine in set(machines))
+        return np.array(sorted(column for column in known if column is not None), dtype=np.intp)
+
+    def _preempt_for_gang(
+        self, queue: Queue, candidate: Candidate, gang: Gang, environments: list[str]
+    ) -> Columns | None:
+        """Takes back what others have, if that makes room for all of the gang: the nodes where it will be."""
+        for name in environments if queue.preempts and self._is_due(queue, candidate) else ():
+            found, machines = preemption.for_gang(self.state, self.room, queue, candidate, gang, name, self.preempts)
+            if machines:
+                self.preempts += found
+                return self._columns(machines)
+        return None
+
     def _possible(self, environments: list[str], candidate: Candidate) -> Columns:
         nodes, known = self.state.nodes, self.state.environments
-        every = [nodes.possible(known[name], candidate.shape) for name in environments]
+        shapes = [candidate.shape] if candidate.gang is None else list(candidate.gang.counts)
+        every = [nodes.possible(known[name], shape) for name in environments for shape in shapes]
         return every[0] if len(every) == 1 else np.unique(np.concatenate(every))
 
     def _forget_reservations(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from batchwright.domain.quantities import format_bytes, format_cpu
 from batchwright.names import GPU_RESOURCE
-from batchwright.scheduling.snapshot import Shape, Shortfall, Wait, WaitKind
+from batchwright.scheduling.snapshot import Gang, Shape, Shortfall, Wait, WaitKind
 
 # AWS Batch User Guide, "Jobs stuck in RUNNABLE": clients match this text.
 RESOURCE_REQUIREMENT = (
@@ -48,6 +48,11 @@ def _amount(name: str, amount: int) -> str:
 def explain(wait: Wait, shape: Shape, queue: str) -> str:
     """The wait as a job's statusReason."""
     asked = f"It asks {describe(shape.resources)}"
+    if wait.gang is not None:
+        asked = f"It asks {_nodes(wait.gang)}"
+        shape = shape if wait.kind in (WaitKind.OVER_MAXIMUM, WaitKind.AT_MAXIMUM) else wait.gang.largest
+        if wait.kind in (WaitKind.NO_ROOM, WaitKind.TOO_FEW):
+            return _gang(wait, wait.gang, asked, queue)
     if wait.kind is WaitKind.BEHIND:
         return f"Waiting in JobQueue {queue} behind earlier jobs or a queue of higher priority"
     if wait.kind in _LIMITS:
@@ -76,6 +81,27 @@ def explain(wait: Wait, shape: Shape, queue: str) -> str:
         return f"{RESOURCE_REQUIREMENT} {asked}. {detail}. Ask for less, or add bigger nodes"
     detail = "; ".join(_now(shortfall, shape) for shortfall in wait.shortfalls)
     return f"Next in JobQueue {queue}, waiting for room. {asked}. {detail}"
+
+
+def _nodes(gang: Gang) -> str:
+    """The nodes of a gang in words: `3 nodes at once: 1 of 2 vCPU, 2 of 1 vCPU`."""
+    listed = gang.counts.items()
+    of_each = ", ".join(f"{count} of {describe(shape.resources)}" for shape, count in listed)
+    return f"{gang.size} nodes at once: {of_each}"
+
+
+def _gang(wait: Wait, gang: Gang, asked: str, queue: str) -> str:
+    """Why not all nodes of a multi-node job start."""
+    found = "; ".join(f"{name} has room for {min(space, gang.size)} of them" for name, space in wait.spaces)
+    close = [f"the same {level.key}" for level in gang.topology if level.is_required]
+    where = f", on machines with {' and '.join(close)}" if close else ""
+    share = "one a machine" if gang.per_node == 1 else f"at most {gang.per_node} a machine"
+    if wait.kind is WaitKind.TOO_FEW:
+        return (
+            f"{RESOURCE_REQUIREMENT} {asked}, {share}{where}. With nothing else running {found}. Ask for fewer nodes, "
+            "let more of them share a machine (nodesPerHost), or add machines"
+        )
+    return f"Next in JobQueue {queue}, waiting for room for all of its nodes. {asked}, {share}{where}. Now {found}"
 
 
 def _maximum(shortfall: Shortfall) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from batchwright.scheduling.cycle import plan
+from batchwright.scheduling.gang import reserved
 from batchwright.scheduling.snapshot import Held, Start
 from batchwright.scheduling.state import State
 
@@ -61,7 +62,8 @@ class _Course:
             environment=start.environment,
             shape=candidate.shape,
             count=start.count,
-            unbound=start.count,
+            unbound=0 if start.machines else start.count,
+            reserved=reserved(start.machines, candidate.gang),
             share=candidate.share,
             priority=candidate.priority,
             started=self.now,
@@ -83,11 +85,15 @@ class _Course:
         )
         rest = replace(held, count=count, unbound=min(unbound, count), nodes=nodes) if count else None
         self.state.put_held(end.uid, rest, self.now)
-        if end.node:
-            taken = self.occupied.setdefault(end.node, {})
-            for name, amount in held.shape.resources:
-                taken[name] = max(0, taken.get(name, 0) - amount * end.count)
-            self.state.occupy(end.node, taken)
+        # A multi-node job ends as a whole.
+        given = [(node, amounts, 1) for node, amounts in held.amounts]
+        if not given and end.node:
+            given = [(end.node, held.shape.resources, end.count)]
+        for node, amounts, number in given:
+            taken = self.occupied.setdefault(node, {})
+            for name, amount in amounts:
+                taken[name] = max(0, taken.get(name, 0) - amount * number)
+            self.state.occupy(node, taken)
 
 
 def forecast(

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batchwright.domain.observations import Node
 from batchwright.names import INSTANCE_TYPE
 from batchwright.scheduling.offers import Fitting, fitting, room_for, suits
 from batchwright.scheduling.room import Room, cpu_of
-from batchwright.scheduling.snapshot import Demand, Growth, Shape, Shortfall, WaitKind
+from batchwright.scheduling.snapshot import Demand, Gang, Growth, Shape, Shortfall, WaitKind
 from batchwright.scheduling.state import State
 
 # Beyond so many kinds of request an environment is not asked to grow for more at one time.
@@ -44,6 +44,8 @@ class Growing:
         self._wanted: dict[tuple[str, Shape], int] = {}
         self._shapes: Counter[str] = Counter()
         self._suited: dict[tuple[int, str, Shape], bool] = {}
+        # Machines that are there and wait for others to come, for the rest of a gang: they are not idle.
+        self.kept: set[str] = set()
 
     def has(self, name: str) -> bool:
         """Whether the environment grows at all."""
@@ -67,6 +69,49 @@ class Growing:
         taken += self._ask(name, shape, count - taken)
         self._cpu[name] += taken * cpu
         return taken
+
+    def take_gang(self, name: str, asked: Mapping[Shape, int], total: int, there: set[str]) -> bool:
+        """The same for all nodes of a gang, of `total` milli-vCPUs: all of them, or nothing is taken. Nodes that are
+        coming are for it alone then, so that there are as many as it needs; those that are `there` wait for them."""
+        environment = self._state.environments.get(name)
+        left = self._room.vcpus_left(name) if environment is not None else 0
+        if environment is None or (left is not None and total > left - self._cpu[name]):
+            return False
+        self._make_runs(name)
+        kept = set(self.kept)
+        before = [replace(run) for run in self._runs[name]], self._left.get(name, 0), dict(self._wanted)
+        shapes = self._shapes[name]
+        for shape, count in asked.items():
+            rest = count - self._from_coming(name, shape, count, is_alone=True)
+            if self._ask(name, shape, rest) < rest:
+                self._runs[name], self._left[name], self._wanted = before
+                self._shapes[name], self.kept = shapes, kept
+                return False
+        self.kept |= there
+        self._cpu[name] += total
+        return True
+
+    def lacking(self, name: str, gang: Gang) -> tuple[dict[Shape, int], set[str]]:
+        """How many nodes of each shape found no room on machines that are there, and are not new; and the machines
+        where the others did."""
+        growth = self._state.growth.get(name)
+        fresh = {node.name for node in growth.unused} if growth is not None else set()
+        return self._room.lacking(name, gang, fresh)
+
+    def apart(self, name: str, shape: Shape, gang: Gang) -> Shape:
+        """The shape of a node of the gang as it is asked for: on machines of its own, and where all must be in one
+        place, in one that has what it takes."""
+        growth = self._state.growth.get(name)
+        if growth is None or not gang.has_required:
+            return replace(shape, apart=gang.per_node)
+        for level in gang.topology:
+            suited = [offer for offer in growth.offers if suits(offer.node, self._state.environments[name], shape)]
+            values = sorted({value for offer in suited if (value := offer.node.labels.get(level.key))})
+            if level.is_required and values:
+                # The first that would do, the same for all of its nodes: they come together.
+                where = (*shape.node_selector, (level.key, values[0]))
+                shape = replace(shape, node_selector=tuple(sorted(set(where))))
+        return replace(shape, apart=gang.per_node)
 
     def hold(self, name: str, shape: Shape, count: int) -> None:
         """As `take`, for pods that were started already: the environment's vCPUs count them."""
@@ -141,11 +186,15 @@ class Growing:
         self._wanted[name, shape] += count
         return count
 
-    def _from_coming(self, name: str, shape: Shape, count: int) -> int:
+    def _make_runs(self, name: str) -> list[_Run]:
         runs = self._runs.get(name)
         if runs is None:
             growth = self._state.growth.get(name)
             runs = self._runs[name] = [] if growth is None else self._runs_of(growth)
+        return runs
+
+    def _from_coming(self, name: str, shape: Shape, count: int, *, is_alone: bool = False) -> int:
+        runs = self._make_runs(name)
         rest = count
         for run in list(runs):
             if rest <= 0:
@@ -154,12 +203,15 @@ class Growing:
             if not fits:
                 continue
             full = min(run.count, rest // fits)
-            if full:
+            if full and not is_alone:
                 runs.append(_Run(run.node, _less(run.free, shape, fits), full))
             rest -= full * fits
             run.count -= full
+            if is_alone:
+                self.kept.add(run.node.name)
             if rest and run.count:
-                runs.append(_Run(run.node, _less(run.free, shape, rest), 1))
+                if not is_alone:
+                    runs.append(_Run(run.node, _less(run.free, shape, rest), 1))
                 run.count -= 1
                 rest = 0
             if not run.count:

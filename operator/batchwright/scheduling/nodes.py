@@ -104,6 +104,10 @@ class Nodes:
         """Where a node stands in the arrays; None for one that is not known."""
         return self._column.get(name)
 
+    def label(self, column: int, key: str) -> str:
+        """A label of a node; empty for none."""
+        return self._known[self.names[column]].labels.get(key, "")
+
     def demand(self, shape: Shape) -> list[tuple[int, int]] | None:
         """The rows and amounts that the shape asks; None when there is a resource that no node has."""
         asked = [(name, amount) for name, amount in shape.resources if amount > 0]

@@ -21,7 +21,9 @@ def suits(node: Node, environment: Environment, shape: Shape) -> bool:
 
 def room_for(free: dict[str, int], shape: Shape) -> int:
     """How many pods of the shape what is free has room for."""
-    return min((free.get(name, 0) // amount for name, amount in shape.resources if amount > 0), default=1 << 30)
+    most = shape.apart or 1 << 30
+    fits = min((free.get(name, 0) // amount for name, amount in shape.resources if amount > 0), default=most)
+    return min(most, fits)
 
 
 @dataclass(frozen=True, slots=True)

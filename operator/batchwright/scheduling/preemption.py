@@ -1,4 +1,5 @@
-"""Whom to preempt for a job of a queue of higher priority: on one node, as little and as late work as may be.
+"""Whom to preempt for a job of a queue of higher priority: on one node (or on as many as a multi-node job needs), as
+little and as late work as may be.
 
 Off unless the queue asks for it (AWS Batch never preempts ordinary jobs). Quota shares preempt by `quota.reclaim`.
 """
@@ -7,11 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
 
 from batchwright.scheduling.nodes import Columns
 from batchwright.scheduling.room import Room
-from batchwright.scheduling.snapshot import Candidate, Held, Preempt, Queue
+from batchwright.scheduling.snapshot import Candidate, Gang, Held, Preempt, Queue
 from batchwright.scheduling.state import State
+
+# Beyond so many, what could be spared after all is not looked for.
+MOST_PRUNED: Final = 64
 
 
 def counted(preempts: Iterable[Preempt]) -> Counter[str]:
@@ -50,6 +56,82 @@ def by_priority(
     return [Preempt(held.uid, count, candidate.uid, why, node) for held, count in best[2]], best[1]
 
 
+def for_gang(
+    state: State, room: Room, queue: Queue, candidate: Candidate, gang: Gang, name: str, before: Iterable[Preempt]
+) -> tuple[list[Preempt], tuple[str, ...]]:
+    """The pods to take back for all nodes of a gang in this environment, and its machines then; nothing if that is not
+    enough. What has the lowest priority and started last goes first, and of that only what is on those machines."""
+    gone = counted(before)
+    units = _units(state, queue, gone)
+    low, high = 0, len(units)
+    if room.gang_with(name, gang, _freed(units)) is None:
+        return [], ()
+    while low < high:
+        middle = (low + high) // 2
+        if room.gang_with(name, gang, _freed(units[:middle])) is None:
+            low = middle + 1
+        else:
+            high = middle
+    chosen = units[:high]
+    machines = room.gang_with(name, gang, _freed(chosen)) or ()
+    where = set(machines)
+    chosen = [unit for unit in chosen if where & {node for node, _ in unit.amounts}]
+    for unit in list(chosen) if len(chosen) <= MOST_PRUNED else ():
+        rest = [each for each in chosen if each is not unit]
+        if room.gang_with(name, gang, _freed(rest)) == machines:
+            chosen = rest
+    why = f"Preempted for job {candidate.name} of JobQueue {queue.name}, which has priority {queue.priority}"
+    return [
+        Preempt(unit.held.uid, unit.count, candidate.uid, why, "" if unit.held.amounts else unit.amounts[0][0])
+        for unit in chosen
+        if unit.count
+    ], machines
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """What goes together: all of a multi-node job, or the pods of other work on one node. `count` are those that are
+    not on their way out already; `amounts` what is given back, by node."""
+
+    held: Held
+    count: int
+    amounts: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
+
+
+def _units(state: State, queue: Queue, gone: Mapping[str, int]) -> list[_Unit]:
+    found: dict[tuple[str, str], _Unit] = {}
+    for node, held_there in state.on_node.items():
+        for uid, count in held_there.items():
+            held = state.held[uid]
+            if _priority(state, held) >= queue.priority or held.is_fixed:
+                continue
+            if held.amounts:
+                found[uid, ""] = _Unit(held, max(0, held.count - gone.get(uid, 0)), held.amounts)
+            elif (left := count - gone.get(uid, 0)) > 0:
+                given = tuple((name, amount * left) for name, amount in held.shape.resources)
+                found[uid, node] = _Unit(held, max(0, left - _leaving(held, node)), ((node, given),))
+    return sorted(
+        found.values(),
+        key=lambda unit: (
+            unit.count > 0,
+            _priority(state, unit.held),
+            -unit.held.started,
+            unit.held.uid,
+            unit.amounts[0][0],
+        ),
+    )
+
+
+def _freed(units: Iterable[_Unit]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for unit in units:
+        for node, amounts in unit.amounts:
+            given = found.setdefault(node, {})
+            for name, amount in amounts:
+                given[name] = given.get(name, 0) + amount
+    return found
+
+
 def _priority(state: State, held: Held) -> int:
     known = state.queues.get(held.queue)
     return known.priority if known is not None else 0
@@ -70,7 +152,7 @@ def _on_node(
     lower.sort(key=lambda each: (not _leaving(each[0], node), _priority(state, each[0]), -each[0].started, each[0].uid))
     taken: list[tuple[Held, dict[int, int], int]] = []
     for held, count in lower:
-        given = {state.nodes.rows[name]: amount for name, amount in held.shape.resources if name in state.nodes.rows}
+        given = {state.nodes.rows[name]: amount for name, amount in held.on(node) if name in state.nodes.rows}
         pods = 0
         while pods < count and any(lacking[row] > 0 and given.get(row, 0) > 0 for row in lacking):
             lacking = {row: amount - given.get(row, 0) for row, amount in lacking.items()}

@@ -8,11 +8,15 @@ that could take it is kept: what gets free there is nobody else's. Either way no
 from __future__ import annotations
 
 from math import inf
+from typing import Final
 
 from batchwright.scheduling.nodes import Columns
 from batchwright.scheduling.room import Room
-from batchwright.scheduling.snapshot import Shape
+from batchwright.scheduling.snapshot import Gang, Shape
 from batchwright.scheduling.state import State
+
+# How far ahead is looked for a gang: each look is at all of these ends.
+MOST_ENDS: Final = 2000
 
 
 def earliest(state: State, room: Room, columns: Columns, shape: Shape) -> tuple[int, float] | None:
@@ -28,8 +32,8 @@ def earliest(state: State, room: Room, columns: Columns, shape: Shape) -> tuple[
         if end > when:
             break
         held = state.held[uid]
-        given = [(state.nodes.rows[name], amount) for name, amount in held.shape.resources if name in state.nodes.rows]
         for node, count in held.nodes:
+            given = [(state.nodes.rows[name], amount) for name, amount in held.on(node) if name in state.nodes.rows]
             column = state.nodes.column(node)
             if column is None or column not in among:
                 continue
@@ -48,3 +52,31 @@ def earliest(state: State, room: Room, columns: Columns, shape: Shape) -> tuple[
             if all(amount <= 0 for amount in short.values()) and (best is None or column < best):
                 best, when = column, end
     return None if best is None else (best, when)
+
+
+def earliest_for_gang(state: State, room: Room, name: str, gang: Gang) -> tuple[tuple[str, ...], float] | None:
+    """Where all nodes of a gang are sure to fit first in this environment, and when; None where that hangs on work of
+    which nobody knows the end. Looked for anew in each pass: what was kept is still free by then."""
+    low, high = 1, min(len(state.ends), MOST_ENDS)
+    if not high or room.gang_with(name, gang, _given_back(state, high)) is None:
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        if room.gang_with(name, gang, _given_back(state, middle)) is None:
+            low = middle + 1
+        else:
+            high = middle
+    machines = room.gang_with(name, gang, _given_back(state, high))
+    return None if machines is None else (machines, state.ends[high - 1][0])
+
+
+def _given_back(state: State, count: int) -> dict[str, dict[str, int]]:
+    """What the first so many ends give back, by node."""
+    found: dict[str, dict[str, int]] = {}
+    for _, uid in state.ends[:count]:
+        held = state.held[uid]
+        for node, pods in held.nodes:
+            given = found.setdefault(node, {})
+            for resource, amount in held.on(node):
+                given[resource] = given.get(resource, 0) + amount * pods
+    return found

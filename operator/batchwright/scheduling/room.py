@@ -8,15 +8,16 @@ node only if they end before that.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
 import numpy as np
 
 from batchwright.domain.quantities import CPU
-from batchwright.scheduling.nodes import MOST, Columns, Nodes
-from batchwright.scheduling.snapshot import Environment, Shape, Shortfall
+from batchwright.scheduling.gang import Spaces, place, slots
+from batchwright.scheduling.nodes import MOST, Amounts, Columns, Nodes
+from batchwright.scheduling.snapshot import Environment, Gang, Shape, Shortfall
 
 
 @dataclass(slots=True)
@@ -83,6 +84,85 @@ class Room:
         """Takes room for pods that were sent to the environment and have no node yet, for how many there was; its vCPUs
         count them already."""
         return self._place(name, shape, count, inf)[0]
+
+    def take_gang(self, name: str, gang: Gang, total: Shape, ends: float = inf) -> tuple[str, ...] | None:
+        """Takes room for all nodes of a gang in the environment: the machine of each, by rank; None if there is not
+        room for all."""
+        cpu, left = cpu_of(total), self.vcpus_left(name, ends)
+        if left is not None and cpu > max(0, left):
+            return None
+        found = self._placed(name, gang, self._free, ends)
+        if found is None:
+            return None
+        ranked = [shape for shape, count in gang.parts for _ in range(count)]
+        for column, shape in zip(found, ranked, strict=True):
+            self._fill(column, self._nodes.demand(shape) or [], 1)
+        self._vcpus[name] = self._vcpus.get(name, 0) + cpu
+        return tuple(self._nodes.names[column] for column in found)
+
+    def gang_with(self, name: str, gang: Gang, freed: Mapping[str, Mapping[str, int]]) -> tuple[str, ...] | None:
+        """Where the gang would go if this were given back besides, by node; nothing is taken."""
+        amounts = self._free.copy()
+        for node, given in freed.items():
+            column = self._nodes.column(node)
+            for resource, amount in given.items() if column is not None else ():
+                if resource in self._nodes.rows:
+                    amounts[self._nodes.rows[resource], column] += amount
+        found = self._placed(name, gang, amounts, inf)
+        return None if found is None else tuple(self._nodes.names[column] for column in found)
+
+    def could_take(self, name: str, gang: Gang) -> bool:
+        """Whether the environment's nodes would take the gang if they were empty."""
+        return self._placed(name, gang, self._nodes.allocatable, -inf) is not None
+
+    def space_for(self, name: str, gang: Gang, *, empty: bool = False) -> int:
+        """How many nodes of the gang the environment's machines would take at most, close to each other or not."""
+        amounts = self._nodes.allocatable if empty else self._free
+        return slots(gang, self.spaces(name, gang, amounts, -inf))
+
+    def lacking(self, name: str, gang: Gang, without: Collection[str]) -> tuple[dict[Shape, int], set[str]]:
+        """How many nodes of each shape would find no room now, on all machines of the environment but these; and the
+        machines where the others would."""
+        spaces = self.spaces(name, gang, self._free, inf)
+        barred = {column for node in without if (column := self._nodes.column(node)) is not None}
+        left: dict[Shape, int] = {}
+        taken: set[int] = set(barred)
+        for shape, count in gang.counts.items():
+            found = 0
+            for column, fits in spaces.fits[shape].items():
+                if found < count and column not in taken:
+                    found += min(fits, count - found)
+                    taken.add(column)
+            left[shape] = count - found
+        used = {self._nodes.names[column] for column in taken - barred}
+        return {shape: count for shape, count in left.items() if count}, used
+
+    def _placed(self, name: str, gang: Gang, amounts: Amounts, ends: float) -> tuple[int, ...] | None:
+        return place(gang, self.spaces(name, gang, amounts, ends), self._nodes.label)
+
+    def spaces(self, name: str, gang: Gang, amounts: Amounts, ends: float) -> Spaces:
+        """Which nodes of the environment take pods of the gang, by these amounts, as far as claims let what ends then
+        on them."""
+        environment, nodes = self._environments[name], self._nodes
+        fits: dict[Shape, dict[int, int]] = {}
+        asked: dict[Shape, list[tuple[int, int]]] = {}
+        for shape in gang.counts:
+            demand = asked[shape] = nodes.demand(shape) or []
+            columns = nodes.holding(amounts, nodes.possible(environment, shape), shape)
+            columns = columns[self._claims[columns] >= ends]
+            most = np.full(len(columns), gang.per_node, dtype=np.int64)
+            for row, amount in demand:
+                most = np.minimum(most, amounts[row, columns] // amount)
+            fits[shape] = dict(zip(columns.tolist(), most.tolist(), strict=True))
+        return Spaces(fits, lambda column: dict(enumerate(amounts[:, column].tolist())), asked)
+
+    def reserve(self, node: str, shape: Shape, count: int) -> None:
+        """Takes room on this node for pods that are to come to it, there or not."""
+        column, demand = self._nodes.column(node), self._nodes.demand(shape)
+        if column is None or demand is None:
+            return
+        for row, amount in demand:
+            self._rows[row][column] -= amount * count
 
     def _place(self, name: str, shape: Shape, count: int, ends: float) -> tuple[int, str]:
         search = self._searches.get((name, shape)) or self._search(self._environments[name], shape)

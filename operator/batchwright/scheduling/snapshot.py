@@ -42,12 +42,64 @@ Term = tuple[Expression, ...]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Shape:
-    """What a pod asks of a node. Equal shapes are judged once a pass. Of `affinity` one term must match."""
+    """What a pod asks of a node. Equal shapes are judged once a pass. Of `affinity` one term must match. `apart`, for
+    nodes that are to be launched: at most so many of them, and nobody else, on one; 0 for any number."""
 
     resources: tuple[tuple[str, int], ...]
     node_selector: tuple[tuple[str, str], ...] = ()
     tolerations: tuple[Toleration, ...] = ()
     affinity: tuple[Term, ...] = ()
+    apart: int = 0
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Topology:
+    """That machines are to have the same value of a label: all of them, or as few values as may be."""
+
+    key: str
+    is_required: bool = False
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Gang:
+    """The nodes of a multi-node job, which start together or not at all: in the order of their ranks, so many of each
+    shape. At most `per_node` of them share a machine; `topology` has the widest label first."""
+
+    parts: tuple[tuple[Shape, int], ...]
+    per_node: int = 1
+    topology: tuple[Topology, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many nodes there are."""
+        return sum(count for _, count in self.parts)
+
+    @property
+    def counts(self) -> dict[Shape, int]:
+        """How many nodes of each shape there are."""
+        found: dict[Shape, int] = {}
+        for shape, count in self.parts:
+            found[shape] = found.get(shape, 0) + count
+        return found
+
+    @property
+    def has_required(self) -> bool:
+        """Whether all machines must share a label."""
+        return any(level.is_required for level in self.topology)
+
+    @property
+    def largest(self) -> Shape:
+        """The shape that asks most."""
+        return max(self.counts, key=lambda shape: sorted(shape.resources))
+
+    @property
+    def total(self) -> Shape:
+        """What all of them ask together: what limits and shares count."""
+        found: dict[str, int] = {}
+        for shape, count in self.parts:
+            for name, amount in shape.resources:
+                found[name] = found.get(name, 0) + amount * count
+        return Shape(tuple(sorted(found.items())))
 
 
 Turn = tuple[bool, int, datetime, int, str]
@@ -63,6 +115,7 @@ class Candidate:
     first, so that elements flow through to the end instead of piling up behind each stage. `share` is its
     shareIdentifier or its quota share; `priority` its schedulingPriority, which counts within the share alone.
     `returning` work was preempted, and goes to the front. `seconds` is how long it runs at most, if that is known.
+    A multi-node job is one candidate with a `gang`, of which `shape` is the total.
     """
 
     uid: str
@@ -77,6 +130,7 @@ class Candidate:
     returning: bool = False
     seconds: float | None = None
     consumables: tuple[tuple[str, int], ...] = ()
+    gang: Gang | None = None
 
     @property
     def turn(self) -> Turn:
@@ -166,6 +220,9 @@ class Held:
     `nodes` says how many are on which; `ends_at` (seconds since the epoch) when the last of them ends at the latest,
     None if nobody knows; `started` when the work was sent; `leaving` how many of `nodes` were preempted and have
     not gone yet, which `count` has no more; what `is_fixed` cannot be preempted.
+
+    A multi-node job is held as one: `shape` is its total, `nodes` has each machine once, `amounts` what is its own
+    there in all, and `reserved` where those of its nodes will be that have no pod bound yet.
     """
 
     uid: str
@@ -182,6 +239,12 @@ class Held:
     leaving: tuple[tuple[str, int], ...] = ()
     consumables: tuple[tuple[str, int], ...] = ()
     is_fixed: bool = False
+    reserved: tuple[tuple[str, Shape, int], ...] = ()
+    amounts: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = ()
+
+    def on(self, node: str) -> tuple[tuple[str, int], ...]:
+        """What one of its pods, or all of a multi-node job's, takes of a node it is on."""
+        return dict(self.amounts).get(node, ()) if self.amounts else self.shape.resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +268,7 @@ class WaitKind(Enum):
     NO_ROOM = "no room"  # it is the first that cannot start: it has a claim on what gets free
     BEHIND = "behind"  # an earlier job, or one of a queue of higher priority, has the claim
     NEVER_FITS = "never fits"  # no node is big enough even when empty
+    TOO_FEW = "too few nodes"  # there are not as many machines, or not close enough, as its nodes need
     OVER_MAXIMUM = "over maximum"  # it asks for more than the maxvCpus of its environments
     UNSUITABLE = "unsuitable"  # no node has the labels, or lets the pod on with its taints
     NODES_AWAY = "nodes away"  # only nodes that are not ready, or cordoned, are big enough
@@ -241,22 +305,26 @@ class Shortfall:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The answer for a job that was not started. `detail` says which limit stands in the way, with its numbers."""
+    """The answer for a job that was not started. `detail` says which limit stands in the way, with its numbers. Of a
+    `gang`, `spaces` are the environments with how many of its nodes they could take at once."""
 
     kind: WaitKind
     shortfalls: tuple[Shortfall, ...] = ()
     detail: str = ""
+    gang: Gang | None = None
+    spaces: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
     """Start this job, or so many more elements of an array, in this environment; `node` is where the pass counted the
-    first of them."""
+    first of them. `machines` are those of all nodes of a multi-node job, by rank."""
 
     uid: str
     environment: str
     node: str
     count: int = 1
+    machines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,7 +170,7 @@ class State:
                 insort(self.ends, end)
             else:
                 del self.ends[bisect_left(self.ends, end)]
-        if sign > 0 and held.unbound:
+        if sign > 0 and (held.unbound or held.reserved):
             self.unbound.add(held.uid)
         else:
             self.unbound.discard(held.uid)

@@ -11,10 +11,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from batchwright.scheduling.snapshot import Candidate, Shape, Turn
+from batchwright.scheduling.snapshot import Candidate, Gang, Shape, Turn
 
 Consumables = tuple[tuple[str, int], ...]
-_Key = tuple[Shape, str | None, float | None, Consumables]
+_Key = tuple[Shape, str | None, float | None, Consumables, Gang | None]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -26,6 +26,7 @@ class Group:
     environment: str | None
     seconds: float | None
     consumables: Consumables
+    gang: Gang | None = None
 
 
 # A turn ends with the uid, so that of two entries nothing behind it is ever compared.
@@ -62,7 +63,7 @@ class Waiting:
             if known[1] == candidate:
                 return False
             self.remove(candidate.uid)
-        key = (candidate.shape, candidate.environment, candidate.seconds, candidate.consumables)
+        key = _key_of(candidate)
         group = self._by_key.get(key)
         if group is None:
             group = self._by_key[key] = Group(*key)
@@ -103,7 +104,7 @@ class Waiting:
         if not self.groups[group]:
             del self.groups[group]
             del self.pods[group]
-            del self._by_key[candidate.shape, candidate.environment, candidate.seconds, candidate.consumables]
+            del self._by_key[_key_of(candidate)]
 
     def candidates(self) -> Iterator[tuple[Candidate, Group]]:
         """All of them, in no order."""
@@ -114,3 +115,7 @@ class Waiting:
         """How many of the same share come before it."""
         lines = self.lines.get(candidate.share, {})
         return sum(bisect_left(line, (candidate.turn,)) for line in lines.values())
+
+
+def _key_of(candidate: Candidate) -> _Key:
+    return candidate.shape, candidate.environment, candidate.seconds, candidate.consumables, candidate.gang

@@ -12,7 +12,7 @@ from batchwright.scheduling.explain import describe
 from batchwright.scheduling.growing import Growing
 from batchwright.scheduling.quota import QuotaBook
 from batchwright.scheduling.room import Room
-from batchwright.scheduling.snapshot import Answers, Candidate, Shape, Shortfall, Start, Wait, WaitKind
+from batchwright.scheduling.snapshot import Answers, Candidate, Gang, Shape, Shortfall, Start, Wait, WaitKind
 from batchwright.scheduling.state import State
 from batchwright.scheduling.waiting import Group
 
@@ -72,7 +72,21 @@ class Waits(Answers):
         queue, candidate, group = found
         start = self._started.get(uid)
         kind = self.kind(queue, candidate, group)
-        return Wait(kind, self._shortfalls(queue, candidate, kind, start), self._detail(queue, candidate, kind))
+        gang = candidate.gang
+        return Wait(
+            kind,
+            self._shortfalls(queue, candidate, kind, start),
+            self._detail(queue, candidate, kind),
+            gang,
+            () if gang is None else tuple(self._spaces(queue, candidate, gang, kind)),
+        )
+
+    def _spaces(self, queue: str, candidate: Candidate, gang: Gang, kind: WaitKind) -> Iterator[tuple[str, int]]:
+        known = self._state.environments
+        names = self._state.queues[queue].environments if candidate.environment is None else (candidate.environment,)
+        for name in names:
+            if name in known and known[name].is_open:
+                yield name, self._room.space_for(name, gang, empty=kind in (*_EMPTY, WaitKind.TOO_FEW))
 
     def _shortfalls(
         self, queue: str, candidate: Candidate, kind: WaitKind, start: Start | None
@@ -80,7 +94,11 @@ class Waits(Answers):
         bound = start.environment if start is not None else candidate.environment
         names = self._state.queues[queue].environments if bound is None else (bound,)
         opened = [name for name in names if (found := self._state.environments.get(name)) and found.is_open]
-        return tuple(self._shortfall(name, candidate.shape, kind) for name in opened)
+        gang = candidate.gang
+        # Of a gang that may run more vCPUs than there are, the total; else what the largest of its nodes lacks.
+        is_total = gang is None or kind in (WaitKind.OVER_MAXIMUM, WaitKind.AT_MAXIMUM)
+        shape = candidate.shape if gang is None or is_total else gang.largest
+        return tuple(self._shortfall(name, shape, kind) for name in opened)
 
     def _shortfall(self, name: str, shape: Shape, kind: WaitKind) -> Shortfall:
         if self._growing.has(name) and kind in (WaitKind.NEVER_FITS, WaitKind.UNSUITABLE):

@@ -12,8 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from batchwright import names
-from batchwright.api.v1alpha1.batchjob import ContainerOverrides
-from batchwright.api.v1alpha1.container import ContainerProperties, Ulimit
+from batchwright.api.v1alpha1.container import ContainerOverrides, ContainerProperties, Ulimit
 from batchwright.workloads.arguments import literal, render_arguments
 from batchwright.workloads.resources import apply_requirements
 from batchwright.workloads.serviceaccount import service_account_name

@@ -16,11 +16,16 @@ _HOST_LOST = (names.POD_CONDITION_DISRUPTED, names.POD_CONDITION_HOST_CHARGED)
 _ELEMENT_ENDS = (names.POD_CONDITION_DEPENDENCY_FAILED, names.POD_CONDITION_TERMINATED)
 
 
-def build_failure_policy(plan: RetryPlan, attempts: int, main_container: str, *, is_array: bool = False) -> Wire:
+def build_failure_policy(
+    plan: RetryPlan, attempts: int, main_container: str, *, is_array: bool = False, is_gang: bool = False
+) -> Wire:
     """The policy for a job of `attempts`, whose attempts end as the container `main_container` does.
 
-    An element of an array can end alone: its dependency failed, or it was terminated.
+    An element of an array can end alone: its dependency failed, or it was terminated. The main node of a multi-node
+    job is ended where another node's failure fails the attempt; and a lost machine costs it no attempt, unless
+    evaluateOnExit says so: all of its nodes wait for room again.
     """
+    is_host_loss_final = attempts > 1 and not plan.retry_host_loss
     rules: list[Wire] = [
         # AWS Batch User Guide, quota shares: what was preempted goes back to the queue, and is charged no attempt.
         # Nor is what was lost with its instance, where evaluateOnExit says nothing of that.
@@ -28,7 +33,8 @@ def build_failure_policy(plan: RetryPlan, attempts: int, main_container: str, *,
         *([_condition(condition, retried=False) for condition in _ELEMENT_ENDS] if is_array else []),
         _condition(names.POD_CONDITION_TIMEOUT, retried=False),
         _condition(names.POD_CONDITION_NO_RETRY, retried=False),
-        _condition(*_HOST_LOST, retried=plan.retry_host_loss),
+        *([_condition(names.POD_CONDITION_NODE_FAILED, retried=True)] if is_gang else []),
+        *_host_loss(plan, is_ignored=is_gang and not is_host_loss_final),
         _condition(names.POD_CONDITION_START_FAILED, retried=plan.retry_start_failure),
     ]
     # With one attempt every failure is the last, whatever its code.
@@ -43,6 +49,13 @@ def _condition(*conditions: str, retried: bool) -> Wire:
 
 def _conditions(action: str, *conditions: str) -> Wire:
     return {"action": action, "onPodConditions": [{"type": each, "status": "True"} for each in conditions]}
+
+
+def _host_loss(plan: RetryPlan, *, is_ignored: bool) -> list[Wire]:
+    if not is_ignored:
+        return [_condition(*_HOST_LOST, retried=plan.retry_host_loss)]
+    charged = _condition(names.POD_CONDITION_HOST_CHARGED, retried=plan.retry_host_loss)
+    return [_conditions("Ignore", names.POD_CONDITION_DISRUPTED), charged]
 
 
 def _exit_codes(plan: RetryPlan, main_container: str) -> list[Wire]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from hashlib import sha256
@@ -66,6 +66,17 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class MainNode:
+    """What the main node of a multi-node job has more than a single job: its `variables`, what `join` adds to the pod,
+    and the `placement` that its Kubernetes Job keeps."""
+
+    job_id: str
+    variables: tuple[Wire, ...]
+    join: Callable[[Wire], None]
+    placement: str
+
+
+@dataclass(frozen=True)
 class PodRequest:
     """What a pod of the job needs of a node, before any placement."""
 
@@ -119,6 +130,11 @@ def needs_admission(definition: JobDefinitionSpec, job: BatchJobSpec) -> bool:
     return not _plan(build_pod_template(definition, job), effective_retry(definition, job)).exact
 
 
+def retries_host_loss(definition: JobDefinitionSpec, job: BatchJobSpec) -> bool:
+    """Whether a job with several attempts runs again after its machine was lost."""
+    return _plan(build_pod_template(definition, job), effective_retry(definition, job)).retry_host_loss
+
+
 def work_name(name: str, uid: str) -> str:
     """The Job's name for the BatchJob `name`: a DNS label of at most 52 characters, its own by 8 digits of the uid."""
     digits = uid.replace("-", "")[:8]
@@ -137,25 +153,32 @@ def build_job(
     placement: Placement,
     *,
     array: ArrayWork | None = None,
+    main_node: MainNode | None = None,
 ) -> Wire:
     """The Job, ready to create. `definition_name` is "name:revision", of which `definition` is the spec.
 
-    Of an array job, `array` says which elements run and how. Raises WorkloadError.
+    Of an array job, `array` says which elements run and how; of a multi-node job, `main_node` what its main node has
+    more (`definition` and `job` are that node's then). Raises WorkloadError.
     """
     retry = effective_retry(definition, job)
     template = build_pod_template(definition, job, array.item_names if array else ())
     plan = _plan(template, retry)
-    labels = _labels(identity, queue, placement)
+    labels = job_labels(identity, queue, placement)
     annotations = {
         names.ANNOTATION_DEFINITION: definition_name,
         names.ANNOTATION_ENVIRONMENT: placement.environment,
     }
-    _identify(template, labels, _tags(definition, job))
-    _set_environment(template, identity, queue, placement, retry, array)
-    _place(template, placement)
+    identify(template, labels, tags_of(definition, job))
+    node_variables = main_node.variables if main_node else ()
+    job_id = identity.uid if main_node is None else main_node.job_id
+    _set_environment(template, job_id, queue, placement, retry, array, node_variables)
+    place(template, placement)
     if retry.attempts > 1:
         template["metadata"]["labels"][names.LABEL_RETRIES] = "true"
-    if not plan.exact or (array is not None and array.gated):
+    if main_node is not None:
+        main_node.join(template)
+        annotations[names.ANNOTATION_PLACEMENT] = main_node.placement
+    if not plan.exact or main_node is not None or (array is not None and array.gated):
         _gate(template)
         annotations[names.ANNOTATION_GATED] = "true"
     mark_elements(template, array)
@@ -186,7 +209,11 @@ def build_job(
             # A retry starts only when the attempt before it has ended for good.
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": build_failure_policy(
-                plan, retry.attempts, main_container(template)["name"], is_array=array is not None
+                plan,
+                retry.attempts,
+                main_container(template)["name"],
+                is_array=array is not None,
+                is_gang=main_node is not None,
             ),
             "template": template,
         },
@@ -197,7 +224,8 @@ def _plan(template: Wire, retry: Retry) -> RetryPlan:
     return retry_plan(retry.rules, retry.attempts, single_container=len(all_containers(template)) == 1)
 
 
-def _labels(identity: JobIdentity, queue: str, placement: Placement) -> dict[str, str]:
+def job_labels(identity: JobIdentity, queue: str, placement: Placement) -> dict[str, str]:
+    """The labels of all that is made for a job."""
     return {
         names.LABEL_JOB_ID: names.label_value(identity.uid),
         names.LABEL_JOB_NAME: names.label_value(identity.name),
@@ -207,7 +235,8 @@ def _labels(identity: JobIdentity, queue: str, placement: Placement) -> dict[str
     }
 
 
-def _identify(template: Wire, labels: Mapping[str, str], tags: Mapping[str, str]) -> None:
+def identify(template: Wire, labels: Mapping[str, str], tags: Mapping[str, str]) -> None:
+    """Gives the template labels and tags."""
     metadata = child_object(template, "metadata", ROOT)
     present = child_object(metadata, "labels", f"{ROOT}.metadata")
     # Only the policy's own jobs may carry its label.
@@ -218,7 +247,7 @@ def _identify(template: Wire, labels: Mapping[str, str], tags: Mapping[str, str]
         annotations[names.ANNOTATION_TAGS] = json.dumps(tags, sort_keys=True, ensure_ascii=False)
 
 
-def _tags(definition: JobDefinitionSpec, job: BatchJobSpec) -> dict[str, str]:
+def tags_of(definition: JobDefinitionSpec, job: BatchJobSpec) -> dict[str, str]:
     """The tags to propagate (AWS: the job's win, and at most 50 together)."""
     propagate = definition.propagate_tags if job.propagate_tags is None else job.propagate_tags
     if not propagate:
@@ -233,32 +262,44 @@ def _tags(definition: JobDefinitionSpec, job: BatchJobSpec) -> dict[str, str]:
 
 def _set_environment(
     template: Wire,
-    identity: JobIdentity,
+    job_id: str,
     queue: str,
     placement: Placement,
     retry: Retry,
     array: ArrayWork | None,
+    of_node: Iterable[Wire],
 ) -> None:
-    """AWS Batch's variables in every container, then the element's parameters, before the user's own variables, so that
-    those may refer to them."""
+    own = job_variables(job_id if array is None else f"{job_id}:$({ARRAY_INDEX})", queue, placement)
+    if retry.attempts == 1:
+        own.append({"name": ATTEMPT, "value": "1"})
+    own += of_node
+    if array is not None:
+        own = [*array_variables(array), *own, *item_variables(array)]
+    put_variables(template, own, {ATTEMPT, ARRAY_INDEX, ARRAY_SIZE})
+
+
+def job_variables(job_id: str, queue: str, placement: Placement) -> list[Wire]:
+    """AWS Batch's variables that every container has."""
     values = {
-        JOB_ID: identity.uid if array is None else f"{identity.uid}:$({ARRAY_INDEX})",
+        JOB_ID: job_id,
         "AWS_BATCH_JQ_NAME": queue,
         "AWS_BATCH_CE_NAME": placement.environment,
         "AWS_EXECUTION_ENV": "AWS_ECS_EC2",
     }
-    if retry.attempts == 1:
-        values[ATTEMPT] = "1"
-    own = [{"name": name, "value": value} for name, value in values.items()]
-    if array is not None:
-        own = [*array_variables(array), *own, *item_variables(array)]
-    taken = {ATTEMPT, ARRAY_INDEX, ARRAY_SIZE, *(variable["name"] for variable in own)}
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def put_variables(template: Wire, own: list[Wire], reserved: set[str]) -> None:
+    """Our variables in every container, before the user's own, so that those may refer to them; what the user has under
+    a name of ours, or of those reserved, goes."""
+    taken = reserved | {variable["name"] for variable in own}
     for container, path in all_containers(template):
         remove_variables(container, taken, path)
         container["env"] = deepcopy(own) + child_list(container, "env", path)
 
 
-def _place(template: Wire, placement: Placement) -> None:
+def place(template: Wire, placement: Placement) -> None:
+    """Sends the template's pods to the environment."""
     spec = template["spec"]
     if placement.node_selector:
         child_object(spec, "nodeSelector", f"{ROOT}.spec").update(placement.node_selector)

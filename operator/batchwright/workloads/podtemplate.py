@@ -11,7 +11,7 @@ from copy import deepcopy
 
 from batchwright import names
 from batchwright.api.v1alpha1 import BatchJobSpec, JobDefinitionSpec
-from batchwright.api.v1alpha1.batchjob import ContainerOverrides
+from batchwright.api.v1alpha1.container import ContainerOverrides
 from batchwright.errors import WorkloadError
 from batchwright.workloads.arguments import as_written, render_arguments
 from batchwright.workloads.container import container_template

@@ -10,7 +10,7 @@ from batchwright import names
 from batchwright.api.v1alpha1 import BatchJobSpec, JobDefinitionSpec, JobQueueSpec
 from batchwright.bench.figures import FIGURES
 from batchwright.bench.scenario import BATCHWRIGHT, PLAIN, Scenario, all_scenarios
-from batchwright.bench.scenarios import array, pair, shares, single
+from batchwright.bench.scenarios import array, gang, pair, shares, single
 from batchwright.bench.workload import Workload
 from batchwright.cluster.resources import BATCH_JOBS, JOB_DEFINITIONS, JOB_QUEUES
 
@@ -18,13 +18,15 @@ WORKLOADS = [
     pytest.param(single.workload, 7, 7, id="single"),
     pytest.param(array.workload, 7, 7, id="array"),
     pytest.param(pair.workload, 7, 14, id="pair"),
+    pytest.param(gang.workload, 7, 7, id="gang"),
+    pytest.param(gang.workload, 20, 20, id="gang, large ones"),
     pytest.param(shares.workload, 15_000, 15_000, id="shares"),
     pytest.param(shares.workload, 600, 600, id="shares, fewer"),
 ]
 
 
 def test_the_scenarios_of_the_goals_are_there() -> None:
-    assert {"single", "array", "pair", "shares", "backlog", "scheduler"} <= set(all_scenarios())
+    assert {"single", "array", "pair", "gang", "shares", "backlog", "scheduler"} <= set(all_scenarios())
 
 
 @pytest.mark.parametrize("scenario", [pytest.param(each, id=name) for name, each in all_scenarios().items()])
@@ -48,7 +50,7 @@ def test_contenders_do_the_same_work(workload_of: Any, size: int, units: int) ->
     assert [(each.at, each.body["metadata"]["name"]) for each in plain.submissions] == [
         (each.at, each.body["metadata"]["name"]) for each in ours.submissions
     ]
-    templates = {body["metadata"]["name"]: body["spec"]["podTemplate"] for body in _declared(ours, JOB_DEFINITIONS)}
+    templates = {body["metadata"]["name"]: _template(body["spec"]) for body in _declared(ours, JOB_DEFINITIONS)}
     for one, other in zip(plain.submissions, ours.submissions, strict=True):
         assert one.body["spec"]["template"] == templates[other.body["spec"]["jobDefinition"]]
 
@@ -67,6 +69,14 @@ def test_our_objects_are_valid_and_refer_to_each_other(workload_of: Any, size: i
         assert {share.name for share in queues[spec.job_queue].quota_shares} >= {spec.quota_share_name} - {None}
     names_given = [each.body["metadata"]["name"] for each in workload.submissions]
     assert len(set(names_given)) == len(names_given)
+
+
+def _template(spec: dict[str, Any]) -> Any:
+    """The pods of a definition; all nodes of a multi-node one run the same."""
+    if "podTemplate" in spec:
+        return spec["podTemplate"]
+    [every] = spec["nodeProperties"]["nodeRangeProperties"]
+    return every["podTemplate"]
 
 
 def _declared(workload: Workload, resource: object) -> list[dict[str, Any]]:

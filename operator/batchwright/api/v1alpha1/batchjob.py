@@ -8,15 +8,12 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from batchwright.api.v1alpha1.array import ArrayProperties, ArrayPropertiesDetail, ElementsRequests
 from batchwright.api.v1alpha1.common import (
-    Command,
     Conditions,
     DefinitionName,
-    Environment,
     Model,
     ObjectName,
     Parameters,
     Reason,
-    ResourceRequirements,
     RetryStrategy,
     Tags,
     Text,
@@ -25,6 +22,8 @@ from batchwright.api.v1alpha1.common import (
     Word,
 )
 from batchwright.api.v1alpha1.consumableresource import ConsumableResourceProperties
+from batchwright.api.v1alpha1.container import ContainerOverrides
+from batchwright.api.v1alpha1.multinode import NodeOverrides, NodePropertiesDetail
 from batchwright.api.v1alpha1.quotashare import QuotaShareName
 from batchwright.api.v1alpha1.schedulingpolicy import ShareIdentifier
 from batchwright.api.v1alpha1.usage import JobUsage
@@ -39,6 +38,7 @@ IMMUTABLE_OPTIONAL = (
     "parameters",
     "dependsOn",
     "containerOverrides",
+    "nodeOverrides",
     "retryStrategy",
     "timeout",
     "tags",
@@ -98,6 +98,18 @@ def _unchanging() -> list[Rule]:
             field_path=".dependsOn",
         ),
         Rule(
+            "!has(self.nodeOverrides) || !has(self.containerOverrides)",
+            "containerOverrides is for jobs of one node: give nodeOverrides.nodePropertyOverrides",
+            field_path=".containerOverrides",
+            reason="FieldValueForbidden",
+        ),
+        Rule(
+            "!has(self.nodeOverrides) || !has(self.arrayProperties)",
+            "an array job has no nodes: leave nodeOverrides out, or arrayProperties",
+            field_path=".nodeOverrides",
+            reason="FieldValueForbidden",
+        ),
+        Rule(
             "!has(self.quotaShareName) || !has(self.shareIdentifier)",
             "give shareIdentifier (for a queue with a schedulingPolicy) or quotaShareName (for one with quotaShares), "
             "not both",
@@ -152,18 +164,6 @@ class JobDependency(Model):
     )
 
 
-class ContainerOverrides(Model):
-    """What this job changes in its definition's main container (AWS: ContainerOverrides)."""
-
-    command: Command | None = Field(default=None, description="command in place of the definition's.")
-    environment: Environment = Field(
-        default=(), description="environment variables added to, or in place of, the definition's by name."
-    )
-    resource_requirements: ResourceRequirements = Field(
-        default=(), description="resourceRequirements in place of the definition's by type."
-    )
-
-
 class Request(Model):
     """A request to end the job."""
 
@@ -202,6 +202,9 @@ class BatchJobSpec(Model):
     )
     container_overrides: ContainerOverrides | None = Field(
         default=None, description="containerOverrides: changes to the definition's main container."
+    )
+    node_overrides: NodeOverrides | None = Field(
+        default=None, description="nodeOverrides: changes to the nodes of a multi-node definition."
     )
     retry_strategy: RetryStrategy | None = Field(
         default=None, description="retryStrategy in place of the definition's."
@@ -315,6 +318,9 @@ class BatchJobStatus(Model):
     usage: JobUsage | None = Field(
         default=None,
         description="usage: what its attempts used, those that failed or were preempted too, and its cost.",
+    )
+    node_properties: NodePropertiesDetail | None = Field(
+        default=None, description="nodeProperties: the nodes of a multi-node job."
     )
     preemptions: int | None = Field(
         default=None, ge=0, description="preemptions: how often the job, or an element of it, was preempted."

@@ -49,7 +49,8 @@ Path = Annotated[
     Matching(r"^/[^:]*$", "must be an absolute path (it begins with /) without a colon"),
 ]
 HostPathName = Annotated[
-    Path, Rule("!self.split('/').exists(part, part == '..')", "must not contain .. (Kubernetes refuses it)")
+    # A pattern costs a twentieth of a split, and there are as many containers as ranges of nodes.
+    Path, Rule("!self.matches('(^|/)[.][.](/|$)')", "must not contain .. (Kubernetes refuses it)")
 ]
 Timestamp = Annotated[str, StringConstraints(max_length=40), Field(json_schema_extra={"format": "date-time"})]
 State = Literal["ENABLED", "DISABLED"]

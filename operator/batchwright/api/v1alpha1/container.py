@@ -265,3 +265,15 @@ class ContainerProperties(Model):
         default=None, description="serviceAccountName of the pods (as in AWS's eksProperties); not with jobRoleArn."
     )
     log_configuration: LogConfiguration | None = Field(default=None, description="logConfiguration, accepted.")
+
+
+class ContainerOverrides(Model):
+    """What this job changes in its definition's main container (AWS: ContainerOverrides)."""
+
+    command: Command | None = Field(default=None, description="command in place of the definition's.")
+    environment: Environment = Field(
+        default=(), description="environment variables added to, or in place of, the definition's by name."
+    )
+    resource_requirements: ResourceRequirements = Field(
+        default=(), description="resourceRequirements in place of the definition's by type."
+    )

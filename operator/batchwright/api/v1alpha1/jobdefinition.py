@@ -18,15 +18,27 @@ from batchwright.api.v1alpha1.common import (
 )
 from batchwright.api.v1alpha1.consumableresource import ConsumableResourceProperties
 from batchwright.api.v1alpha1.container import ContainerProperties
-from batchwright.api.v1alpha1.validation import PRESERVE, exactly_one, rules
+from batchwright.api.v1alpha1.multinode import NodeProperties
+from batchwright.api.v1alpha1.validation import PRESERVE, Rule, exactly_one, rules
 
 
 class JobDefinitionSpec(Model):
     """Desired state of a JobDefinition; each change makes a new revision."""
 
-    model_config = ConfigDict(json_schema_extra=rules(exactly_one(("containerProperties", "podTemplate"))))
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            exactly_one(("containerProperties", "podTemplate", "nodeProperties")),
+            Rule(
+                "has(self.nodeProperties) == (has(self.type) && self.type == 'multinode')",
+                "nodeProperties go with type multinode, and type multinode with nodeProperties",
+                field_path=".type",
+            ),
+        )
+    )
 
-    type: Literal["container"] = Field(default="container", description="type of the job: container.")
+    type: Literal["container", "multinode"] = Field(
+        default="container", description="type of the job: container (the default), or multinode with nodeProperties."
+    )
     container_properties: ContainerProperties | None = Field(
         default=None, description="containerProperties: the container in AWS Batch's words."
     )
@@ -34,6 +46,9 @@ class JobDefinitionSpec(Model):
         default=None,
         description="podTemplate: a whole PodTemplateSpec (metadata, spec) with everything Kubernetes has. The main "
         "container is the first, or the one named by the annotation kubectl.kubernetes.io/default-container.",
+    )
+    node_properties: NodeProperties | None = Field(
+        default=None, description="nodeProperties: the nodes of a multi-node parallel job."
     )
     parameters: Parameters = Field(
         default_factory=dict, description="parameters: defaults for Ref::name in the command; a job may override them."

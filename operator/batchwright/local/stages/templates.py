@@ -44,7 +44,8 @@ _OUTCOME: Final = f"""
 {{{{- end }}}}
 {{{{- $fails := or (ne $code 0) (eq $reason "Evicted") }}}}
 {{{{- if and $fails $indexes (not $bad) }}}}
-{{{{- $index := int (get $notes "{names.POD_INDEX}") }}}}
+{{{{- $node := get (or .metadata.labels dict) "{names.LABEL_NODE_INDEX}" }}}}
+{{{{- $index := int (or $node (get $notes "{names.POD_INDEX}")) }}}}
 {{{{- $fails = false }}}}
 {{{{- range splitList "," $indexes }}}}
 {{{{- $ends := splitList "-" . }}}}

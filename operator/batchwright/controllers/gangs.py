@@ -1,0 +1,194 @@
+"""Carries out what a multi-node job needs beside its main node: its names and hostfile, its other nodes, their end.
+
+All of it may be done again after a crash: names are fixed, and what is there is left as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import structlog
+
+from batchwright import names
+from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
+from batchwright.cluster.client import ApiClient
+from batchwright.cluster.resources import CONFIG_MAPS, JOBS, PODS, SERVICES
+from batchwright.controllers import acting
+from batchwright.controllers.membership import node_labels, pod_tolerations
+from batchwright.controllers.nodepods import Nodes
+from batchwright.controllers.store import Entry, Pinned, Store
+from batchwright.domain.actions import Action, GiveBack, MakeNodes, ReleasePod, StopNodes, SuspendWork
+from batchwright.domain.observations import Work
+from batchwright.domain.texts import bounded
+from batchwright.errors import AlreadyExists, ApiError, NotFound
+from batchwright.workloads.gang import (
+    MainPod,
+    build_hosts,
+    build_node,
+    build_service,
+    decode_placement,
+    encode_placement,
+    node_name,
+    pinned_affinity,
+)
+from batchwright.workloads.job import JobIdentity, Placement
+from batchwright.workloads.nodes import NodeLayout
+from batchwright.workloads.podtemplate import build_pod_template
+from batchwright.workloads.shapes import Wire
+
+logger = structlog.get_logger(__name__)
+PODS_IN_FLIGHT = 32
+LOOK_SECONDS = 1.0
+STOP_AGAIN_SECONDS = 2.0
+# A job that gave its room back waits before it may have some again.
+BACK_OFF_SECONDS = 10.0
+MOST_BACK_OFF_SECONDS = 600.0
+
+
+class Gangs:
+    """Carries out the actions of multi-node jobs. `now` says what time it is, `act` has an action carried out, `touch`
+    makes a job look again."""
+
+    def __init__(
+        self,
+        api: ApiClient,
+        store: Store,
+        now: Callable[[], datetime],
+        act: Callable[[str, Entry, Action], None],
+        touch: Callable[[str], None],
+    ) -> None:
+        self._api, self._store, self._now, self._act, self._touch = api, store, now, act, touch
+
+    def give_back(self, uid: str, entry: Entry, action: GiveBack) -> None:
+        """All nodes go back; each time the job waits longer before it may start again."""
+        if entry.preempting or entry.work is None:
+            return
+        nodes = entry.nodes = entry.nodes or Nodes()
+        nodes.setbacks += 1
+        seconds = min(MOST_BACK_OFF_SECONDS, BACK_OFF_SECONDS * 2 ** (nodes.setbacks - 1))
+        entry.preempting = action.why
+        entry.not_before = self._now() + timedelta(seconds=seconds)
+        self._act(uid, entry, SuspendWork(action.work))
+        self._touch(uid)
+
+    async def release(self, entry: Entry, action: ReleasePod) -> None:
+        """Lets the main node start."""
+        if entry.pinned is not None and entry.pinned.layout is not None and entry.work is not None:
+            await release_main(self._api, entry, entry.pinned.layout, entry.work, action)
+
+    async def make(self, uid: str, entry: Entry, action: MakeNodes, key: str) -> None:
+        """Makes the other nodes. Raises ApiError; until it returns nothing else is decided about them."""
+        pinned, nodes = entry.pinned, entry.nodes or Nodes()
+        entry.nodes = nodes
+        environment = self._store.environments.get(("", action.work.environment))
+        if pinned is None or pinned.layout is None or environment is None:
+            # Declared again, it goes on; else the job gives back what it holds in time.
+            entry.obstacle = f"ComputeEnvironment {action.work.environment} is gone: its nodes cannot be made"
+            asyncio.get_running_loop().call_later(STOP_AGAIN_SECONDS, self._look_again, uid, entry, key)
+            return
+        nodes.making = True
+        try:
+            placement = placement_in(action.work.environment, environment.spec)
+            await make_nodes(self._api, entry, pinned, pinned.layout, placement, action)
+            entry.obstacle = ""
+        except ApiError as error:
+            entry.obstacle = bounded(f"A node cannot be made: {error}")
+            raise
+        finally:
+            nodes.making = False
+            self._touch(uid)
+        entry.doing.discard(key)
+
+    async def stop(self, uid: str, entry: Entry, action: StopNodes, key: str) -> None:
+        """Stops nodes; once more after a while, if the watch has not shown their end by then."""
+        await stop_nodes(self._api, entry.job.namespace, uid, action.mains)
+        asyncio.get_running_loop().call_later(STOP_AGAIN_SECONDS, self._look_again, uid, entry, key)
+
+    def _look_again(self, uid: str, entry: Entry, key: str) -> None:
+        entry.doing.discard(key)
+        self._touch(uid)
+
+
+def placement_in(environment: str, spec: ComputeEnvironmentSpec) -> Placement:
+    """What the nodes of the environment need of a pod."""
+    return Placement(environment, node_labels(environment, spec), pod_tolerations(environment, spec))
+
+
+async def release_main(api: ApiClient, entry: Entry, layout: NodeLayout, work: Work, action: ReleasePod) -> None:
+    """Lets the main node start on its machine, when names and hostfile are there."""
+    identity = JobIdentity(entry.job.uid, entry.job.namespace, entry.job.name)
+    owner: Wire = {"apiVersion": "batch/v1", "kind": "Job", "name": work.name, "uid": work.uid}
+    await asyncio.gather(
+        acting.ensure(api, SERVICES, build_service(identity, owner)),
+        acting.ensure(api, CONFIG_MAPS, build_hosts(identity, layout, owner)),
+    )
+    main = layout.kinds[0]
+    template = build_pod_template(main.definition, main.job)
+    await acting.release_pod(api, action, {"affinity": pinned_affinity(template, action.machine)})
+
+
+async def make_nodes(
+    api: ApiClient, entry: Entry, pinned: Pinned, layout: NodeLayout, placement: Placement, action: MakeNodes
+) -> None:
+    """Makes the pods that are not there yet. Raises the ApiError that the first of them met with."""
+    main, job = action.main, entry.job
+    machines = decode_placement(action.work.placement)
+    nodes = entry.nodes = entry.nodes or Nodes()
+    identity = JobIdentity(job.uid, job.namespace, job.name)
+    seen = MainPod(main.name, main.uid, main.address, main.failures)
+    slots = asyncio.Semaphore(PODS_IN_FLIGHT)
+
+    async def make(rank: int) -> None:
+        async with slots:
+            body = build_node(identity, job.spec.job_queue, pinned.name, layout, rank, placement, machines[rank], seen)
+            with suppress(AlreadyExists):
+                await api.create(PODS, job.namespace, body)
+            if body["metadata"]["name"] not in nodes.seen:
+                nodes.made.add(body["metadata"]["name"])
+
+    absent = [rank for rank in range(1, layout.size) if node_name(main.name, rank) not in action.present]
+    results = await asyncio.gather(*map(make, absent), return_exceptions=True)
+    failures = [result for result in results if isinstance(result, BaseException)]
+    if failures:
+        # Some may be there all the same: no other attempt begins before that is known.
+        await _look_for(api, entry, nodes, main.uid)
+        raise failures[0]
+
+
+async def _look_for(api: ApiClient, entry: Entry, nodes: Nodes, main: str) -> None:
+    """Notes the pods that belong to this one and have not been seen, as soon as the API server says which."""
+    while True:
+        try:
+            pages = api.pages(PODS, entry.job.namespace, labels=f"{names.LABEL_MAIN_POD}={main}")
+            there = [item["metadata"]["name"] async for page in pages for item in page["items"]]
+        except ApiError as error:
+            logger.warning("nodes not known", job=entry.job.name, error=str(error))
+            await asyncio.sleep(LOOK_SECONDS)
+            continue
+        nodes.made.update(name for name in there if name not in nodes.seen)
+        return
+
+
+async def stop_nodes(api: ApiClient, namespace: str, job_id: str, mains: Iterable[str]) -> None:
+    """Stops the nodes that belong to these pods of main nodes; those that have ended stay, with their logs."""
+    await api.delete_all(
+        PODS,
+        namespace,
+        labels=f"{names.LABEL_JOB_ID}={names.label_value(job_id)},{names.LABEL_MAIN_POD} in ({','.join(mains)})",
+        fields="status.phase!=Succeeded,status.phase!=Failed",
+    )
+
+
+async def resume(api: ApiClient, work: Work, machines: tuple[str, ...]) -> None:
+    """Lets a job that gave its room back go on, on these machines."""
+    body = {
+        "metadata": {"uid": work.uid, "annotations": {names.ANNOTATION_PLACEMENT: encode_placement(machines)}},
+        "spec": {"suspend": False},
+    }
+    try:
+        await api.patch(JOBS, work.namespace, work.name, body, answer=False)
+    except NotFound:
+        return  # The watch will tell.

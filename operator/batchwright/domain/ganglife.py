@@ -1,0 +1,207 @@
+"""The life of a multi-node job: its main node's, and what becomes of the others.
+
+The main node is a single job (`lifecycle.decide`); this decides when it may start, when the others do and when they are
+stopped. They are all or nothing: a node whose machine is lost, or that does not run in time, sends all of them back to
+RUNNABLE (`GiveBack`), where the room of all is given back. Only the main node's end counts (AWS Batch User Guide,
+multi-node parallel jobs), unless failurePolicy is AnyNode.
+
+Level-triggered as `lifecycle`. The main node's pod is what the others belong to: those of another one are stopped, and
+the next attempt begins when none is left. No final state is told while a node still runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from batchwright import names
+from batchwright.api.v1alpha1.batchjob import BatchJobStatus
+from batchwright.api.v1alpha1.multinode import NodePropertiesDetail
+from batchwright.domain import reasons
+from batchwright.domain.actions import (
+    Action,
+    EndAttempt,
+    GiveBack,
+    MakeNodes,
+    Notice,
+    ReleasePod,
+    StopNodes,
+    SuspendWork,
+)
+from batchwright.domain.attempts import ending, merge, was_lost
+from batchwright.domain.lifecycle import Decision, View, decide, present_status
+from batchwright.domain.observations import FINAL_STATES, Pod, Work
+from batchwright.domain.texts import bounded
+
+
+@dataclass(frozen=True, slots=True)
+class GangView:
+    """What a decision about a multi-node job looks at besides.
+
+    `size` counts all nodes, `main` is the number of the main one; `machines` has theirs by rank, empty where nobody
+    knows; `nodes` are the pods of those that are not the main one, `made` the names of those that were made and have
+    not been seen; `usable` the machines that take pods; `making` whether pods are being made; `lost` says which node
+    vanished under us, by the uid of its main node's pod; `gone` the machines with nodes on them that are no more.
+    """
+
+    size: int
+    main: int
+    machines: tuple[str, ...]
+    nodes: tuple[Pod, ...]
+    usable: Container[str]
+    start_seconds: int
+    fails_with_any: bool = False
+    making: bool = False
+    made: frozenset[str] = frozenset()
+    lost: tuple[str, str] = ("", "")
+    gone: frozenset[str] = frozenset()
+
+
+def decide_gang(view: View, gang: GangView, now: datetime) -> Decision:
+    """What to do about one multi-node job. Total: every view has an answer."""
+    decision = _decide(view, gang, now)
+    if view.job.status.state in FINAL_STATES:
+        return decision
+    detail = NodePropertiesDetail(num_nodes=gang.size, main_node=gang.main)
+    return replace(decision, status=decision.status.model_copy(update={"node_properties": detail}))
+
+
+def _decide(view: View, gang: GangView, now: datetime) -> Decision:
+    decision = decide(view, now)
+    work, main = view.work, _main_pod(view)
+    if work is None or work.is_finished or work.deleting or work.suspended or view.preempting:
+        main = None
+    if view.job.spec.terminate is not None:
+        main = None
+    live = tuple(pod for pod in gang.nodes if not pod.is_finished)
+    strays = tuple(pod for pod in live if main is None or pod.main != main.uid)
+    stops = tuple(pod for pod in strays if not pod.deleting)
+    stop: tuple[Action, ...] = (StopNodes(tuple(sorted({pod.main for pod in stops}))),) if stops else ()
+    if decision.is_final:
+        if not stops and not gang.making and not gang.made and all(pod.node for pod in live):
+            return decision
+        status = present_status(view, view.job.status.state or "RUNNING", "Stopping the other nodes")
+        return Decision(status, actions=stop)
+    if work is None or main is None or any(isinstance(each, EndAttempt | SuspendWork) for each in decision.actions):
+        # Where it starts next, its room and its names are free.
+        is_clear = not live and not gang.made and not gang.making
+        return replace(decision, runnable=decision.runnable and is_clear, actions=decision.actions + stop)
+    if main.gated:
+        return _gated(gang, work, decision, main, strays, stop)
+    return _under_way(view, gang, work, decision, main, stop, now)
+
+
+def _main_pod(view: View) -> Pod | None:
+    """The main node's pod as long as it is to run."""
+    live = [pod for pod in view.pods if not pod.is_finished]
+    pod = max(live, key=lambda each: (each.failures, each.created_at), default=None)
+    return None if pod is None or pod.deleting or pod.mark is not None else pod
+
+
+def _gated(
+    gang: GangView,
+    work: Work,
+    decision: Decision,
+    main: Pod,
+    strays: tuple[Pod, ...],
+    stop: tuple[Action, ...],
+) -> Decision:
+    """The main node waits for leave: it starts once the nodes of the attempt before it are gone."""
+    others = tuple(action for action in decision.actions if not isinstance(action, ReleasePod))
+    if strays or gang.making or gang.made:
+        text = f"{len(strays) or 'The'} nodes of the attempt before are being stopped"
+        return replace(decision, status=_saying(decision, text), actions=others + stop)
+    away = [machine for machine in gang.machines if machine not in gang.usable]
+    if away or not gang.machines:
+        where = f"{_listed(away)} is not to be had" if away else "nobody knows where the nodes are to run"
+        return _give_back(decision, work, f"The nodes go back: {where}")
+    if len(others) == len(decision.actions):
+        return decision
+    return replace(decision, actions=(*others, ReleasePod(main, gang.machines[0])))
+
+
+def _under_way(
+    view: View,
+    gang: GangView,
+    work: Work,
+    decision: Decision,
+    main: Pod,
+    stop: tuple[Action, ...],
+    now: datetime,
+) -> Decision:
+    nodes = [pod for pod in gang.nodes if pod.main == main.uid]
+    # Kubernetes takes its time (40 s) to say of a pod that its machine is no more.
+    away = (pod for pod in (main, *nodes) if pod.node in gang.gone and not pod.is_finished)
+    lost = next(away, None) or next((pod for pod in nodes if is_lost(pod)), None)
+    if lost is not None or gang.lost[0] == main.uid:
+        number = gang.main if lost is main else lost.index if lost is not None else 0
+        text = gang.lost[1] if lost is None else f"Node {number}: {_how_lost(lost, view, gang)}"
+        return _give_back(decision, work, text, stop)
+    if gang.fails_with_any:
+        failed = next((pod for pod in nodes if pod.phase == "Failed"), None)
+        if failed is not None:
+            return _fail_attempt(view, decision, main, failed, stop)
+    deadline = (main.started_at or main.created_at) + timedelta(seconds=gang.start_seconds)
+    starting = [pod for pod in nodes if pod.started_at is None and not pod.is_finished]
+    missing = gang.size - 1 - len(nodes)
+    if not missing and not starting and main.started_at is not None:
+        return replace(decision, actions=decision.actions + stop)
+    if now >= deadline:
+        return _give_back(decision, work, _late(gang, starting, missing, main), stop)
+    wake_at = deadline if decision.wake_at is None else min(decision.wake_at, deadline)
+    actions = decision.actions + stop
+    status = decision.status
+    if main.started_at is not None:
+        present = gang.made.union(pod.name for pod in nodes)
+        if len(present) < gang.size - 1 and main.address and not gang.making and len(gang.machines) == gang.size:
+            actions += (MakeNodes(work, main, present),)
+        status = _saying(decision, f"{missing + len(starting)} of {gang.size} nodes have yet to start")
+    return replace(decision, status=status, actions=actions, wake_at=wake_at)
+
+
+def is_lost(pod: Pod) -> bool:
+    """Whether the pod of a node went without its own doing: its machine was lost, or somebody took it."""
+    return pod.phase != "Succeeded" and (pod.deleting or was_lost(pod))
+
+
+def _how_lost(pod: Pod, view: View, gang: GangView) -> str:
+    if was_lost(pod) or pod.node in gang.gone:
+        return reasons.host_terminated(view.instances.get(pod.node, pod.node))
+    return f"its pod {pod.name} was deleted"
+
+
+def _late(gang: GangView, starting: list[Pod], missing: int, main: Pod) -> str:
+    text = f"Not all of {gang.size} nodes ran within {gang.start_seconds} s"
+    waiting = starting or ([main] if main.started_at is None else [])
+    if not waiting:
+        return f"{text}: {missing} pods could not be made"
+    worst = max(waiting, key=lambda pod: (bool(pod.waiting_reason), bool(pod.unschedulable), pod.name))
+    why = worst.waiting_message or worst.waiting_reason or worst.unschedulable or "it has not started"
+    return f"{text}. Node {gang.main if worst is main else worst.index}: {why}"
+
+
+def _give_back(decision: Decision, work: Work, text: str, stop: tuple[Action, ...] = ()) -> Decision:
+    why = bounded(text)
+    notice = Notice("GaveBack", bounded(f"{text}. All nodes wait for room again"), warning=True)
+    return Decision(_saying(decision, why), actions=(GiveBack(work, why), *stop), notices=(notice,))
+
+
+def _fail_attempt(view: View, decision: Decision, main: Pod, failed: Pod, stop: tuple[Action, ...]) -> Decision:
+    """failurePolicy AnyNode: the attempt ends with the node's failure."""
+    code = "" if failed.exit_code is None else f", exit code {failed.exit_code}"
+    text = bounded(f"{reasons.NODE_FAILED_PREFIX}{failed.index} failed{code}")
+    action = EndAttempt(main, names.POD_CONDITION_NODE_FAILED, "NodeFailed", text)
+    # On record before it is done, as for timeouts (lifecycle).
+    noted = merge(decision.status.attempts, (ending(action, view.instances),))
+    status = decision.status.model_copy(update={"attempts": noted, "status_reason": text})
+    actions: tuple[Action, ...] = (action,) if main.name in view.noted else ()
+    return replace(decision, status=status, actions=actions + stop)
+
+
+def _saying(decision: Decision, text: str) -> BatchJobStatus:
+    return decision.status.model_copy(update={"status_reason": bounded(text)})
+
+
+def _listed(machines: list[str]) -> str:
+    return ", ".join(machines[:3]) + (f" and {len(machines) - 3} more" if len(machines) > 3 else "")

@@ -1,0 +1,225 @@
+"""A multi-node job in Kubernetes: the Job of its main node, and when that runs, a pod for each of the others.
+
+- The main node is an Indexed Job of one completion, as any single job: its end, attempts and retries are the job's.
+- The other nodes are pods of our own, each on the machine the scheduler counted it on. They belong to the main node's
+  pod, so that they go with it; and their names follow from its name, so that making one twice makes one.
+- A headless Service gives every node the name `<work>-<rank>.<work>`, which is in the hostfile, a ConfigMap mounted as
+  /etc/batchwright/hosts. Neither hangs on where the nodes are, so both are made once.
+
+Why so: docs/adr/0018-nodes-as-pods-of-the-main-node.md.
+Hazard: main and other nodes differ in that only the others have AWS_BATCH_JOB_MAIN_NODE_PRIVATE_IPV4_ADDRESS; clients
+(Metaflow) know the main node by its absence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from batchwright import names
+from batchwright.workloads.job import (
+    ATTEMPT,
+    JobIdentity,
+    MainNode,
+    Placement,
+    identify,
+    job_labels,
+    job_variables,
+    put_variables,
+    tags_of,
+    work_name,
+)
+from batchwright.workloads.job import place as send_to
+from batchwright.workloads.nodes import NodeLayout
+from batchwright.workloads.podtemplate import ROOT, all_containers, build_pod_template
+from batchwright.workloads.shapes import Wire, child_list, child_object, child_objects
+
+NUM_NODES: Final = "AWS_BATCH_JOB_NUM_NODES"
+NODE_INDEX: Final = "AWS_BATCH_JOB_NODE_INDEX"
+MAIN_INDEX: Final = "AWS_BATCH_JOB_MAIN_NODE_INDEX"
+MAIN_ADDRESS: Final = "AWS_BATCH_JOB_MAIN_NODE_PRIVATE_IPV4_ADDRESS"
+HOSTS_DIRECTORY: Final = "/etc/batchwright"
+HOSTS_FILE: Final = "hosts"
+VOLUME: Final = "batchwright-hosts"
+# No node's name has one (RFC 1123).
+_BETWEEN: Final = ","
+
+
+@dataclass(frozen=True)
+class MainPod:
+    """The main node's pod, when it runs."""
+
+    name: str
+    uid: str
+    address: str
+    failures: int
+
+
+def encode_placement(machines: tuple[str, ...]) -> str:
+    """The machines of all nodes, by rank, as text."""
+    return _BETWEEN.join(machines)
+
+
+def decode_placement(text: str) -> tuple[str, ...]:
+    """The inverse of `encode_placement`."""
+    return tuple(text.split(_BETWEEN)) if text else ()
+
+
+def node_id(uid: str, index: int) -> str:
+    """The id of a node, as AWS Batch has it: `<jobId>#<n>`."""
+    return f"{uid}#{index}"
+
+
+def node_address(work: str, rank: int) -> str:
+    """The name of a node within its namespace."""
+    return f"{work}-{rank}.{work}"
+
+
+def main_node(identity: JobIdentity, layout: NodeLayout, machines: tuple[str, ...]) -> MainNode:
+    """What the main node's Job has more than that of a single job."""
+    work = work_name(identity.name, identity.uid)
+    return MainNode(
+        job_id=node_id(identity.uid, layout.main),
+        variables=tuple(_node_variables(layout, 0, "")),
+        join=partial(_join, work=work, index=layout.main),
+        placement=encode_placement(machines),
+    )
+
+
+def build_service(identity: JobIdentity, owner: Wire) -> Wire:
+    """The headless Service, which has the nodes' names as soon as they have addresses."""
+    work = work_name(identity.name, identity.uid)
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(work, identity, owner),
+        "spec": {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": {names.LABEL_JOB_ID: names.label_value(identity.uid)},
+        },
+    }
+
+
+def build_hosts(identity: JobIdentity, layout: NodeLayout, owner: Wire) -> Wire:
+    """The ConfigMap with the hostfile: a name and its slots a line, the main node first (Open MPI's format)."""
+    work = work_name(identity.name, identity.uid)
+    lines = (f"{node_address(work, rank)} slots={kind.slots}\n" for rank, kind in enumerate(layout.kinds))
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": _metadata(work, identity, owner),
+        "data": {HOSTS_FILE: "".join(lines)},
+    }
+
+
+def build_node(
+    identity: JobIdentity,
+    queue: str,
+    definition_name: str,
+    layout: NodeLayout,
+    rank: int,
+    placement: Placement,
+    machine: str,
+    main: MainPod,
+) -> Wire:
+    """The pod of a node that is not the main one, on this machine. Raises WorkloadError."""
+    kind = layout.kinds[rank]
+    work, index = work_name(identity.name, identity.uid), layout.index_of(rank)
+    template = build_pod_template(kind.definition, kind.job)
+    identify(template, job_labels(identity, queue, placement), tags_of(kind.definition, kind.job))
+    own = job_variables(node_id(identity.uid, index), queue, placement)
+    own += [{"name": ATTEMPT, "value": str(main.failures + 1)}, *_node_variables(layout, rank, main.address)]
+    put_variables(template, own, {ATTEMPT})
+    send_to(template, placement)
+    _join(template, work, index)
+    pin(template["spec"], machine)
+    template["spec"]["hostname"] = f"{work}-{rank}"
+    metadata = template["metadata"]
+    metadata["name"] = node_name(main.name, rank)
+    metadata["namespace"] = identity.namespace
+    metadata["labels"][names.LABEL_MAIN_POD] = main.uid
+    metadata["annotations"] = {
+        **(metadata.get("annotations") or {}),
+        names.ANNOTATION_DEFINITION: definition_name,
+        names.POD_FAILURE_COUNT: str(main.failures),
+    }
+    metadata["ownerReferences"] = [
+        {"apiVersion": "v1", "kind": "Pod", "name": main.name, "uid": main.uid, "controller": True}
+    ]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+
+
+def node_name(main_pod: str, rank: int) -> str:
+    """The name of a node's pod: that of the main node's, `<work>-0-<suffix>`, with another rank."""
+    work, _, suffix = main_pod.rpartition("-")
+    return f"{work.removesuffix('-0')}-{rank}-{suffix}"
+
+
+def pin(spec: Wire, machine: str) -> None:
+    """Lets the pod on one machine only, as the DaemonSet controller does: kube-scheduler looks at no other."""
+    affinity = child_object(spec, "affinity", f"{ROOT}.spec")
+    of_nodes = child_object(affinity, "nodeAffinity", f"{ROOT}.spec.affinity")
+    of_nodes["requiredDuringSchedulingIgnoredDuringExecution"] = {"nodeSelectorTerms": _pinned(of_nodes, machine)}
+
+
+def pinned_affinity(template: Wire, machine: str) -> Wire:
+    """The affinity of a pod of the template once it is pinned."""
+    spec = deepcopy({"affinity": template["spec"].get("affinity")})
+    pin(spec, machine)
+    found: Wire = spec["affinity"]
+    return found
+
+
+def _pinned(of_nodes: Mapping[str, Any], machine: str) -> list[Wire]:
+    required = of_nodes.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    field = {"key": "metadata.name", "operator": "In", "values": [machine]}
+    terms = required.get("nodeSelectorTerms") or [{}]
+    return [{**term, "matchFields": [*(term.get("matchFields") or ()), field]} for term in terms]
+
+
+def _node_variables(layout: NodeLayout, rank: int, main_address: str) -> list[Wire]:
+    values = {NUM_NODES: layout.size, NODE_INDEX: layout.index_of(rank), MAIN_INDEX: layout.main}
+    own: list[Wire] = [{"name": name, "value": str(value)} for name, value in values.items()]
+    if main_address:
+        own.append({"name": MAIN_ADDRESS, "value": main_address})
+    rendezvous = layout.properties.rendezvous
+    if rendezvous is not None:
+        here = {"valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+        own.append({"name": "MASTER_ADDR", **({"value": main_address} if main_address else here)})
+        given = {"MASTER_PORT": rendezvous.port, "WORLD_SIZE": layout.size, "RANK": rank}
+        own += [{"name": name, "value": str(value)} for name, value in given.items()]
+    return own
+
+
+def _join(template: Wire, work: str, index: int) -> None:
+    """Makes the pod a node of the job: its number, its name by the Service, the hostfile."""
+    metadata = child_object(template, "metadata", ROOT)
+    labels = child_object(metadata, "labels", f"{ROOT}.metadata")
+    labels[names.LABEL_NODE_INDEX] = str(index)
+    labels.pop(names.LABEL_MAIN_POD, None)
+    spec = template["spec"]
+    spec["subdomain"] = work
+    volumes = child_list(spec, "volumes", f"{ROOT}.spec")
+    volumes.append({"name": VOLUME, "configMap": {"name": work}})
+    for container, path in all_containers(template):
+        mounted = {mount.get("mountPath") for mount in child_objects(container, "volumeMounts", path)}
+        if HOSTS_DIRECTORY not in mounted:
+            mounts = child_list(container, "volumeMounts", path)
+            mounts.append({"name": VOLUME, "mountPath": HOSTS_DIRECTORY, "readOnly": True})
+
+
+def _metadata(name: str, identity: JobIdentity, owner: Wire) -> Wire:
+    return {
+        "name": name,
+        "namespace": identity.namespace,
+        "labels": {
+            names.LABEL_JOB_ID: names.label_value(identity.uid),
+            names.LABEL_JOB_NAME: names.label_value(identity.name),
+            names.MANAGED_BY: names.FIELD_MANAGER,
+        },
+        "ownerReferences": [owner],
+    }

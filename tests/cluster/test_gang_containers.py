@@ -1,0 +1,103 @@
+"""Multi-node jobs in real containers: the nodes find each other by name, and exchange what they have."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from allreduce import PROGRAM
+from batchwright.cli.main import app
+from batchwright.local import cluster as local_cluster
+from batchwright.local import images
+from batchwright.local.realnode import import_image
+from stage import Stage
+
+pytestmark = [pytest.mark.real_node, pytest.mark.skipif(os.geteuid() != 0, reason="a real node needs root")]
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples/multinode").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def python(story_cluster: local_cluster.Cluster) -> None:
+    import_image(story_cluster.name, story_cluster.directory, images.ensure_python())
+
+
+@pytest.fixture
+def real(stage: Stage) -> Stage:
+    stage.real_environment()
+    return stage
+
+
+def exchange(*, nodes: int, main: int, ranges: tuple[str, ...] = ("0:",), program: str = PROGRAM) -> dict[str, Any]:
+    """A definition of nodes that all run the program on one machine."""
+    asked = [{"type": "VCPU", "value": "0.05"}, {"type": "MEMORY", "value": "48"}]
+    container = {"image": images.PYTHON_IMAGE, "command": ["python3", "-c", program], "resourceRequirements": asked}
+    return {
+        "type": "multinode",
+        "nodeProperties": {
+            "numNodes": nodes,
+            "mainNode": main,
+            "nodesPerHost": nodes,
+            "rendezvous": {"port": 5000},
+            "nodeRangeProperties": [{"targetNodes": target, "container": container} for target in ranges],
+        },
+    }
+
+
+def batchwright(cluster: local_cluster.Cluster, *words: str) -> str:
+    done = CliRunner().invoke(app, [*words, "--kubeconfig", str(cluster.kubeconfig)])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+@pytest.mark.parametrize(("main", "ranges"), [(0, ("0:",)), (2, ("0:1", "2:"))], ids=["the first", "one in the middle"])
+def test_an_all_reduce_by_the_names_of_the_hostfile(
+    real: Stage, story_cluster: local_cluster.Cluster, main: int, ranges: tuple[str, ...]
+) -> None:
+    real.define("reduce", **exchange(nodes=4, main=main, ranges=ranges))
+    job_id = real.submit("sum", "reduce")
+    status = real.wait_final("sum", seconds=120)
+    assert status["state"] == "SUCCEEDED", status
+    assert status["nodeProperties"] == {"numNodes": 4, "mainNode": main}
+    where = ("-n", real.namespace)
+    for number in range(4):
+        assert batchwright(story_cluster, "logs", f"sum#{number}", *where) == f"node {number} of 4: 10\n"
+    assert batchwright(story_cluster, "logs", "sum", *where) == f"node {main} of 4: 10\n"
+    listed = batchwright(story_cluster, "list", "--nodes", "sum", *where).splitlines()
+    assert [line.split()[0] for line in listed] == ["NODE", "0", "1", "2", "3"]
+    assert f"{main} (main)" in listed[main + 1]
+    page = batchwright(story_cluster, "describe", f"sum#{3}", *where)
+    assert f"{job_id}#3" in page
+    assert "SUCCEEDED" in page
+
+
+def test_the_second_attempt_finds_its_nodes_by_the_same_names(
+    real: Stage, story_cluster: local_cluster.Cluster
+) -> None:
+    ends = "raise SystemExit(9 if os.environ['AWS_BATCH_JOB_ATTEMPT'] == '1' and rank == 0 else 0)"
+    ends = "raise SystemExit(9 if os.environ['AWS_BATCH_JOB_ATTEMPT'] == '1' and rank == 0 else 0)"
+    fails_once = f"{PROGRAM}\n{ends}\n"
+    real.define("again", **exchange(nodes=3, main=0, program=fails_once), retryStrategy={"attempts": 2})
+    real.submit("twice", "again")
+    status = real.wait_final("twice", seconds=150)
+    assert status["state"] == "SUCCEEDED", status
+    assert [each["container"]["exitCode"] for each in status["attempts"]] == [9, 0]
+    for number in range(3):
+        logs = batchwright(story_cluster, "logs", f"twice#{number}", "-n", real.namespace)
+        assert logs == f"node {number} of 3: 6\n"
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=[path.stem for path in EXAMPLES])
+def test_an_example_is_a_valid_definition(real: Stage, example: Path) -> None:
+    """Its image is not to be had here: the operator has the API server check all of its pods, as a strict dry run."""
+    [manifest] = yaml.safe_load_all(example.read_text())
+    manifest["metadata"]["namespace"] = real.namespace
+    real.api.create(manifest)
+    found = real.api.wait_for(
+        "JobDefinition", manifest["metadata"]["name"], real.namespace, lambda item: "status" in item, 30
+    )
+    assert found["status"]["status"] == "ACTIVE", found["status"]

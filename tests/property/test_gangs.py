@@ -1,0 +1,280 @@
+"""Multi-node jobs that contend for one environment: all of their nodes start or none, none waits for ever, and each
+ends as its main node says, whatever fails, is late, is killed or is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+from typing import Any
+
+import pytest
+import structlog
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import builders as b
+import manifests
+from batchwright import metrics
+from batchwright.api.v1alpha1 import ComputeEnvironmentSpec, JobDefinitionSpec, JobQueueSpec
+from batchwright.cluster import projections
+from batchwright.cluster.clock import Clock
+from batchwright.controllers.declared import declared
+from batchwright.controllers.engine import Engine
+from batchwright.controllers.store import Store
+from batchwright.domain.observations import FINAL_STATES, Revision
+from batchwright.domain.texts import timestamp
+from batchwright.settings import Settings
+from property.gangcluster import NAMESPACE, GangCluster, is_over
+from virtualtime import VirtualTimeLoop
+
+SETTINGS = Settings(writes_in_flight=4)
+MOST_SECONDS = 4000.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One job: `codes` are the exit codes of its main node, attempt by attempt."""
+
+    number: int
+    nodes: int
+    cpu: int
+    codes: tuple[int, ...]
+    seconds: float
+    at: float
+
+    @property
+    def uid(self) -> str:
+        return f"{self.number:08d}-0000-0000-0000-000000000000"
+
+    @property
+    def ends(self) -> str:
+        return "SUCCEEDED" if self.codes[-1] == 0 else "FAILED"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    machines: tuple[int, ...]
+    plans: tuple[Plan, ...]
+    seed: int
+    trouble: int
+    kills: tuple[float, ...]
+    losses: tuple[float, ...]
+
+
+@st.composite
+def scenarios(draw: st.DrawFn, *, calm: bool = False) -> Scenario:
+    machines = tuple(draw(st.lists(st.integers(1, 3), min_size=2, max_size=5)))
+    plans = []
+    for number in range(draw(st.integers(2, 6))):
+        cpu = draw(st.integers(1, 2))
+        # Each would fit if it were alone.
+        most = sum(each >= cpu for each in machines)
+        if not most:
+            cpu, most = 1, len(machines)
+        fails = draw(st.integers(0, 2))
+        codes = (1,) * fails + draw(st.sampled_from([(0,), (0,), (3,)]))
+        nodes = draw(st.sampled_from([most, draw(st.integers(1, most))]))
+        plans.append(Plan(number, nodes, cpu, codes, draw(st.sampled_from([0.5, 5.0, 30.0])), draw(st.integers(0, 20))))
+    times = st.lists(st.floats(0, 90).map(lambda at: round(at, 2)), max_size=0 if calm else 4)
+    return Scenario(
+        machines,
+        tuple(plans),
+        draw(st.integers(0, 10**6)),
+        0 if calm else draw(st.sampled_from([0, 0, 20])),
+        tuple(draw(times)),
+        tuple(draw(times)),
+    )
+
+
+class LoopClock(Clock):
+    def now(self) -> datetime:
+        return b.at(asyncio.get_running_loop().time())
+
+
+class _Events:
+    async def post(self, *_: Any) -> None: ...
+
+
+class World:
+    """A scenario, its cluster, and an operator that may die at any moment and comes again."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.plans = {plan.uid: plan for plan in scenario.plans}
+        self.cluster = GangCluster(Random(scenario.seed), scenario.trouble, self.exits)
+        self.cluster.hear = self.hear
+        self.submitted: dict[str, float] = {}
+        self.tasks: list[asyncio.Task[Any]] = []
+
+    def exits(self, uid: str, failures: int) -> tuple[float, int]:
+        plan = self.plans[uid]
+        return plan.seconds, plan.codes[min(failures, len(plan.codes) - 1)]
+
+    def hear(self, kind: str, uid: str, item: Any) -> None:
+        match kind:
+            case "job":
+                self.store.put_work(uid, None if item is None else projections.work(item))
+            case "pod":
+                self.store.put_pod(uid, None if item is None else projections.pod(item))
+            case "node":
+                self.store.put_node(uid, item)
+        self.engine.changed()
+
+    def begin(self) -> None:
+        """The operator starts: it lists what there is."""
+        cluster = self.cluster
+        cluster.forget_events()
+        self.store = Store()
+        self.engine = Engine(cluster, self.store, SETTINGS, _Events(), clock=LoopClock())  # type: ignore[arg-type]
+        self._declare()
+        for node in cluster.nodes.values():
+            self.store.put_node(node.name, node)
+        for uid in self.submitted:
+            self._see(uid)
+        for job in cluster.jobs.values():
+            self.store.put_work(job["metadata"]["uid"], projections.work(job))
+        for pod in cluster.pods.values():
+            self.store.put_pod(pod["metadata"]["uid"], projections.pod(pod))
+        loop = asyncio.get_running_loop()
+        self.tasks = [loop.create_task(self.engine.run()), loop.create_task(self.engine.writer.run())]
+        self.engine.changed()
+
+    async def kill(self) -> None:
+        """It dies: what it was doing is not done."""
+        for task in (*self.tasks, *self.engine._tasks):
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        # Its last requests may still arrive; the next one starts after that.
+        await asyncio.sleep(0.2)
+
+    def submit(self, plan: Plan) -> None:
+        self.submitted[plan.uid] = asyncio.get_running_loop().time()
+        self._see(plan.uid)
+
+    def _see(self, uid: str) -> None:
+        plan = self.plans[uid]
+        item = manifests.batch_job(f"j{plan.number}", NAMESPACE, jobDefinition=f"d{plan.number}:1")
+        item["metadata"] |= {
+            "uid": uid,
+            "generation": 1,
+            "creationTimestamp": timestamp(b.at(int(self.submitted[uid]))),
+        }
+        item["status"] = self.cluster.statuses.get(uid, {})
+        self.engine.see_job(uid, projections.batch_job(item))
+
+    def _declare(self) -> None:
+        for manifest, known, kind in (
+            (manifests.job_queue(), self.store.queues, JobQueueSpec),
+            (manifests.compute_environment(), self.store.environments, ComputeEnvironmentSpec),
+        ):
+            manifest["metadata"] |= {"uid": "u", "generation": 1}
+            found = declared(kind, manifest)
+            known[found.key] = found  # type: ignore[index]
+        for plan in self.scenario.plans:
+            template = {
+                "spec": {
+                    "containers": [{"name": "main", "image": "x", "resources": {"requests": {"cpu": str(plan.cpu)}}}]
+                }
+            }
+            ranges = [{"targetNodes": "0:", "podTemplate": template}]
+            wire = {
+                "type": "multinode",
+                "nodeProperties": {"numNodes": plan.nodes, "mainNode": 0, "nodeRangeProperties": ranges},
+                "retryStrategy": {"attempts": len(plan.codes)},
+            }
+            spec, name = JobDefinitionSpec.model_validate(wire), f"d{plan.number}"
+            self.store.revisions[NAMESPACE, name, 1] = Revision("r", NAMESPACE, name, 1, "o", spec)
+
+    @property
+    def is_done(self) -> bool:
+        states = [self.cluster.statuses.get(uid, {}).get("state") for uid in self.plans]
+        return all(state in FINAL_STATES for state in states)
+
+    def running(self) -> list[tuple[str, Any]]:
+        """The pods that have not ended."""
+        pods = self.cluster.pods.values()
+        return [(pod["metadata"]["name"], pod["status"]["phase"]) for pod in pods if not is_over(pod)]
+
+    async def live(self) -> None:
+        """Until all have ended, or have had time enough."""
+        errors = metrics.DECISION_ERRORS._value.get()
+        scenario, cluster = self.scenario, self.cluster
+        for number, cpu in enumerate(scenario.machines):
+            cluster.nodes[f"m{number}"] = b.node(f"m{number}", cpu=1000 * cpu)
+        self.begin()
+        moving = asyncio.create_task(cluster.run())
+        happenings = [(plan.at, self.submit, plan) for plan in scenario.plans]
+        happenings += [(at, self._restart, None) for at in scenario.kills]  # type: ignore[list-item]
+        happenings += [(at, self._lose, None) for at in scenario.losses]  # type: ignore[list-item]
+        began = asyncio.get_running_loop().time()
+        for at, what, whom in sorted(happenings, key=lambda each: each[0]):
+            await asyncio.sleep(max(0.0, began + at - asyncio.get_running_loop().time()))
+            result = what(whom)
+            if asyncio.iscoroutine(result):
+                await result
+        cluster.trouble = 0
+        while not self.is_done:
+            await asyncio.sleep(1)
+            assert not moving.done(), moving.exception()
+            assert asyncio.get_running_loop().time() < MOST_SECONDS, {
+                plan.number: cluster.statuses.get(uid) for uid, plan in self.plans.items()
+            }
+        await asyncio.sleep(5)
+        moving.cancel()
+        await self.kill()
+        assert metrics.DECISION_ERRORS._value.get() == errors, "a decision failed"
+
+    async def _restart(self, _: Any) -> None:
+        await self.kill()
+        self.begin()
+
+    async def _lose(self, _: Any) -> None:
+        """A machine goes; another one like it comes a moment later."""
+        name = self.cluster.random.choice(sorted(self.cluster.nodes))
+        cpu = self.cluster.nodes[name].allocatable["cpu"] // 1000
+        self.cluster.lose_node(name)
+        await asyncio.sleep(self.cluster.random.choice([0.1, 3]))
+        self.cluster.add_node(f"{name}x", cpu)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quiet() -> Iterator[None]:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.reset_defaults()
+
+
+def live_through(scenario: Scenario) -> World:
+    world = World(scenario)
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(world.live())
+    return world
+
+
+@given(scenarios(calm=True))
+@settings(max_examples=settings.default.max_examples // 3)  # type: ignore[union-attr]
+def test_all_end_as_their_main_nodes_say(scenario: Scenario) -> None:
+    world = live_through(scenario)
+    for uid, plan in world.plans.items():
+        status = world.cluster.statuses[uid]
+        assert status["state"] == plan.ends, status
+        codes = [each["container"].get("exitCode") for each in status["attempts"]]
+        assert codes == list(plan.codes)
+        assert world.cluster.attempts[uid] == len(plan.codes)
+    assert world.running() == []
+
+
+@given(scenarios())
+@settings(max_examples=settings.default.max_examples // 3)  # type: ignore[union-attr]
+def test_none_waits_for_ever_whatever_happens(scenario: Scenario) -> None:
+    world = live_through(scenario)
+    for uid, plan in world.plans.items():
+        status = world.cluster.statuses[uid]
+        assert status["state"] == plan.ends, status
+        # Those of lost machines were no attempts.
+        assert len(status["attempts"]) == len(plan.codes)
+    assert world.running() == []
