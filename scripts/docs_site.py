@@ -1,4 +1,4 @@
-"""What the site does beyond mkdocs: pages link to files of the checkout, such as the chart's values.
+"""What the site does beyond mkdocs: nav may name directories, and pages link to files of the checkout.
 
 On GitHub such a link leads into the repository. The site has a copy of the file at the same path under `checkout/`, and
 the link leads there; a link to a file that is not there stays as it is, and `mkdocs build --strict` refuses it.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mkdocs.structure.files import File
 
@@ -20,6 +20,24 @@ if TYPE_CHECKING:
 
 _COPIES: Final = "checkout"
 _LINK: Final = re.compile(r"(\]\()((?:\.\./)+[^)#\s]+)")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Let an entry of nav that is a directory, such as `adr/`, stand for its pages."""
+    config.nav = _expanded(config.nav, Path(config.docs_dir))
+    return config
+
+
+def _expanded(entry: Any, docs: Path) -> Any:
+    if isinstance(entry, list):
+        return [_expanded(each, docs) for each in entry]
+    if isinstance(entry, dict):
+        return {title: _expanded(each, docs) for title, each in entry.items()}
+    if isinstance(entry, str) and entry.endswith("/"):
+        # README.md, which is first of all, sorts behind numbers.
+        found = sorted((docs / entry).glob("*.md"), key=lambda page: (page.stem != "README", page.name))
+        return [page.relative_to(docs).as_posix() for page in found]
+    return entry
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:

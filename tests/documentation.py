@@ -34,10 +34,15 @@ class Page:
         blocks = [token.content for token in self.tokens() if token.type == "fence" and token.info == "yaml"]
         return [document for block in blocks for document in yaml.safe_load_all(block)]
 
+    def foreign(self) -> list[Manifest]:
+        """The objects of other systems that it shows, in blocks marked `yml`: no cluster of ours takes them."""
+        blocks = [token.content for token in self.tokens() if token.type == "fence" and token.info == "yml"]
+        return [document for block in blocks for document in yaml.safe_load_all(block)]
+
     def code(self) -> Iterator[str]:
         """Every line of its code: blocks that are no YAML, and what stands in the text."""
         for token in self.tokens():
-            if token.type == "code_block" or (token.type == "fence" and token.info != "yaml"):
+            if token.type == "code_block" or (token.type == "fence" and token.info not in ("yaml", "yml")):
                 yield from token.content.splitlines()
             elif token.type == "code_inline":
                 yield token.content
