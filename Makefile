@@ -9,6 +9,7 @@ PYTEST_ARGS ?=
 BENCH ?=
 AUDIT ?=
 CHAOS ?=
+RELEASE ?=
 
 ##@ Everyday
 
@@ -96,6 +97,10 @@ docs: $(VENV)/.synced ## Generate the reference of the kinds, and build the site
 .PHONY: docs-serve
 docs-serve: $(VENV)/.synced ## Show the site while you write it
 	NO_MKDOCS_2_WARNING=1 $(RUN)mkdocs serve
+
+.PHONY: release
+release: $(VENV)/.synced ## Make wheel, chart, krew plugin, image archive, SBOM and checksums in dist/ (RELEASE="--no-image")
+	PYTHONPATH=scripts:tests $(RUN)python -m release dist $(RELEASE)
 
 .PHONY: format
 format: $(VENV)/.synced ## Format the code
