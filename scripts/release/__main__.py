@@ -1,4 +1,7 @@
-"""`python -m release dist`: makes the release of the checkout. PYTHONPATH has scripts/ and, for helm and the image, tests/."""
+"""`python -m release dist`: makes the release of the checkout.
+
+PYTHONPATH has scripts/ and, for helm and the image, tests/.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -19,7 +22,8 @@ from release import plugin
 from release.commands import beside_python, run
 from release.version import ROOT, ReleaseError, read_version
 
-CHECKSUMS = "SHA256SUMS"
+NAME: Final = "batchwright"
+CHECKSUMS: Final = "SHA256SUMS"
 
 
 def make(output: Path, base_url: str, with_image: bool) -> None:
@@ -33,9 +37,9 @@ def make(output: Path, base_url: str, with_image: bool) -> None:
     (output / ".gitignore").unlink(missing_ok=True)
     run(charttools.ensure("helm"), "package", ROOT / "helm/batchwright", "--destination", output, environment=dated)
     with tempfile.TemporaryDirectory(prefix="batchwright-release-") as scratch:
-        installed = install(uv, Path(scratch) / "environment")
+        installed = install(uv, Path(scratch) / "environment", output)
         components = output / f"batchwright-{version}.cdx.json"
-        list_components(installed, components)
+        list_components(installed, components, dated)
         archive = output / plugin.archive_name(version)
         plugin.pack(next(installed.glob("lib/python3*/site-packages")), ROOT / "LICENSE", archive, int(when))
     (output / "batchwright.yaml").write_text(plugin.manifest(version, archive, base_url))
@@ -45,21 +49,25 @@ def make(output: Path, base_url: str, with_image: bool) -> None:
     write_checksums(output)
 
 
-def install(uv: Path, environment: Path) -> Path:
-    """A virtual environment with the locked packages, as the Dockerfile has them; where it is."""
+def install(uv: Path, environment: Path, wheels: Path) -> Path:
+    """A virtual environment with the locked packages and the wheel of the release; where it is."""
+    here = {"UV_PROJECT_ENVIRONMENT": str(environment), "VIRTUAL_ENV": str(environment)}
     run(
-        *(uv, "sync", "--locked", "--no-dev", "--no-editable", "--link-mode", "copy", "--quiet"),
+        *(uv, "sync", "--locked", "--no-dev", "--no-install-project", "--link-mode", "copy", "--quiet"),
         *("--python", sys.executable),
-        environment={"UV_PROJECT_ENVIRONMENT": str(environment), "VIRTUAL_ENV": ""},
+        environment=here,
     )
+    # By name, for an installation by path would note this machine's paths.
+    run(uv, "pip", "install", "--quiet", "--no-deps", "--no-index", "--find-links", wheels, NAME, environment=here)
     return environment
 
 
-def list_components(environment: Path, target: Path) -> None:
+def list_components(environment: Path, target: Path, dated: dict[str, str]) -> None:
     """Write what the environment has, with versions and licences, as CycloneDX."""
     run(
         *(beside_python("cyclonedx-py"), "environment", "--pyproject", ROOT / "pyproject.toml"),
         *("--output-reproducible", "--of", "JSON", "-o", target, environment / "bin/python"),
+        environment=dated,
     )
 
 

@@ -52,7 +52,7 @@ def pack(packages: Path, licence: Path, target: Path, when: int) -> None:
             files[f"lib/{relative.as_posix()}"] = path.read_bytes()
     with (
         target.open("wb") as raw,
-        gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=when) as packed,
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=6, mtime=when) as packed,
         tarfile.open(fileobj=packed, mode="w") as archive,
     ):
         for name, content in files.items():
