@@ -9,6 +9,7 @@ PYTEST_ARGS ?=
 BENCH ?=
 AUDIT ?=
 CHAOS ?=
+RELEASE ?=
 
 ##@ Everyday
 
@@ -50,14 +51,15 @@ test-chart: setup ## Tests of the Helm chart: helm, helm-unittest and kubeconfor
 
 .PHONY: verify
 verify: $(VENV)/.synced ## Static checks; generated files must be up to date
-	$(RUN)ruff check operator tests
-	$(RUN)ruff format --check operator tests
+	$(RUN)ruff check operator tests scripts
+	$(RUN)ruff format --check operator tests scripts
 	$(RUN)mypy
 	$(RUN)lint-imports
 	$(RUN)bandit -q -c pyproject.toml -r operator
 	$(RUN)python -m batchwright.api.crds crds --check
 	$(RUN)python -m batchwright.chart helm/batchwright --check
 	$(RUN)python -m batchwright.chart.argocd helm/argocd --check
+	$(RUN)python -m batchwright.api.reference docs/reference --check
 
 .PHONY: audit
 audit: $(VENV)/.synced ## Known vulnerabilities of the locked packages; asks the advisory service of PyPI (AUDIT="-s osv": OSV)
@@ -82,6 +84,7 @@ soak: setup ## The work of hours in minutes, and the operator's memory meanwhile
 crds: $(VENV)/.synced ## Generate crds/ from the models
 	$(RUN)python -m batchwright.api.crds crds
 	$(RUN)python -m batchwright.chart helm/batchwright
+	$(RUN)python -m batchwright.api.reference docs/reference
 
 .PHONY: chart
 chart: $(VENV)/.synced ## Generate the chart's values, schema, CRDs and admission policies
@@ -91,10 +94,23 @@ chart: $(VENV)/.synced ## Generate the chart's values, schema, CRDs and admissio
 argocd: $(VENV)/.synced ## Generate the snippet for Argo CD's ConfigMap from the Lua files
 	$(RUN)python -m batchwright.chart.argocd helm/argocd
 
+.PHONY: docs
+docs: $(VENV)/.synced ## Generate the reference of the kinds, and build the site into build/site
+	$(RUN)python -m batchwright.api.reference docs/reference
+	NO_MKDOCS_2_WARNING=1 $(RUN)mkdocs build --strict --quiet
+
+.PHONY: docs-serve
+docs-serve: $(VENV)/.synced ## Show the site while you write it
+	NO_MKDOCS_2_WARNING=1 $(RUN)mkdocs serve
+
+.PHONY: release
+release: $(VENV)/.synced ## Make wheel, chart, krew plugin, image archive, SBOM and checksums in dist/ (RELEASE="--no-image")
+	PYTHONPATH=scripts:tests $(RUN)python -m release dist $(RELEASE)
+
 .PHONY: format
 format: $(VENV)/.synced ## Format the code
-	$(RUN)ruff check --fix operator tests
-	$(RUN)ruff format operator tests
+	$(RUN)ruff check --fix operator tests scripts
+	$(RUN)ruff format operator tests scripts
 
 .PHONY: clean
 clean: ## Remove the virtual environment and every cache of the checkout

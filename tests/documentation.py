@@ -31,13 +31,18 @@ class Page:
 
     def manifests(self) -> list[Manifest]:
         """The objects of its YAML blocks, in their order."""
-        blocks = [token.content for token in self._tokens() if token.type == "fence" and token.info == "yaml"]
+        blocks = [token.content for token in self.tokens() if token.type == "fence" and token.info == "yaml"]
+        return [document for block in blocks for document in yaml.safe_load_all(block)]
+
+    def foreign(self) -> list[Manifest]:
+        """The objects of other systems that it shows, in blocks marked `yml`: no cluster of ours takes them."""
+        blocks = [token.content for token in self.tokens() if token.type == "fence" and token.info == "yml"]
         return [document for block in blocks for document in yaml.safe_load_all(block)]
 
     def code(self) -> Iterator[str]:
         """Every line of its code: blocks that are no YAML, and what stands in the text."""
-        for token in self._tokens():
-            if token.type == "code_block" or (token.type == "fence" and token.info != "yaml"):
+        for token in self.tokens():
+            if token.type == "code_block" or (token.type == "fence" and token.info not in ("yaml", "yml")):
                 yield from token.content.splitlines()
             elif token.type == "code_inline":
                 yield token.content
@@ -53,21 +58,22 @@ class Page:
 
     def links(self) -> list[str]:
         """Where its links lead."""
-        return [str(token.attrs["href"]) for token in self._tokens() if token.type == "link_open"]
+        return [str(token.attrs["href"]) for token in self.tokens() if token.type == "link_open"]
 
     def anchors(self) -> set[str]:
         """The fragments its headings can be linked by, as GitHub makes them."""
-        tokens = list(self._tokens())
+        tokens = list(self.tokens())
         titles = [tokens[number + 1].content for number, token in enumerate(tokens) if token.type == "heading_open"]
         return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
-    def _tokens(self) -> Iterator[Token]:
+    def tokens(self) -> Iterator[Token]:
+        """What GitHub reads in it, blocks and what is in them."""
         for token in MarkdownIt("commonmark").enable("table").parse(self.path.read_text()):
             yield token
             yield from token.children or ()
 
 
 def pages() -> list[Page]:
-    """README, ROADMAP and everything in docs/."""
-    found = [ROOT / "README.md", ROOT / "ROADMAP.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    """The pages of the checkout's root, and everything in docs/."""
+    found = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
     return [Page(path) for path in found]

@@ -22,7 +22,7 @@ _CERTIFICATES: Final = "/etc/ssl/certs"
 _PASSED_ON: Final = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "PIP_CERT", "SSL_CERT_FILE")
 
 
-def ensure_operator_image() -> Path:
+def ensure_operator_image(tag: str = IMAGE) -> Path:
     """The archive of the image. Raises LocalError with buildah's last words."""
     arguments = {name: os.environ[name] for name in _PASSED_ON if os.environ.get(name)}
     with tempfile.TemporaryDirectory(prefix="batchwright-image-") as scratch:
@@ -35,7 +35,7 @@ def ensure_operator_image() -> Path:
         return build_image(
             context,
             ROOT / "Dockerfile",
-            IMAGE,
+            tag,
             ensure_python(),
             arguments,
             volumes=[f"{_CERTIFICATES}:{_CERTIFICATES}:ro"],

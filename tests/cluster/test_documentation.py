@@ -31,7 +31,18 @@ RIGHTS = ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding", "ServiceAc
 POLICIES = ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding")
 WITH_YAML = [page for page in pages() if page.manifests()]
 # Pages whose jobs run on simulated nodes; the objects of others must be right, and are not run.
-STORIES = ("README.md", "docs/arrays.md", "docs/concepts.md", "docs/local.md", "docs/scheduling.md")
+STORIES = (
+    "README.md",
+    "docs/arrays.md",
+    "docs/concepts.md",
+    "docs/howto/aws-batch.md",
+    "docs/howto/kueue.md",
+    "docs/howto/mpi.md",
+    "docs/howto/slurm.md",
+    "docs/local.md",
+    "docs/scheduling.md",
+    "docs/start.md",
+)
 OURS = "batchwright.io/v1alpha1"
 
 

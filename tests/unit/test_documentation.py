@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from batchwright.cli.main import app
+from batchwright.names import GROUP
 from batchwright.settings import Settings
 from documentation import ROOT, Page, pages
 
@@ -28,6 +29,13 @@ def test_links_lead_somewhere(page: Page) -> None:
         assert target.exists(), f"{page.name} links to {link}, and there is no {target}"
         if fragment:
             assert fragment in Page(target).anchors(), f"{page.name} links to {link}, and there is no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_is_applied_or_is_of_another_system(page: Page) -> None:
+    blocks = {token.info for token in page.tokens() if token.type == "fence"}
+    assert blocks <= {"yaml", "yml", "json", "bash"}, f"{page.name}: yaml is applied, yml is another system's"
+    assert not [each for each in page.foreign() if GROUP in each["apiVersion"]], f"{page.name} hides an object of ours"
 
 
 @pytest.mark.parametrize("page", PAGES)
