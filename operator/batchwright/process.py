@@ -69,7 +69,7 @@ async def _run(
     hear_end = tracer.tell if tracer is not None else lambda *_: None
     registry, health = build_registry(api, settings, failed, hear_end)
     # One more series for each, of which nobody makes use.
-    disable_created_metrics()
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # the library does not say that it returns nothing
     gauges = Gauges(lambda: read_gauges(health.operator, health.leadership))
     handlers = (health.answer, make_aiohttp_handler(REGISTRY))
     async with serving({address: handler for address, handler in zip(where, handlers, strict=True) if address}):
