@@ -7,10 +7,9 @@ idle. `Growing` knows the environments, this the queues.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from batchwright.scheduling import quota
+from batchwright.scheduling.allowance import Allowance
 from batchwright.scheduling.growing import Growing
 from batchwright.scheduling.room import cpu_of
 from batchwright.scheduling.snapshot import Candidate, Gang, Queue, Shape, WaitKind
@@ -29,29 +28,11 @@ _PASSING = (
 )
 
 
-@dataclass(slots=True)
-class Limits:
-    """What a queue's policies let start: how many, and the kind of limit that stops the next one."""
-
-    count: int
-    kind: WaitKind | None = None
-
-
 class Asking:
-    """`running`, `left` and `books` are the pass's own; `limits` says how many of so many pods a queue's policies let
-    start."""
+    """Of one pass."""
 
-    def __init__(
-        self,
-        state: State,
-        growing: Growing,
-        running: Counter[str],
-        left: Mapping[str, int],
-        books: Mapping[str, quota.QuotaBook],
-        limits: Callable[[Queue, Candidate, int], Limits],
-    ) -> None:
-        self._state, self._growing, self._limits = state, growing, limits
-        self._running, self._left, self._books = running, left, books
+    def __init__(self, state: State, growing: Growing, allowance: Allowance) -> None:
+        self._state, self._growing, self._allowance = state, growing, allowance
         # What pods whose nodes are to come will have: of a queue's maxConcurrency, of a consumable resource, of quotas.
         self._queued: Counter[str] = Counter()
         self._consumed: Counter[str] = Counter()
@@ -90,11 +71,11 @@ class Asking:
         return provided
 
     def _startable(self, queue: Queue, candidate: Candidate, count: int) -> int:
-        count = self._limits(queue, candidate, count).count
+        count = self._allowance.limits(queue, candidate, count).count
         if queue.max_running is not None:
-            count = min(count, queue.max_running - self._running[queue.name] - self._queued[queue.name])
+            count = min(count, queue.max_running - self._allowance.running[queue.name] - self._queued[queue.name])
         for name, quantity in candidate.consumables:
-            count = min(count, (self._left.get(name, 0) - self._consumed[name]) // quantity)
+            count = min(count, (self._allowance.left.get(name, 0) - self._consumed[name]) // quantity)
         book = self._later.get(queue.name)
         if book is not None and candidate.share in book:
             count = min(count, book.room(candidate.share, candidate.shape.resources, max(0, count)))
@@ -106,7 +87,7 @@ class Asking:
         self._queued[queue.name] += count
         for name, quantity in candidate.consumables:
             self._consumed[name] += quantity * count
-        book = self._books.get(queue.name)
+        book = self._allowance.books.get(queue.name)
         if book is not None and candidate.share in book:
             later = self._later.setdefault(queue.name, book.copy())
             later.add(candidate.share, candidate.shape.resources, count)

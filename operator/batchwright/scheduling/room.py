@@ -254,6 +254,11 @@ class Room:
             return None
         return most - self._vcpus.get(name, 0) - self._kept[name].beside(ends)
 
+    def is_at_maximum(self, name: str, cpu: int, ends: float = inf) -> bool:
+        """Whether so much more milli-CPU would be above the environment's maxvCpus."""
+        left = self.vcpus_left(name, ends)
+        return left is not None and cpu > left
+
     def shortfall(self, name: str, shape: Shape, *, empty: bool = False) -> Shortfall:
         """The node that comes closest, by what it has free (or, with `empty`, has in all), and what it is short of."""
         environment, nodes = self._environments.get(name), self._nodes

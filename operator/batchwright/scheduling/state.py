@@ -11,10 +11,12 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from batchwright.domain.observations import Node
 from batchwright.scheduling import quota
 from batchwright.scheduling.fairshare import Usage
-from batchwright.scheduling.nodes import Nodes
+from batchwright.scheduling.nodes import Columns, Nodes
 from batchwright.scheduling.offers import Fitting
 from batchwright.scheduling.room import cpu_of
 from batchwright.scheduling.snapshot import Candidate, Environment, Growth, Held, Queue, Shape, Snapshot
@@ -207,3 +209,10 @@ class State:
         """What bound pods take from a node, in all."""
         self.nodes.occupy(name, taken)
         self.changes += 1
+
+    def possible(self, environments: list[str], candidate: Candidate) -> Columns:
+        """The nodes of the environments that could take the candidate, or a node of it, if they were empty."""
+        nodes, known = self.nodes, self.environments
+        shapes = [candidate.shape] if candidate.gang is None else list(candidate.gang.counts)
+        every = [nodes.possible(known[name], shape) for name in environments for shape in shapes]
+        return every[0] if len(every) == 1 else np.unique(np.concatenate(every))
