@@ -15,7 +15,7 @@ from markdown_it.token import Token
 
 ROOT = Path(__file__).parent.parent
 Manifest = dict[str, Any]
-_PROGRAM = re.compile(r"(?:^|[\s(;|])(?:kubectl )?batchwright +([^|;)\n#]*)")
+_PROGRAM = re.compile(r"(?:^|(?<! -n)[\s(;|])(?:kubectl )?batchwright +([^|;)\n#]*)")
 
 
 @dataclass(frozen=True)

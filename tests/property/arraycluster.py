@@ -246,8 +246,18 @@ class Cluster:
         for position in list(islice(missing, max(0, spec["parallelism"] - len(live)))):
             failures = job.failures[position]
             name = f"{job.work.name}-{position}-{failures}-{len(self.pods)}"
-            pod = Pod(name, NAMESPACE, name, job.plan.uid, b.at(self.now), job.work.uid, position, failures)
-            pod = replace(pod, gated=names.GATE_ADMISSION in gates, request=job.work.request)
+            pod = Pod(
+                uid=name,
+                namespace=NAMESPACE,
+                name=name,
+                job_id=job.plan.uid,
+                created_at=b.at(self.now),
+                owner=job.work.uid,
+                index=position,
+                failures=failures,
+                gated=names.GATE_ADMISSION in gates,
+                request=job.work.request,
+            )
             self.put_pod(pod)
             if not pod.gated:
                 self.let_run(job, pod)

@@ -26,7 +26,8 @@ from batchwright.cluster.clock import Clock
 from batchwright.controllers import engine as engine_module
 from batchwright.controllers.declared import declared
 from batchwright.controllers.engine import Engine
-from batchwright.controllers.store import Entry, Store
+from batchwright.controllers.entries import Entry
+from batchwright.controllers.store import Store
 from batchwright.domain.actions import Notice
 from batchwright.domain.elements import FAILED, SUCCEEDED
 from batchwright.domain.indexes import expand, parse_indexes

@@ -15,8 +15,9 @@ import builders as b
 from batchwright import names
 from batchwright.api.v1alpha1 import BatchJobSpec, BatchJobStatus, JobQueueSpec
 from batchwright.controllers.declared import Declared
+from batchwright.controllers.entries import Entry, Pinned
 from batchwright.controllers.gather import view_of
-from batchwright.controllers.store import Entry, Pinned, Store
+from batchwright.controllers.store import Store
 from batchwright.domain.actions import Action, DeleteWork, EndAttempt, ReadPods, ReleasePod
 from batchwright.domain.lifecycle import Decision, Rules, decide
 from batchwright.domain.observations import FINAL_STATES, FinishedJob, Mark, Pod, Work

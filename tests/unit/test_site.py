@@ -114,7 +114,10 @@ def test_a_link_to_nothing_is_refused(tmp_path: Path, line: str, want: str) -> N
     (tmp_path / "scripts").mkdir()
     shutil.copy2(ROOT / "scripts/docs_site.py", tmp_path / "scripts")
     shutil.copy2(ROOT / "mkdocs.yml", tmp_path)
-    shutil.copytree(ROOT / "helm", tmp_path / "helm")
+    for name in ("helm", "examples"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for page in ROOT.glob("*.md"):
+        shutil.copy2(page, tmp_path)
     assert build(tmp_path / "mkdocs.yml", tmp_path / "site").returncode == 0
     with (tmp_path / "docs/index.md").open("a") as index:
         index.write(f"\n{line}\n")

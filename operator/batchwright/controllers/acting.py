@@ -13,7 +13,7 @@ from batchwright import names
 from batchwright.cluster import projections
 from batchwright.cluster.client import JSON, STRATEGIC_PATCH, ApiClient
 from batchwright.cluster.resources import JOBS, PODS, SERVICE_ACCOUNTS, VOLUME_CLAIMS, VOLUMES, Resource
-from batchwright.controllers.store import Entry, Pinned
+from batchwright.controllers.entries import Entry, Pinned
 from batchwright.domain.actions import EndAttempt, ReleasePod
 from batchwright.domain.observations import Pod, Work
 from batchwright.domain.texts import timestamp

@@ -13,8 +13,9 @@ from batchwright.api.v1alpha1.array import ArrayItems, ItemsSource
 from batchwright.cluster.client import ApiClient
 from batchwright.cluster.resources import CONFIG_MAPS
 from batchwright.controllers.acting import set_parallelism
+from batchwright.controllers.entries import Entry
 from batchwright.controllers.gather import refusal, set_up
-from batchwright.controllers.store import Entry, Store
+from batchwright.controllers.store import Store
 from batchwright.domain.items import item_table
 from batchwright.domain.observations import Work
 from batchwright.errors import ApiError, NotFound, WorkloadError

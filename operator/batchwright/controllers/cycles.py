@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from batchwright.controllers.store import Entry, Store
+from batchwright.controllers.entries import Entry
+from batchwright.controllers.store import Store
 from batchwright.domain.dependencies import find_cycle, pins_by_name
 
 

@@ -12,7 +12,7 @@ import asyncio
 import heapq
 import time
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -26,33 +26,25 @@ from batchwright.cluster.resources import BATCH_JOBS
 from batchwright.cluster.writes import StatusWrite, StatusWriter
 from batchwright.controllers import acting
 from batchwright.controllers.arrays import Arrays
+from batchwright.controllers.carrying import Carrying
 from batchwright.controllers.cycles import break_cycles
+from batchwright.controllers.entries import Entry
 from batchwright.controllers.explaining import Explaining
 from batchwright.controllers.gangs import Gangs, stop_node
 from batchwright.controllers.gather import gang_view, view_of
 from batchwright.controllers.obstacles import Obstacles
 from batchwright.controllers.preempting import Preempting
 from batchwright.controllers.progress import count_progress
-from batchwright.controllers.refusals import refused, words_for
+from batchwright.controllers.refusals import refused
 from batchwright.controllers.retention import Retention
 from batchwright.controllers.scheduling import Scheduling
 from batchwright.controllers.starting import Starting
 from batchwright.controllers.statuses import compose, finished, is_news
-from batchwright.controllers.store import Entry, Store
+from batchwright.controllers.store import Store
 from batchwright.controllers.urgency import WAITING, urgency
 from batchwright.domain.actions import (
     Action,
-    DeleteWork,
-    EndAttempt,
-    EndWork,
-    GiveBack,
-    MakeNodes,
     Notice,
-    ReadObstacle,
-    ReadPods,
-    ReleasePod,
-    StopNodes,
-    SuspendWork,
 )
 from batchwright.domain.arraylife import decide_array
 from batchwright.domain.ganglife import decide_gang
@@ -65,7 +57,6 @@ from batchwright.scheduling.snapshot import Demand
 from batchwright.settings import Settings
 
 logger = structlog.get_logger(__name__)
-ACTION_RETRY_SECONDS = 2.0
 SPARE_WAKES = 1000
 # Passes take one part in a hundred of the operator's time, so that what changes meanwhile is taken together, unless
 # that would keep a job waiting for so long.
@@ -112,6 +103,19 @@ class Engine:
         self._arrays = Arrays(api, store, self._spawn, self._wake, self._touch, self._clock.now, self._say_refusal)
         self._preempting = Preempting(api, self._act, self._notify)
         self._gangs = Gangs(api, store, self._clock.now, self._act, self._touch, self._spawn)
+        self._carrying = Carrying(
+            api,
+            store,
+            now=self._clock.now,
+            obstacles=self.obstacles,
+            gangs=self._gangs,
+            preempting=self._preempting,
+            spawn=self._spawn,
+            wake=self._wake,
+            touch=self._touch,
+            changed=self.changed,
+            say_refusal=self._say_refusal,
+        )
         self._starting = Starting(
             api,
             store,
@@ -327,55 +331,7 @@ class Engine:
             self._touch(uid)
 
     def _act(self, uid: str, entry: Entry, action: Action) -> None:
-        if isinstance(action, ReadObstacle):
-            self.obstacles.ask(uid, action.work.uid)
-            return
-        if isinstance(action, GiveBack):
-            self._gangs.give_back(uid, entry, action)
-            return
-        key = f"{type(action).__name__}/{action.pod.uid if isinstance(action, EndAttempt | ReleasePod) else ''}"
-        if key not in entry.doing:
-            entry.doing.add(key)
-            self._spawn(self._carry_out(uid, entry, action, key))
-
-    async def _carry_out(self, uid: str, entry: Entry, action: Action, key: str) -> None:
-        try:
-            match action:
-                case EndAttempt():
-                    await acting.end_attempt(self._api, action)
-                case ReleasePod() if action.machine:
-                    await self._gangs.release(entry, action)
-                case ReleasePod():
-                    await acting.release_pod(self._api, action)
-                case MakeNodes():
-                    await self._gangs.make(uid, entry, action, key)
-                case StopNodes():
-                    await self._gangs.stop(uid, entry, action, key)
-                case DeleteWork():
-                    await acting.delete_work(self._api, action.work, propagation="Foreground")
-                case EndWork():
-                    await acting.end_work(self._api, action.work)
-                case SuspendWork():
-                    await self._preempting.suspend(entry, action)
-                case ReadPods():
-                    for pod in await acting.read_pods(self._api, action.work):
-                        self._store.put_pod(pod.uid, pod)
-                    entry.pods_complete = True
-                    self._touch(uid)
-        except ApiError as error:
-            self._say_refusal(entry, "action failed", words_for(action), error)
-            self._retry_action(uid, entry, action, key)
-        except Exception:
-            self._retry_action(uid, entry, action, key)
-            raise
-
-    def _retry_action(self, uid: str, entry: Entry, action: Action, key: str) -> None:
-        entry.doing.discard(key)
-        if entry.array is not None and isinstance(action, EndAttempt | ReleasePod):
-            entry.array.elements.look_again(action.pod)
-            entry.array.leaving.discard(action.pod.uid)
-        self._wake(uid, entry, self._clock.now() + timedelta(seconds=ACTION_RETRY_SECONDS))
-        self.changed()
+        self._carrying.act(uid, entry, action)
 
     def _notify(self, entry: Entry, notice: Notice) -> None:
         job = entry.job

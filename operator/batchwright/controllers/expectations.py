@@ -12,7 +12,8 @@ from datetime import datetime
 from statistics import median
 from typing import Any
 
-from batchwright.controllers.store import Entry, Store
+from batchwright.controllers.entries import Entry
+from batchwright.controllers.store import Store
 from batchwright.domain.observations import Pod
 from batchwright.domain.texts import moment
 from batchwright.scheduling.forecast import End

@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from batchwright.controllers.entries import Entry
 from batchwright.controllers.scheduling import Scheduling
-from batchwright.controllers.store import Entry, Store
+from batchwright.controllers.store import Store
 from batchwright.domain.actions import Notice
 from batchwright.domain.conditions import unscheduled
 from batchwright.domain.texts import bounded

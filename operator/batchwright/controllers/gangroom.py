@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from batchwright.controllers.entries import Entry, Pinned
 from batchwright.controllers.nodepods import Nodes
-from batchwright.controllers.store import Entry, Pinned
 from batchwright.scheduling.gang import reserved
 from batchwright.scheduling.snapshot import Gang, Held, Shape
 from batchwright.workloads.gang import decode_placement

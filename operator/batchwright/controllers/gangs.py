@@ -18,9 +18,10 @@ from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
 from batchwright.cluster.client import ApiClient
 from batchwright.cluster.resources import CONFIG_MAPS, JOBS, PODS, SERVICES
 from batchwright.controllers import acting
+from batchwright.controllers.entries import Entry, Pinned
 from batchwright.controllers.membership import node_labels, pod_tolerations
 from batchwright.controllers.nodepods import Nodes
-from batchwright.controllers.store import Entry, Pinned, Store
+from batchwright.controllers.store import Store
 from batchwright.domain.actions import Action, GiveBack, MakeNodes, ReleasePod, StopNodes, SuspendWork
 from batchwright.domain.observations import Pod, Work
 from batchwright.domain.texts import bounded

@@ -8,9 +8,10 @@ from typing import Any
 
 from batchwright.api.v1alpha1 import BatchJobSpec, JobDefinitionSpec
 from batchwright.api.v1alpha1.multinode import DEFAULT_START_SECONDS
+from batchwright.controllers.entries import Array, Entry, Pinned
 from batchwright.controllers.nodepods import Nodes
 from batchwright.controllers.scheduling import environment_of, toleration
-from batchwright.controllers.store import Array, Entry, Pinned, Store, see_work
+from batchwright.controllers.store import Store, see_work
 from batchwright.domain.dependencies import Link, resolve
 from batchwright.domain.elements import Elements
 from batchwright.domain.elementwise import Edge, join, ratio

@@ -36,7 +36,8 @@ from batchwright.domain.texts import moment
 from batchwright.domain.usagetext import amounts_of, usage_fields
 
 if TYPE_CHECKING:
-    from batchwright.controllers.store import Entry, Store
+    from batchwright.controllers.entries import Entry
+    from batchwright.controllers.store import Store
 
 # As many as a status has room for; as many nodes as are remembered after they are gone.
 MOST_SHARES: Final = 500

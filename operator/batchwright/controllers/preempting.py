@@ -13,7 +13,7 @@ from collections.abc import Callable
 from batchwright import metrics, names
 from batchwright.cluster.client import ApiClient
 from batchwright.controllers import acting
-from batchwright.controllers.store import Array, Entry
+from batchwright.controllers.entries import Array, Entry
 from batchwright.domain.actions import Action, EndAttempt, Notice, SuspendWork
 from batchwright.domain.texts import bounded
 from batchwright.joblog import about_job

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from batchwright import metrics
 from batchwright.api.v1alpha1 import BatchJobStatus
-from batchwright.controllers.store import Entry, Store
+from batchwright.controllers.entries import Entry
+from batchwright.controllers.store import Store
 from batchwright.domain.observations import FINAL_STATES
 from batchwright.domain.texts import moment
 

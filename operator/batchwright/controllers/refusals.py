@@ -19,10 +19,13 @@ from batchwright.domain.actions import (
     DeleteWork,
     EndAttempt,
     EndWork,
+    GiveBack,
+    MakeNodes,
     Notice,
     ReadObstacle,
     ReadPods,
     ReleasePod,
+    StopNodes,
     SuspendWork,
 )
 from batchwright.domain.texts import bounded
@@ -35,6 +38,9 @@ _WORDS: Final[Mapping[type[Action], str]] = {
     DeleteWork: "delete the Kubernetes Job",
     EndWork: "end the Kubernetes Job",
     SuspendWork: "suspend the Kubernetes Job",
+    MakeNodes: "make the pods of the other nodes",
+    StopNodes: "stop the pods of the other nodes",
+    GiveBack: "give back the room of all nodes",
     ReadPods: "list the job's pods",
     ReadObstacle: "list the Kubernetes Job's events",
 }

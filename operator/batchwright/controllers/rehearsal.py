@@ -44,10 +44,11 @@ from batchwright.cluster.resources import (
 from batchwright.controllers.arrays import Arrays
 from batchwright.controllers.cycles import break_cycles
 from batchwright.controllers.declared import declared
+from batchwright.controllers.entries import Entry
 from batchwright.controllers.expectations import History, expected_ends
 from batchwright.controllers.gather import gang_view, view_of
 from batchwright.controllers.scheduling import Scheduling
-from batchwright.controllers.store import Entry, Store
+from batchwright.controllers.store import Store
 from batchwright.domain.arraylife import decide_array
 from batchwright.domain.ganglife import decide_gang
 from batchwright.domain.lifecycle import decide

@@ -13,9 +13,10 @@ from typing import Any
 
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec, ConsumableResourceSpec, JobQueueSpec, SchedulingPolicySpec
 from batchwright.controllers.declared import Declared
+from batchwright.controllers.entries import Array, Entry, Pinned
 from batchwright.controllers.gangroom import gang_held
 from batchwright.controllers.membership import node_labels, pod_tolerations
-from batchwright.controllers.store import Array, Entry, Pinned, Store
+from batchwright.controllers.store import Store
 from batchwright.domain.elements import Elements
 from batchwright.domain.granting import held as unbound_elements
 from batchwright.domain.granting import wanted

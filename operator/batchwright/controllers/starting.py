@@ -16,11 +16,12 @@ import structlog
 from batchwright.cluster.client import ApiClient
 from batchwright.controllers import acting
 from batchwright.controllers.arrays import competitors
+from batchwright.controllers.entries import Array, Entry, Pinned
 from batchwright.controllers.gangs import placement_in, resume
 from batchwright.controllers.gather import refusal
 from batchwright.controllers.nodepods import Nodes
 from batchwright.controllers.scheduling import Scheduling
-from batchwright.controllers.store import Array, Entry, Pinned, Store
+from batchwright.controllers.store import Store
 from batchwright.domain.actions import Notice, SuspendWork
 from batchwright.domain.granting import grant, revoke
 from batchwright.domain.observations import Work

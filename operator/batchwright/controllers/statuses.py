@@ -7,8 +7,8 @@ from datetime import datetime
 from batchwright.cluster.client import JSON
 from batchwright.cluster.resources import BATCH_JOBS
 from batchwright.cluster.writes import StatusWrite
+from batchwright.controllers.entries import Entry
 from batchwright.controllers.meters import Meters
-from batchwright.controllers.store import Entry
 from batchwright.domain.arraystatus import with_elements
 from batchwright.domain.observations import FinishedArray, FinishedJob, Job
 from batchwright.domain.texts import moment

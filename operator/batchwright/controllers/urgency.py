@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from batchwright.cluster.writes import Urgency
-from batchwright.controllers.store import Entry
+from batchwright.controllers.entries import Entry
 from batchwright.domain.observations import FINAL_STATES
 
 # Delay and rank by state. A job that is STARTING is usually RUNNING soon.

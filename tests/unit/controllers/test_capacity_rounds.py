@@ -16,9 +16,10 @@ from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
 from batchwright.capacity.port import Blueprint, Instance, Kind, Order, Outcome, Provider, Refusal, Warned
 from batchwright.controllers.capacity import Capacity
 from batchwright.controllers.declared import Declared
+from batchwright.controllers.entries import Pinned
 from batchwright.controllers.environment import ManagedEnvironment
 from batchwright.controllers.gathering import blueprint_of
-from batchwright.controllers.store import Pinned, Store
+from batchwright.controllers.store import Store
 from batchwright.domain.texts import moment
 from batchwright.errors import ApiUnavailable, NotLeading, ProviderUnavailable
 from batchwright.names import ANNOTATION_CORDONED, LABEL_ENVIRONMENT

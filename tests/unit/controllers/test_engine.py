@@ -13,7 +13,8 @@ import builders as b
 from batchwright.controllers import engine
 from batchwright.controllers.cycles import break_cycles
 from batchwright.controllers.engine import Engine, pause_after
-from batchwright.controllers.store import Entry, Store
+from batchwright.controllers.entries import Entry
+from batchwright.controllers.store import Store
 from batchwright.errors import Forbidden, Invalid, WorkloadError
 from batchwright.settings import Settings
 from batchwright.workloads.job import Placement

@@ -12,7 +12,7 @@ import manifests
 from batchwright.api.v1alpha1 import JobQueueSpec
 from batchwright.controllers.declared import declared
 from batchwright.controllers.engine import Engine
-from batchwright.controllers.store import Entry
+from batchwright.controllers.entries import Entry
 from batchwright.domain.actions import Notice
 from batchwright.domain.texts import timestamp
 from batchwright.scheduling.limits import DEBOUNCE_SECONDS, RESOURCE_REQUIREMENT

@@ -11,9 +11,10 @@ import builders as b
 import manifests
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec, JobDefinitionSpec, JobQueueSpec
 from batchwright.controllers.declared import declared
+from batchwright.controllers.entries import Entry
 from batchwright.controllers.gather import pin, view_of
 from batchwright.controllers.scheduling import Scheduling
-from batchwright.controllers.store import Entry, Store
+from batchwright.controllers.store import Store
 from batchwright.domain.lifecycle import View, decide
 from batchwright.domain.observations import Revision
 from batchwright.scheduling.snapshot import Start, Toleration

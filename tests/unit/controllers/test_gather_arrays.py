@@ -13,9 +13,10 @@ import manifests
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec, JobDefinitionSpec, JobQueueSpec
 from batchwright.controllers.arrays import competitors
 from batchwright.controllers.declared import declared
+from batchwright.controllers.entries import Entry
 from batchwright.controllers.gather import set_up, view_of
 from batchwright.controllers.scheduling import Scheduling
-from batchwright.controllers.store import Entry, Store
+from batchwright.controllers.store import Store
 from batchwright.domain.elements import PENDING, RUNNING, SUCCEEDED
 from batchwright.domain.granting import grant
 from batchwright.domain.items import ItemTable, item_table

@@ -10,8 +10,9 @@ import pytest
 import builders as b
 from batchwright.capacity.fleet import Seen
 from batchwright.capacity.port import Warned
+from batchwright.controllers.entries import Pinned
 from batchwright.controllers.gathering import Memory, instance_status, learn, leaving, see
-from batchwright.controllers.store import Pinned, Store
+from batchwright.controllers.store import Store
 from batchwright.domain.observations import Node, Occupant
 from capacityparts import instance, seen, starting
 

@@ -11,9 +11,10 @@ import manifests
 from batchwright import metrics
 from batchwright.api.v1alpha1 import BatchJobStatus, JobQueueSpec
 from batchwright.controllers.declared import Declared
+from batchwright.controllers.entries import Array
 from batchwright.controllers.gauges import read_jobs, read_nodes
 from batchwright.controllers.progress import Progress, count_progress, progress
-from batchwright.controllers.store import Array, Store
+from batchwright.controllers.store import Store
 from batchwright.domain.declarations import Supply
 from batchwright.domain.elements import Elements
 from batchwright.domain.observations import FinishedJob

@@ -8,8 +8,9 @@ import pytest
 
 import builders as b
 from batchwright import names
+from batchwright.controllers.entries import Pinned
 from batchwright.controllers.hostloss import HostLoss
-from batchwright.controllers.store import Pinned, Store
+from batchwright.controllers.store import Store
 from batchwright.domain.actions import Notice
 from batchwright.errors import NotFound
 from capacityparts import seen

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 import builders as b
-from batchwright.controllers.store import Entry, Store
+from batchwright.controllers.entries import Entry
+from batchwright.controllers.store import Store
 from batchwright.controllers.urgency import ENDING, URGENCY, WAITING, urgency
 from batchwright.domain.observations import Pod
 
