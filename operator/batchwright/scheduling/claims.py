@@ -37,6 +37,8 @@ class Claims:
         # Since when jobs wait for what others are to be preempted for; when the next has waited long enough.
         self._since: dict[str, float] = {}
         self.again_at: float | None = None
+        # What of each queue's work could be preempted, and after how many preemptions that was worked out.
+        self._held: dict[str, tuple[int, list[quota.Held]]] = {}
 
     def keep_place(self, queue: Queue, candidate: Candidate, environments: list[str]) -> None:
         """Keeps for the candidate what it needs to start, whatever else of that gets free."""
@@ -164,12 +166,7 @@ class Claims:
     def _victims(
         self, queue: Queue, candidate: Candidate, wanted: int, book: quota.QuotaBook
     ) -> tuple[quota.Victims, str]:
-        request, gone = candidate.shape.resources, preemption.counted(self._preempts)
-        held = [
-            quota.Held(each.uid, each.share, each.shape.resources, count, each.priority, each.started)
-            for each in self._state.held.values()
-            if each.queue == queue.name and not each.is_fixed and (count := each.count - gone[each.uid])
-        ]
+        request, held = candidate.shape.resources, self._preemptible(queue)
         victims = quota.reclaim(book, candidate.share, request, wanted, held)
         why = f"Preempted: quota share {candidate.share} of JobQueue {queue.name} takes back what it had lent"
         if victims:
@@ -177,3 +174,16 @@ class Claims:
         victims = quota.in_share(book, candidate.share, request, wanted, candidate.priority, held)
         why = f"Preempted for job {candidate.name} of the same quota share, which has priority {candidate.priority}"
         return victims, why
+
+    def _preemptible(self, queue: Queue) -> list[quota.Held]:
+        """What is held of the queue's shares, less what this pass has preempted: many ask, between two changes."""
+        known = self._held.get(queue.name)
+        if known is None or known[0] != len(self._preempts):
+            gone = preemption.counted(self._preempts)
+            found = [
+                quota.Held(each.uid, each.share, each.shape.resources, count, each.priority, each.started)
+                for each in self._state.held.values()
+                if each.queue == queue.name and not each.is_fixed and (count := each.count - gone[each.uid])
+            ]
+            known = self._held[queue.name] = len(self._preempts), found
+        return known[1]
