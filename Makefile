@@ -43,7 +43,7 @@ test-unit: $(VENV)/.synced ## Unit and property tests, without a cluster
 
 .PHONY: test-cluster
 test-cluster: setup ## Tests on the embedded cluster, simulated and real nodes
-	$(RUN)pytest -n 3 --dist loadfile tests/cluster $(PYTEST_ARGS)
+	$(RUN)pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 20 tests/cluster $(PYTEST_ARGS)
 
 .PHONY: test-chart
 test-chart: setup ## Tests of the Helm chart: helm, helm-unittest and kubeconform, a cluster, the operator's own image

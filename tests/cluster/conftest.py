@@ -24,10 +24,15 @@ STORY_KUBECONFIG = "BATCHWRIGHT_STORY_KUBECONFIG"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of this directory `cluster` (the hook is called with the tests of the whole run)."""
+    """Mark the tests of this directory `cluster` (the hook is called with the tests of the whole run).
+
+    Files with slow tests come first: begun last, one of them would keep a single worker busy at the end.
+    """
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.cluster)
+    slow = {item.path for item in items if item.get_closest_marker("slow") is not None}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")
