@@ -28,6 +28,8 @@ from batchwright.local.state import ClusterState, Ports
 from batchwright.local.waiting import wait_until
 
 LOOPBACK: Final = "127.0.0.1"
+# Of the Service `kubernetes`, the first of kube-apiserver's default range: what a pod finds in its environment.
+SERVICE_ADDRESS: Final = "10.0.0.1"
 COMPONENTS: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok-controller")
 # The order of ending them: clients before the API server, the API server before etcd.
 _ENDING: Final = (("kwok-controller", "kube-scheduler", "kube-controller-manager"), ("kube-apiserver",), ("etcd",))
@@ -193,7 +195,7 @@ def _kwokctl_configuration(directory: Path, state: ClusterState, ports: Ports) -
         "kubeSchedulerBinary": str(binaries["kube-scheduler"]),
         "kubectlBinary": str(binaries["kubectl"]),
         "kwokControllerBinary": str(binaries["kwok"]),
-        "kubeApiserverCertSANs": [state.host_address],
+        "kubeApiserverCertSANs": [state.host_address, SERVICE_ADDRESS],
     }
     if state.audit:
         options["kubeAuditPolicy"] = str(directory / "audit-policy.yaml")
