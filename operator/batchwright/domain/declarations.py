@@ -101,8 +101,8 @@ def _managed_status(
     is_scaling = problem is None and bool(supply.starting or supply.pending)
     scaling = f"{supply.starting} of {len(supply.instances)} instances are starting" if is_scaling else message
     why = "Launching" if is_scaling else problem.reason if problem else "Steady"
-    # CREATING is what never had a verdict (and is to start with desiredvCpus): an operator that has just begun, or whose
-    # provider does not answer, does not take one back.
+    # CREATING is what never had a verdict (and is to start with desiredvCpus): an operator that has just begun, or
+    # whose provider does not answer, does not take one back.
     is_valid = supply.is_known or held.get("status") == "VALID"
     return ComputeEnvironmentStatus(
         observed_generation=generation,
