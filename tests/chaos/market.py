@@ -68,6 +68,9 @@ class Link:
             except OSError:
                 client.close()
                 continue
+            # The timeout is that of connecting. An answer may take as long as it does: all types of a region take the
+            # endpoint 6 s and more on a busy machine, and cut off each time they would never be known.
+            server.settimeout(None)
             for one, other in ((client, server), (server, client)):
                 threading.Thread(target=self._pump, args=(one, other), daemon=True).start()
 

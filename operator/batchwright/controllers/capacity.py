@@ -104,21 +104,26 @@ class Capacity:
         """Works until cancelled."""
         is_started = False
         while True:
+            began, is_done = time.time(), False
             try:
                 if not is_started:
                     await self._providers.start()
                     is_started = True
-                await self._round(time.time())
+                await self._round(began)
+                is_done = True
             except (ApiError, CapacityError) as error:
                 logger.warning("capacity not reconciled", error=str(error))
-            await self._wait()
+            await self._wait(self._pause(began, time.time(), is_done=is_done))
 
-    async def _wait(self) -> None:
+    def _pause(self, began: float, now: float, *, is_done: bool) -> float:
+        """Seconds until the next round, after one that began then. What came due while it lasted (a call may take as
+        long as its timeout) was not seen to by it, and is due now."""
         is_quiet = not self._demand and not any(each.fleet for each in self._environments.values())
-        is_quiet = is_quiet and not self._providers.must_look
+        is_quiet = is_quiet and is_done and not self._providers.must_look
         seconds = QUIET_SECONDS if is_quiet else self._settings.capacity_interval_seconds
-        now = time.time()
-        seconds = min([seconds, *(each.due - now for each in self._environments.values() if each.due > now)])
+        return min([seconds, *(max(each.due(began) - now, 0.0) for each in self._environments.values())])
+
+    async def _wait(self, seconds: float) -> None:
         try:
             await asyncio.wait_for(self._woken.wait(), seconds)
         except TimeoutError:

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import inf
 
 import structlog
 
@@ -79,8 +80,8 @@ class ManagedEnvironment:
         metrics.begin_environment(known.name)
         self.memory = Memory()
         self.fleet: tuple[Seen, ...] = ()
-        # When the next look is due that nothing else would cause.
-        self.due = 0.0
+        # When nodes that were cordoned are to be looked at again.
+        self._second_look = 0.0
         self._kinds: tuple[Kind, ...] | None = None
         self._kinds_at = 0.0
         self._digest = ""
@@ -98,6 +99,11 @@ class ManagedEnvironment:
         is_new = known.status.get("status") in (None, "CREATING")
         self._floor_for = 0 if is_new else int(known.status.get("observedGeneration") or 0)
 
+    def due(self, began: float) -> float:
+        """When the next look is due that nothing else may cause, after a round that began then; infinite for never. The
+        end of a pause is one: as long as it is not known what there is, nothing is asked for."""
+        return min((when for when in (self._second_look, self._paused_until) if when > began), default=inf)
+
     def fail(self, error: CapacityError, now: float) -> None:
         """The provider did not answer, or not as one would wish."""
         lasting = isinstance(error, Misconfigured | Denied)
@@ -105,8 +111,6 @@ class ManagedEnvironment:
         self._problem = Problem(_word(reason), str(error), is_invalid=lasting)
         metrics.PROVIDER_ERRORS.labels(self.name).inc()
         self._paused_until = max(self._paused_until, now + (MENDING_SECONDS if lasting else PASSING_SECONDS))
-        # Nothing else may cause another look: as long as it is not known what there is, nothing is asked for.
-        self.due = self._paused_until
         self._notify(Notice(type(error).__name__, str(error), warning=True))
         self._tell(now)
 
@@ -204,7 +208,7 @@ class ManagedEnvironment:
             identity = seen.instance.id
             await self._losing.end_node(seen.node, identity, is_guilty=identity in self.memory.guilty)
             self.memory.nodes.pop(identity, None)
-        self.due = now + 3.5 if decided.cordon else 0.0
+        self._second_look = now + 3.5 if decided.cordon else 0.0
         if any(seen.is_ready for seen in self.fleet):
             self._failures = 0
         if decided.failed:

@@ -101,9 +101,12 @@ def _managed_status(
     is_scaling = problem is None and bool(supply.starting or supply.pending)
     scaling = f"{supply.starting} of {len(supply.instances)} instances are starting" if is_scaling else message
     why = "Launching" if is_scaling else problem.reason if problem else "Steady"
+    # CREATING is what never had a verdict (and is to start with desiredvCpus): an operator that has just begun, or
+    # whose provider does not answer, does not take one back.
+    is_valid = supply.is_known or held.get("status") == "VALID"
     return ComputeEnvironmentStatus(
         observed_generation=generation,
-        status="INVALID" if is_invalid else "VALID" if supply.is_known else "CREATING",
+        status="INVALID" if is_invalid else "VALID" if is_valid else "CREATING",
         status_reason=bounded(message),
         capacity=capacity,
         desired_vcpus=supply.desired,

@@ -255,28 +255,56 @@ def _fail(
 
 def _attempts(view: View) -> tuple[Attempt, ...]:
     finished = sorted((pod for pod in view.pods if pod.is_finished), key=lambda pod: (pod.failures, pod.created_at))
-    # A gated pod that we failed to refuse a retry never ran, and one that was preempted is not charged, unless it
-    # succeeded before it could be stopped.
-    counted = [
-        pod
-        for pod in finished
-        if pod.phase == "Succeeded"
-        or not (pod.gated or pod.is_preempted or (view.spares_lost and was_lost(pod)) or _made_room(view, pod))
-    ]
-    ended = tuple(attempt(pod, view.instances) for pod in counted)
-    return merge(view.job.status.attempts, ended)
+    ended = tuple(attempt(pod, view.instances) for pod in finished if _is_attempt(view, pod))
+    recorded = merge(view.job.status.attempts, ended)
+    uncounted = _uncounted(view, recorded)
+    return tuple(entry for entry in recorded if entry not in uncounted)
+
+
+def _is_attempt(view: View, pod: Pod) -> bool:
+    """Whether a finished pod was an attempt. A gated pod that we failed to refuse a retry never ran, and one that was
+    preempted is not charged, unless it succeeded before it could be stopped."""
+    if pod.phase == "Succeeded":
+        return not _answered_its_stop(view, pod)
+    return not (pod.gated or pod.is_preempted or (view.spares_lost and was_lost(pod)) or _made_room(view, pod))
+
+
+def _was_preempted(view: View) -> bool:
+    return bool(view.preempting or _preemptions(view) or (view.work is not None and view.work.suspended))
 
 
 def _made_room(view: View, pod: Pod) -> bool:
     """Whether the pod of a preempted job ended by the suspension although it bears no mark: made in the instant before,
     it was not seen in time. What the Job controller has not counted is no attempt."""
     work = view.work
-    was_preempted = view.preempting or _preemptions(view) or (work is not None and work.suspended)
-    if not was_preempted or pod.phase != "Failed" or not pod.deleting or pod.mark is not None or pod.disruption:
+    if not _was_preempted(view) or pod.phase != "Failed" or not pod.deleting or pod.mark is not None or pod.disruption:
         return False
     if work is None or work.deleting or any(other.failures > pod.failures for other in view.pods):
         return False
     return work.failed <= pod.failures
+
+
+def _answered_its_stop(view: View, pod: Pod) -> bool:
+    """Whether a pod that was to make room exited with 0 when it was stopped. The Job controller takes a pod out of its
+    books before it deletes it for a suspension (`deleteJobPods`): such a success is none, and the job runs again."""
+    work = view.work
+    if work is None or work.complete or work.succeeded or not pod.deleting:
+        return False
+    return pod.is_preempted or view.preempting or work.suspended
+
+
+def _uncounted(view: View, recorded: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    """The successes of a preempted job that another pod follows: they came in the instant of the stop, the Job
+    controller did not count them, and the job runs again. What else is followed, it has counted as failed."""
+    if view.work is None or not _was_preempted(view):
+        return ()
+    known = {entry.container.pod_name for entry in recorded}
+    follows = any(not pod.is_finished and not pod.main and pod.name not in known for pod in view.pods)
+    earlier = recorded if follows else recorded[:-1]
+    if charged(earlier) <= view.work.failed:
+        return ()
+    succeeded = (0, reasons.ESSENTIAL_CONTAINER_EXITED)
+    return tuple(entry for entry in earlier if (entry.container.exit_code, entry.status_reason) == succeeded)
 
 
 def _preemptions(view: View) -> int | None:

@@ -1,19 +1,22 @@
-"""Reserves of a node, instanceTypes in words, buckets, what is sold out, who is on a node."""
+"""Reserves of a node, instanceTypes in words, buckets, what is sold out, the catalogue, who is on a node."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from batchwright.capacity.buckets import TokenBucket
+from batchwright.capacity.ec2.catalogue import Catalogue
 from batchwright.capacity.nodes import Learnt, allocatable, kube_reserved_cpu, node_of
 from batchwright.capacity.port import InstanceType
 from batchwright.capacity.soldout import SoldOut
 from batchwright.capacity.types import select
 from batchwright.controllers.tenants import Tenants
 from batchwright.domain.observations import Occupant
-from batchwright.errors import Misconfigured
+from batchwright.errors import Misconfigured, ProviderUnavailable
 from capacityparts import GIB, blueprint, kind
 
 MIB = 1 << 20
@@ -105,3 +108,45 @@ def test_who_is_on_a_node() -> None:
     tenants.put_other("o", None)
     assert (tenants.ours("n1"), tenants.ours("n2"), tenants.others("n1")) == (0, 1, 0)
     assert tenants.used == {"n1", "n2"}
+
+
+class Region:
+    """Two types, in one page each, told after a moment."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.error: Exception | None = None
+
+    async def pages(self, operation: str, key: str, **_: object) -> AsyncIterator[list[Any]]:
+        self.asked.append(operation)
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+        for name in ("m5.large", "m5.xlarge"):
+            yield [
+                {
+                    "InstanceType": name,
+                    "Location": "us-east-1a",
+                    "ProcessorInfo": {"SupportedArchitectures": ["x86_64"]},
+                    "VCpuInfo": {"DefaultVCpus": 2},
+                    "MemoryInfo": {"SizeInMiB": 8192},
+                }
+            ]
+
+
+async def test_a_region_is_asked_once_however_many_environments_want_to_know() -> None:
+    region = Region()
+    catalogue = Catalogue(region)  # type: ignore[arg-type]
+    found = await asyncio.gather(catalogue.types(), catalogue.types(), catalogue.offered(), catalogue.offered())
+    assert [sorted(each) for each in found] == [["m5.large", "m5.xlarge"]] * 4
+    assert region.asked == ["describe_instance_types", "describe_instance_type_offerings"]
+
+
+async def test_a_region_that_did_not_answer_is_asked_again() -> None:
+    region = Region()
+    catalogue = Catalogue(region)  # type: ignore[arg-type]
+    region.error = ProviderUnavailable("connection closed")
+    with pytest.raises(ProviderUnavailable):
+        await catalogue.types()
+    region.error = None
+    assert sorted(await catalogue.types()) == ["m5.large", "m5.xlarge"]

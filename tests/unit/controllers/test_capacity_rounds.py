@@ -14,7 +14,7 @@ import builders as b
 from batchwright import metrics
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
 from batchwright.capacity.port import Blueprint, Instance, Kind, Order, Outcome, Provider, Refusal, Warned
-from batchwright.controllers.capacity import Capacity
+from batchwright.controllers.capacity import QUIET_SECONDS, Capacity
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.entries import Pinned
 from batchwright.controllers.environment import ManagedEnvironment
@@ -153,6 +153,9 @@ class World:
     async def round(self, now: float = NOW) -> None:
         await self.capacity._round(now)
 
+    def pause(self, began: float, now: float, *, is_done: bool = True) -> float:
+        return self.capacity._pause(began, now, is_done=is_done)
+
     @property
     def environment(self) -> ManagedEnvironment:
         return self.capacity._environments["uid-env"]
@@ -225,10 +228,31 @@ async def test_a_provider_that_did_not_answer_is_asked_again_soon() -> None:
     world.provider.instances = ()
     world.provider.kinds_error = ProviderUnavailable("connection closed")
     await world.round()
-    assert world.environment.due == NOW + 10
+    assert world.pause(NOW, NOW + 1) == 9
+    # Something else caused a round meanwhile: the pause is not over for that.
+    await world.round(NOW + 4)
+    assert world.pause(NOW + 4, NOW + 5) == 5
     world.provider.kinds_error = None
     await world.round(NOW + 10)
     assert world.store.growth["env"].offers
+    assert world.pause(NOW + 10, NOW + 11) == QUIET_SECONDS
+
+
+async def test_a_pause_that_ended_while_the_round_still_went_on_is_over() -> None:
+    """Another provider's call may take as long as its timeout: the next look is due then, and not a minute later."""
+    world = World()
+    world.provider.instances = ()
+    world.provider.kinds_error = ProviderUnavailable("connection closed")
+    await world.round()
+    assert world.pause(NOW, NOW + 30) == 0
+
+
+async def test_a_round_that_failed_is_made_again_soon() -> None:
+    world = World()
+    world.provider.instances = ()
+    await world.round()
+    assert world.pause(NOW, NOW + 1) == QUIET_SECONDS
+    assert world.pause(NOW, NOW + 1, is_done=False) == Settings().capacity_interval_seconds
 
 
 async def test_without_the_queue_all_else_goes_on() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -14,10 +15,10 @@ from batchwright.domain.declarations import Problem, Supply, environment_status
 INSTANCE = InstanceStatus(id="i-1", instance_type="m5.large", state="STARTING")
 
 
-def status_of(supply: Supply | None, **spec: object) -> dict[str, Any]:
+def status_of(supply: Supply | None, held: Mapping[str, Any] | None = None, **spec: object) -> dict[str, Any]:
     found = {"type": "MANAGED", "computeResources": {"type": "EC2", "maxvCpus": 4}, **spec}
     members = [b.node()]
-    made = environment_status(ComputeEnvironmentSpec.model_validate(found), 3, members, {}, b.NOW, supply)
+    made = environment_status(ComputeEnvironmentSpec.model_validate(found), 3, members, held or {}, b.NOW, supply)
     return made.to_wire()
 
 
@@ -89,3 +90,12 @@ def test_a_hundred_instances_are_listed_and_all_are_counted() -> None:
     many = tuple(INSTANCE.model_copy(update={"id": f"i-{number}"}) for number in range(150))
     found = status_of(Supply(is_known=True, instances=many, starting=150, desired=300))
     assert (len(found["instances"]), found["instanceCount"], found["desiredvCpus"]) == (100, 150, 300)
+
+
+@pytest.mark.parametrize(
+    ("held", "want"), [("VALID", "VALID"), ("CREATING", "CREATING"), ("INVALID", "CREATING"), (None, "CREATING")]
+)
+def test_an_operator_that_knows_nothing_yet_takes_no_verdict_back(held: str | None, want: str) -> None:
+    """A provider that does not answer as an operator starts makes no environment new."""
+    for supply in (None, Supply(problem=Problem("ConnectionClosedError", "no answer"))):
+        assert status_of(supply, {"status": held})["status"] == want

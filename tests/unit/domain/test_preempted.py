@@ -65,6 +65,38 @@ def test_a_pod_that_succeeded_before_it_could_be_stopped_is_an_attempt() -> None
     assert (status.state, [each.container.exit_code for each in status.attempts]) == ("SUCCEEDED", [0])
 
 
+def test_a_process_that_answers_its_stop_with_0_has_been_stopped_all_the_same() -> None:
+    """The Job controller, which suspends, takes a pod out of its books before it deletes it: what becomes of it then
+    counts for nothing, and the job runs again."""
+    stopped = b.ended_pod(mark=MARK, deleting=True)
+    assert decision(stopped).status.attempts == ()
+    # Made in the instant before, and not marked.
+    assert decision(replace(stopped, mark=None)).status.attempts == ()
+    # One whose success was counted is being deleted too, once somebody deletes it.
+    view = b.view(work=b.work(succeeded=1, complete=True, suspended=True), pods=(stopped,), started=True)
+    assert [each.container.exit_code for each in decide(view, b.NOW).status.attempts] == [0]
+
+
+def test_a_success_in_the_instant_of_the_stop_is_no_attempt_once_the_job_runs_again() -> None:
+    """It was seen to succeed, and was gone before anything said that it had not been counted."""
+    before = decision(b.ended_pod(mark=MARK)).status
+    assert [each.container.exit_code for each in before.attempts] == [0]
+    job = b.job(status=before.model_copy(update={"preemptions": 1}))
+    again = decision(b.running_pod(1, failures=0), suspended=False, job=job).status
+    assert (again.state, again.attempts) == ("RUNNING", ())
+    # Also for an operator that did not work meanwhile, and whose Job says that it is done.
+    view = b.view(work=b.work(succeeded=1, complete=True), pods=(b.ended_pod(1),), started=True, job=job)
+    assert [each.container.pod_name for each in decide(view, b.NOW).status.attempts] == ["hello-1"]
+
+
+def test_a_failure_that_the_main_container_has_no_part_in_stays_an_attempt() -> None:
+    """Another container failed: the main one has exit code 0, and the Job controller counted a failure."""
+    failed = b.ended_pod(phase="Failed")
+    job = b.job(status=b.status("RUNNING", jobName="hello-1", preemptions=1))
+    view = b.view(work=b.work(failed=1), pods=(failed, b.running_pod(1)), started=True, job=job, rules=b.rules(2))
+    assert [each.container.exit_code for each in decide(view, b.NOW).status.attempts] == [0]
+
+
 def test_an_attempt_that_failed_before_it_was_preempted_is_one() -> None:
     failed = b.ended_pod(exit_code=1)
     assert [each.container.exit_code for each in decision(failed).status.attempts] == [1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from batchwright.capacity.ec2.client import JSON, Aws
 from batchwright.capacity.port import InstanceType
 
@@ -17,31 +19,39 @@ class Catalogue:
         self._aws = aws
         self._types: dict[str, InstanceType] = {}
         self._offered: dict[str, frozenset[str]] = {}
+        # Environments ask at the same time as a rule, and the answer is one of the longest there is.
+        self._asking = asyncio.Lock()
 
     async def types(self) -> dict[str, InstanceType]:
-        """Every type of the present generation that a node can be, by name."""
-        if not self._types:
-            found = {}
-            async for page in self._aws.pages("describe_instance_types", "InstanceTypes"):
-                for item in page:
-                    made = instance_type(item)
-                    if made is not None:
-                        found[made.name] = made
-            self._types = found
+        """Every type of the present generation that a node can be, by name. Raises CapacityError."""
+        async with self._asking:
+            self._types = self._types or await self._ask_types()
         return self._types
 
     async def offered(self) -> dict[str, frozenset[str]]:
-        """The zones in which each type is offered."""
-        if not self._offered:
-            zones: dict[str, set[str]] = {}
-            pages = self._aws.pages(
-                "describe_instance_type_offerings", "InstanceTypeOfferings", LocationType="availability-zone"
-            )
-            async for page in pages:
-                for item in page:
-                    zones.setdefault(item["InstanceType"], set()).add(item["Location"])
-            self._offered = {name: frozenset(found) for name, found in zones.items()}
+        """The zones in which each type is offered. Raises CapacityError."""
+        async with self._asking:
+            self._offered = self._offered or await self._ask_offered()
         return self._offered
+
+    async def _ask_types(self) -> dict[str, InstanceType]:
+        found = {}
+        async for page in self._aws.pages("describe_instance_types", "InstanceTypes"):
+            for item in page:
+                made = instance_type(item)
+                if made is not None:
+                    found[made.name] = made
+        return found
+
+    async def _ask_offered(self) -> dict[str, frozenset[str]]:
+        zones: dict[str, set[str]] = {}
+        pages = self._aws.pages(
+            "describe_instance_type_offerings", "InstanceTypeOfferings", LocationType="availability-zone"
+        )
+        async for page in pages:
+            for item in page:
+                zones.setdefault(item["InstanceType"], set()).add(item["Location"])
+        return {name: frozenset(found) for name, found in zones.items()}
 
 
 def instance_type(item: JSON) -> InstanceType | None:
