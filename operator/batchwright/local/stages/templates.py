@@ -51,7 +51,9 @@ _OUTCOME: Final = f"""
 {{{{- $node := get (or .metadata.labels dict) "{names.LABEL_NODE_INDEX}" }}}}
 {{{{- $index := int (or $node (get $notes "{names.POD_INDEX}")) }}}}
 {{{{- range (or (index .spec.containers 0).env list) }}}}
-{{{{- if and (eq .name "{ARRAY_INDEX}") (regexMatch "^[0-9]+$" (or .value "")) }}}}{{{{ $index = int .value }}}}{{{{ end }}}}
+{{{{- if and (eq .name "{ARRAY_INDEX}") (regexMatch "^[0-9]+$" (or .value "")) }}}}
+{{{{- $index = int .value }}}}
+{{{{- end }}}}
 {{{{- end }}}}
 {{{{- $fails = false }}}}
 {{{{- range splitList "," $indexes }}}}
