@@ -124,7 +124,7 @@ def test_the_jobs_on_a_node_that_does_not_answer_look_again(record: Node | None,
     store.put_job(b.UID, b.job())
     store.put_job("uid-else", b.job(uid="uid-else", name="else"))
     store.put_node("uid-n1", b.node())
-    store.put_pod("uid-p", b.running_pod(uid="uid-p", node="n1", main=main))
+    store.put_pod("uid-p", b.running_pod(uid="uid-p", main=main))
     store.dirty.clear()
     store.put_node("uid-n1", record)
     assert store.dirty == {b.UID}
