@@ -1,7 +1,8 @@
 """What the nodes of a test run: a ring all-reduce over sockets, by the names of the hostfile.
 
 Each node adds the numbers of all, its own being its number plus one, which is n(n+1)/2 for n nodes; a second round is
-the barrier at the end, so that the main node, which stops the others, is not the first to leave.
+the barrier at the end. A node that still runs when the main node ends is stopped, and its log goes with its pod: who
+wants to read the logs of all lets the main node go last (`GOES_LAST`).
 """
 
 PROGRAM = r"""
@@ -50,6 +51,14 @@ print(f"node {index} of {size}: {total}", flush=True)
 for _ in range(size - 1):
     behind.sendall(struct.pack("!q", 0))
     receive()
-time.sleep(0.5 if rank == 0 else 0)
 assert total == size * (size + 1) // 2
+"""
+
+# To be run after the program: the main node waits until somebody who sees all pods says that the others have ended.
+OTHERS_HAVE_ENDED = "others-have-ended"
+GOES_LAST = f"""
+deadline = time.monotonic() + 60
+while rank == 0 and not os.path.exists("/shared/{OTHERS_HAVE_ENDED}"):
+    assert time.monotonic() < deadline, "nobody said that the others have ended"
+    time.sleep(0.05)
 """

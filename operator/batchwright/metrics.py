@@ -36,7 +36,7 @@ DECISION_ERRORS: Final = Counter(
 )
 API_WRITES: Final = Counter(
     "batchwright_api_writes_total",
-    "Writes sent to the API server, by HTTP method and resource; each try is one.",
+    "Writes sent to the API server, by HTTP method and resource; each try is one, a dry run is none.",
     ["method", "resource"],
 )
 API_WRITE_ERRORS: Final = Counter(

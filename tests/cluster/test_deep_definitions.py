@@ -70,4 +70,12 @@ def test_the_operator_survives_it_and_says_so(
     mended = manifests.job_definition("deep-9000", stage.namespace)
     cluster.kubectl("replace", "-f", "-", stdin=json.dumps(mended))
     until(lambda: status("deep-9000", "status") == "ACTIVE", "the mended one is not taken", 30)
+    # A list in which nothing is deeper than the decoder reads.
+    for depth in DEPTHS[2:]:
+        api.delete("JobDefinition", f"deep-{depth}", stage.namespace)
+    mine.kill()
+    mine.start()
+    mended = manifests.job_definition("deep-100", stage.namespace)
+    cluster.kubectl("replace", "-f", "-", stdin=json.dumps(mended))
+    until(lambda: status("deep-100", "status") == "ACTIVE", "the mended one is not taken", 30)
     assert "Traceback" not in mine.log

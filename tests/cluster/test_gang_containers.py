@@ -10,12 +10,14 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from allreduce import PROGRAM
+from allreduce import GOES_LAST, OTHERS_HAVE_ENDED, PROGRAM
 from batchwright.cli.main import app
 from batchwright.local import cluster as local_cluster
 from batchwright.local import images
 from batchwright.local.realnode import import_image
-from stage import Stage
+from batchwright.names import LABEL_MAIN_POD, LABEL_NODE_INDEX
+from stage import Stage, sharing
+from watches import until
 
 pytestmark = [pytest.mark.real_node, pytest.mark.skipif(os.geteuid() != 0, reason="a real node needs root")]
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples/multinode").glob("*.yaml"))
@@ -32,10 +34,13 @@ def real(stage: Stage) -> Stage:
     return stage
 
 
-def exchange(*, nodes: int, main: int, ranges: tuple[str, ...] = ("0:",), program: str = PROGRAM) -> dict[str, Any]:
-    """A definition of nodes that all run the program on one machine."""
+def exchange(
+    shared: Path, *, nodes: int, main: int, ranges: tuple[str, ...] = ("0:",), program: str = PROGRAM + GOES_LAST
+) -> dict[str, Any]:
+    """A definition of nodes that all run the program on one machine, and have its directory `shared`."""
     asked = [{"type": "VCPU", "value": "0.05"}, {"type": "MEMORY", "value": "48"}]
-    container = {"image": images.PYTHON_IMAGE, "command": ["python3", "-c", program], "resourceRequirements": asked}
+    command = ["python3", "-c", program]
+    container = {"image": images.PYTHON_IMAGE, "command": command, "resourceRequirements": asked, **sharing(shared)}
     return {
         "type": "multinode",
         "nodeProperties": {
@@ -48,6 +53,22 @@ def exchange(*, nodes: int, main: int, ranges: tuple[str, ...] = ("0:",), progra
     }
 
 
+def let_the_main_node_end(stage: Stage, job_id: str, shared: Path, *, nodes: int, main: int) -> None:
+    """Returns once the other nodes of the attempt under way have ended; then the main node does."""
+
+    def is_last() -> bool:
+        pods = stage.pods(job_id)
+        running = [pod for pod in pods if pod["status"].get("phase") == "Running"]
+        mains = {
+            pod["metadata"]["uid"] for pod in running if pod["metadata"]["labels"].get(LABEL_NODE_INDEX) == str(main)
+        }
+        ended = [pod for pod in pods if pod["status"].get("phase") == "Succeeded"]
+        return sum(pod["metadata"]["labels"].get(LABEL_MAIN_POD) in mains for pod in ended) == nodes - 1
+
+    until(is_last, "the other nodes have not ended", 120)
+    (shared / OTHERS_HAVE_ENDED).touch()
+
+
 def batchwright(cluster: local_cluster.Cluster, *words: str) -> str:
     done = CliRunner().invoke(app, [*words, "--kubeconfig", str(cluster.kubeconfig)])
     assert done.exit_code == 0, done.output
@@ -56,10 +77,11 @@ def batchwright(cluster: local_cluster.Cluster, *words: str) -> str:
 
 @pytest.mark.parametrize(("main", "ranges"), [(0, ("0:",)), (2, ("0:1", "2:"))], ids=["the first", "one in the middle"])
 def test_an_all_reduce_by_the_names_of_the_hostfile(
-    real: Stage, story_cluster: local_cluster.Cluster, main: int, ranges: tuple[str, ...]
+    real: Stage, story_cluster: local_cluster.Cluster, tmp_path: Path, main: int, ranges: tuple[str, ...]
 ) -> None:
-    real.define("reduce", **exchange(nodes=4, main=main, ranges=ranges))
+    real.define("reduce", **exchange(tmp_path, nodes=4, main=main, ranges=ranges))
     job_id = real.submit("sum", "reduce")
+    let_the_main_node_end(real, job_id, tmp_path, nodes=4, main=main)
     status = real.wait_final("sum", seconds=120)
     assert status["state"] == "SUCCEEDED", status
     assert status["nodeProperties"] == {"numNodes": 4, "mainNode": main}
@@ -76,13 +98,14 @@ def test_an_all_reduce_by_the_names_of_the_hostfile(
 
 
 def test_the_second_attempt_finds_its_nodes_by_the_same_names(
-    real: Stage, story_cluster: local_cluster.Cluster
+    real: Stage, story_cluster: local_cluster.Cluster, tmp_path: Path
 ) -> None:
-    ends = "raise SystemExit(9 if os.environ['AWS_BATCH_JOB_ATTEMPT'] == '1' and rank == 0 else 0)"
-    ends = "raise SystemExit(9 if os.environ['AWS_BATCH_JOB_ATTEMPT'] == '1' and rank == 0 else 0)"
-    fails_once = f"{PROGRAM}\n{ends}\n"
-    real.define("again", **exchange(nodes=3, main=0, program=fails_once), retryStrategy={"attempts": 2})
-    real.submit("twice", "again")
+    fails = "if os.environ['AWS_BATCH_JOB_ATTEMPT'] == '1' and rank == 0:\n    raise SystemExit(9)\n"
+    fails_once = exchange(tmp_path, nodes=3, main=0, program=PROGRAM + fails + GOES_LAST)
+    real.define("again", **fails_once, retryStrategy={"attempts": 2})
+    job_id = real.submit("twice", "again")
+    real.wait("twice", lambda status: bool(status.get("attempts")), 120)
+    let_the_main_node_end(real, job_id, tmp_path, nodes=3, main=0)
     status = real.wait_final("twice", seconds=150)
     assert status["state"] == "SUCCEEDED", status
     assert [each["container"]["exitCode"] for each in status["attempts"]] == [9, 0]

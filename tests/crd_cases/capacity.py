@@ -219,7 +219,7 @@ REFUSED = [
         "EKS's own images",
         id="ce-eks-image-override",
     ),
-    pytest.param(ce(autoScalingGroups=["a"]), "spec", "are for type MANAGED", id="ce-unmanaged-groups"),
+    pytest.param(ce(autoScalingGroups=["a"]), "spec.type", "are for type MANAGED", id="ce-unmanaged-groups"),
 ]
 
 ACCEPTED = [

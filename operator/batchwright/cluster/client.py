@@ -57,7 +57,8 @@ class ApiClient:
         self.writes = 0
         # Asked before each write is sent, also before it is sent again (cluster.lease).
         self.may_write: Callable[[], bool] = lambda: True
-        # Told of each write that was tried: the method, the resource, and the status of an error (0 without an answer).
+        # Told of each write that was tried, dry runs aside: the method, the resource, and the status of an error (0
+        # without an answer).
         self.hear_write: Callable[[str, str, int | None], None] = lambda *_: None
         self.clock = Clock()
 
@@ -157,7 +158,9 @@ class ApiClient:
         """As `request`, with the answer as it came. Raises NotLeading in place of a write that is not allowed."""
         data = None if body is None else orjson.dumps(body)
         is_write = method != "GET"
-        if is_write:
+        # A dry run asks leave as a write does, and writes nothing.
+        counts = is_write and "dryRun" not in (params or {})
+        if counts:
             self.writes += 1
 
         async def ask() -> bytes:
@@ -176,7 +179,7 @@ class ApiClient:
                 failed = error.status
                 raise
             finally:
-                if is_write:
+                if counts:
                     self.hear_write(method, resource_of(path), failed)
 
         try:

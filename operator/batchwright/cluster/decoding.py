@@ -2,7 +2,8 @@
 
 A podTemplate is an open object, and the API server takes 10,000 levels of it. orjson reads 1,024, CPython's decoder
 about as many as its recursion limit, and the error of either would end the watch of every other object, again at each
-start. So the deep part reads as null; that an object has such a part can still be seen (`domain.nesting`).
+start. kopf copies what it reads, for which Python's recursion ends at less than 500. So the deep part reads as null;
+that an object has such a part can still be seen (`domain.nesting`).
 """
 
 from __future__ import annotations
@@ -68,9 +69,9 @@ class ShallowResponse(aiohttp.ClientResponse):
         return self
 
     async def json(self, **_: Any) -> Any:
-        """The decoded body; None when there is none."""
+        """The decoded body, pruned as the lines of a watch are; None when there is none."""
         body = await self.read()
-        return decode(body) if body.strip() else None
+        return orjson.loads(pruned(body)) if body.strip() else None
 
 
 class _ShallowLines:

@@ -147,7 +147,10 @@ class Engine:
 
     def see_job(self, uid: str, record: Job | FinishedJob | None) -> None:
         """A BatchJob was seen, changed, or is gone."""
-        known = uid in self._store.finished
+        known, entry = uid in self._store.finished, self._store.entries.get(uid)
+        if isinstance(record, FinishedJob) and entry is not None and entry.is_final:
+            # The watch was faster than the answer to what we wrote, which then finds no entry.
+            self._end(entry, entry.status)
         self._store.put_job(uid, record)
         if not isinstance(record, Job):
             self.scheduling.forget(uid, self._clock.now())
@@ -367,6 +370,11 @@ class Engine:
         entry = self._store.entries.get(uid)
         return None if entry is None else compose(entry, self._store.meters, self._clock.now())
 
+    def _end(self, entry: Entry, status: BatchJobStatus) -> None:
+        """The final status is written, and the entry about to go."""
+        self._gangs.sweep(entry)
+        self._hear_end(entry.job, status)
+
     def _written(self, uid: str, wire: JSON | None) -> None:
         entry = self._store.entries.get(uid)
         if entry is None or wire is None:
@@ -375,9 +383,8 @@ class Engine:
         if entry.noted != noted:
             self._touch(uid)
         if wire.get("state") in FINAL_STATES:
-            self._gangs.sweep(entry)
+            self._end(entry, BatchJobStatus.model_validate(wire))
             self._store.finish(finished(entry.job, wire))
-            self._hear_end(entry.job, BatchJobStatus.model_validate(wire))
             self._store.meters.forget(uid)
             self.scheduling.forget(uid, self._clock.now())
             self.retention.schedule(uid)

@@ -303,8 +303,11 @@ class Store:
             self.nodes.pop(name, None)
         if name in self.nodes and self.nodes[name].ready:
             self.answering.add(name)
-        else:
-            self.answering.discard(name)
+            return
+        self.answering.discard(name)
+        # Of its pods nothing may be heard for a long time: the jobs that have some there look again.
+        affected = {self.pod_jobs.get(uid, "") for uid in self.tenants.pods_on(name)}
+        self.dirty.update(affected & self.entries.keys())
 
 
 def see_work(elements: Elements, work: Work, *, is_new: bool) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
+from collections.abc import Collection
 
 from batchwright.domain.observations import Occupant
 from batchwright.domain.quantities import Resources, add
 
 
 class Tenants:
-    """Counts by node, kept up to date pod by pod. `used` are the nodes that pods of ours have been on."""
+    """Pods by node, kept up to date pod by pod. `used` are the nodes that pods of ours have been on."""
 
     def __init__(self) -> None:
         self.used: set[str] = set()
         self._ours: dict[str, str] = {}
-        self._counts: Counter[str] = Counter()
+        self._pods: defaultdict[str, set[str]] = defaultdict(set)
         self._others: dict[str, Occupant] = {}
         self._on_node: defaultdict[str, set[str]] = defaultdict(set)
 
@@ -24,13 +25,13 @@ class Tenants:
         if before == node:
             return
         if before:
-            self._counts[before] -= 1
+            self._pods[before].discard(uid)
             del self._ours[uid]
-            if not self._counts[before]:
-                del self._counts[before]
+            if not self._pods[before]:
+                del self._pods[before]
         if node:
             self._ours[uid] = node
-            self._counts[node] += 1
+            self._pods[node].add(uid)
             self.used.add(node)
 
     def put_other(self, uid: str, record: Occupant | None) -> None:
@@ -46,7 +47,11 @@ class Tenants:
 
     def ours(self, node: str) -> int:
         """How many pods of ours are on the node."""
-        return self._counts[node]
+        return len(self.pods_on(node))
+
+    def pods_on(self, node: str) -> Collection[str]:
+        """The uids of the pods of ours on the node."""
+        return self._pods.get(node, ())
 
     def others(self, node: str) -> int:
         """How many pods of others are, daemons apart."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -69,8 +70,13 @@ async def test_answers_and_watches_come_shallow_to_those_who_decode_them_by_them
     async def nothing(_: web.Request) -> web.Response:
         return web.Response()
 
+    async def readable(_: web.Request) -> web.Response:
+        # orjson reads all of it, and Python's recursion does not follow.
+        return web.Response(body=b'{"n":4,"deep":' + nested(980) + b"}", content_type="application/json")
+
     app = web.Application()
     app.add_routes([web.get("/watch", watch), web.get("/one", one), web.get("/nothing", nothing)])
+    app.add_routes([web.get("/readable", readable)])
     async with TestServer(app) as server, aiohttp.ClientSession(response_class=ShallowResponse) as session:
         async with session.get(server.make_url("/watch")) as response:
             parts = [part async for part in response.content.iter_chunked(1000)]
@@ -79,3 +85,6 @@ async def test_answers_and_watches_come_shallow_to_those_who_decode_them_by_them
             assert (await response.json())["n"] == 2
         async with session.get(server.make_url("/nothing")) as response:
             assert await response.json() is None
+        async with session.get(server.make_url("/readable")) as response:
+            # kopf copies whatever it reads.
+            assert copy.deepcopy(await response.json())["n"] == 4

@@ -14,6 +14,7 @@ from batchwright.controllers import engine
 from batchwright.controllers.cycles import break_cycles
 from batchwright.controllers.engine import Engine, pause_after
 from batchwright.controllers.entries import Entry
+from batchwright.controllers.statuses import finished
 from batchwright.controllers.store import Store
 from batchwright.errors import Forbidden, Invalid, WorkloadError
 from batchwright.settings import Settings
@@ -223,6 +224,28 @@ async def test_an_engine_that_hears_of_a_change_while_it_is_to_end_ends(desk: De
     task.cancel()
     await asyncio.wait({task}, timeout=2)
     assert task.done()
+
+
+@pytest.mark.parametrize("first", ["the watch", "the answer"])
+def test_an_end_is_told_once_whatever_shows_first_that_it_is_written(first: str) -> None:
+    told: list[tuple[str, str | None]] = []
+    store = Store()
+    made = Engine(
+        None,  # type: ignore[arg-type]
+        store,
+        Settings(),
+        None,  # type: ignore[arg-type]
+        hear_end=lambda job, status: told.append((job.uid, status.state)),
+    )
+    store.put_job("uid-a", b.job(uid="uid-a", name="a"))
+    entry = store.entries["uid-a"]
+    entry.status = b.status("SUCCEEDED", stoppedAt="2026-01-01T00:00:00Z")
+    wire = entry.status.to_wire()
+    news = [lambda: made.see_job("uid-a", finished(entry.job, wire)), lambda: made._written("uid-a", wire)]
+    for hear in news if first == "the watch" else reversed(news):
+        hear()
+    assert told == [("uid-a", "SUCCEEDED")]
+    assert "uid-a" in store.finished
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 import builders as b
 from batchwright.controllers.store import Store
-from batchwright.domain.observations import FinishedJob, Work
+from batchwright.domain.observations import FinishedJob, Node, Work
 
 MINE = b.work()
 FINISHED = FinishedJob(b.UID, "default", "hello-1", "SUCCEEDED", "normal", b.NOW)
@@ -114,6 +114,24 @@ def test_a_node_that_registers_again_in_order() -> None:
     assert store.nodes == {}
     store.put_node("new", b.node(cpu=2000))
     assert store.nodes == {"n1": b.node(cpu=2000)}
+
+
+@pytest.mark.parametrize("record", [None, b.node(ready=False)], ids=["gone", "not ready"])
+@pytest.mark.parametrize("main", ["", "uid-main"], ids=["a job's pod", "another node of a multi-node job"])
+def test_the_jobs_on_a_node_that_does_not_answer_look_again(record: Node | None, main: str) -> None:
+    """Its pods say nothing for a long time."""
+    store = Store()
+    store.put_job(b.UID, b.job())
+    store.put_job("uid-else", b.job(uid="uid-else", name="else"))
+    store.put_node("uid-n1", b.node())
+    store.put_pod("uid-p", b.running_pod(uid="uid-p", main=main))
+    store.dirty.clear()
+    store.put_node("uid-n1", record)
+    assert store.dirty == {b.UID}
+    store.put_pod("uid-p", None)
+    store.dirty.clear()
+    store.put_node("uid-n1", None)
+    assert store.dirty == set()
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ A simulated pod obeys annotations of its template (`names.SIMULATE_*`):
 - `seconds`: how long its containers run ("0.2"); without it a Job's pod ends at once, any other pod runs on;
 - `exit-code`: what the deciding container exits with; the deciding container is the one named by
   `kubectl.kubernetes.io/default-container`, else the first; the others exit 0;
-- `fail-indexes` ("3,7" or "0-9,12"): only these completion indexes (or nodes of a multi-node job) fail, the others
-  exit 0;
+- `fail-indexes` ("3,7" or "0-9,12"): only these elements (or nodes of a multi-node job) fail, the others exit 0; a
+  retry of some elements goes by their own indexes, any other Indexed Job by its completion indexes;
 - `fail-attempts`: only the first k attempts of an element fail, the later ones exit 0;
 - `reason`: the terminated state's reason (`OOMKilled`), or one that keeps a container from ever starting
   (`ImagePullBackOff`, `ErrImagePull`, `InvalidImageName`, `CreateContainerConfigError`, `CreateContainerError`), or

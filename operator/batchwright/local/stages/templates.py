@@ -3,6 +3,9 @@
 `_OUTCOME` sets what every stage asks: `$bad` (what is wrong with the annotations, or ""), `$fails` (this element, on
 this attempt, is to fail), `$reason`, `$code` (the deciding container's exit code) and `$decider` (its name).
 Templates are sprig's and kwok's; YAML comes out.
+
+An element's index is what its containers are told, where that stands in the pod: of an array that runs only some of its
+elements, as a retry does, the completion index is but the position among those.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from batchwright import names
+from batchwright.workloads.array import ARRAY_INDEX
 
 _WAITING_REASONS: Final = (
     "ImagePullBackOff",
@@ -46,6 +50,11 @@ _OUTCOME: Final = f"""
 {{{{- if and $fails $indexes (not $bad) }}}}
 {{{{- $node := get (or .metadata.labels dict) "{names.LABEL_NODE_INDEX}" }}}}
 {{{{- $index := int (or $node (get $notes "{names.POD_INDEX}")) }}}}
+{{{{- range (or (index .spec.containers 0).env list) }}}}
+{{{{- if and (eq .name "{ARRAY_INDEX}") (regexMatch "^[0-9]+$" (or .value "")) }}}}
+{{{{- $index = int .value }}}}
+{{{{- end }}}}
+{{{{- end }}}}
 {{{{- $fails = false }}}}
 {{{{- range splitList "," $indexes }}}}
 {{{{- $ends := splitList "-" . }}}}
