@@ -42,8 +42,8 @@ test-unit: $(VENV)/.synced ## Unit and property tests, without a cluster
 	$(RUN)pytest -n 2 tests/unit tests/property $(PYTEST_ARGS)
 
 .PHONY: test-cluster
-test-cluster: setup ## Tests on the embedded cluster, simulated and real nodes
-	$(RUN)pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 20 tests/cluster $(PYTEST_ARGS)
+test-cluster: setup ## Tests on the embedded cluster, simulated and real nodes; what fails runs once more, by itself
+	$(RUN)python scripts/once_more.py -n 3 --dist loadfile --no-loadscope-reorder --durations 20 tests/cluster $(PYTEST_ARGS)
 
 .PHONY: test-chart
 test-chart: setup ## Tests of the Helm chart: helm, helm-unittest and kubeconform, a cluster, the operator's own image

@@ -22,7 +22,7 @@ from chaos.ground import Ground, Want
 from chaos.patient import PatientApi
 from watches import Watch
 
-GONE_SECONDS = 90
+GONE_SECONDS = 180
 
 
 class PodWitness:
@@ -197,7 +197,7 @@ def leftovers_after_deletion(ground: Ground) -> list[str]:
     def look() -> list[str]:
         kinds = {"Job": LABEL_JOB_ID, "Pod": LABEL_JOB_ID, "ControllerRevision": LABEL_DEFINITION, "BatchJob": ""}
         return [
-            f"{kind} {each['metadata']['name']} is left over"
+            f"{kind} {each['metadata']['name']}, made {each['metadata']['creationTimestamp']}, is left over"
             for kind, label in kinds.items()
             for each in ground.api.list(kind, ground.namespace, **({"labelSelector": label} if label else {}))
         ]

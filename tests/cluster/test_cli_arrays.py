@@ -229,10 +229,13 @@ def test_what_failed_is_seen_and_runs_again_under_the_same_index(stage: Stage, s
     page, _ = story.run("describe", "sim", "sim:7")
     assert f"  2      3     4,7      {EXITED}" in page.splitlines()
     assert "Name:            sim:7" in page
-    # Of the retry the simulated nodes know positions alone, of which there are two: none of them is told to fail.
-    out, _ = story.run("retry", "sim", "--wait", "--wait-timeout", str(2 * SECONDS))
+    # Simulated, they fail again: by the index they had, not by their position in the retry.
+    out, _ = story.run("retry", "sim", "--wait", "--wait-timeout", str(2 * SECONDS), want=exits.ERROR)
+    assert out.splitlines()[-1].endswith("FAILED 2/2: 0 succeeded, 2 failed: Array Child Job failed")
+    assert stage.status("sim-retry-1")["arrayProperties"]["failedIndexes"] == "4,7"
+    out, _ = story.run("retry", "sim", "--elements", "3,5", "--wait", "--wait-timeout", str(2 * SECONDS))
     assert out.splitlines()[-1].split(" ", 2)[2].startswith("SUCCEEDED 2/2: 2 succeeded")
-    assert stage.status("sim-retry-1")["arrayProperties"]["succeededIndexes"] == "4,7"
+    assert stage.status("sim-retry-2")["arrayProperties"]["succeededIndexes"] == "3,5"
     shown, _ = story.run("describe", "sim-retry-1:7", "-o", "json")
     assert [attempt["attempt"] for attempt in json.loads(shown)["attempts"]] == [1]
 

@@ -188,7 +188,8 @@ def test_a_node_that_is_lost_sends_all_back(four: Stage, number: int, pods: PodO
     # What a cluster does to a machine that is to go: its pods are evicted.
     taint = {"key": "out-of-order", "effect": "NoExecute"}
     four.api.patch("Node", machine, None, {"spec": {"taints": [taint]}})
-    text = four.wait_event("train", "GaveBack")
+    # Two more controllers are on the way here: the one that evicts, and the one that takes the pod away.
+    text = four.wait_event("train", "GaveBack", seconds=60)
     assert "All nodes wait for room again" in text
     four.wait("train", "RUNNABLE")
     four.wait("train", lambda status: status.get("startedAt", "") > before, 90)
