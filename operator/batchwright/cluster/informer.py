@@ -37,7 +37,8 @@ def _longer(pause: float) -> float:
 
 class Informer(Generic[Record]):
     """Keeps `sink` told of every object of a resource: (uid, record), and (uid, None) once it is gone; `misread` hears
-    of those that `project` does not understand, which else are logged."""
+    of those that `project` does not understand, which else are logged. Changes of which the line `says_nothing` are not
+    decoded, nor those of objects that are settled."""
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Informer(Generic[Record]):
         labels: str | None = None,
         fields: str | None = None,
         is_settled: Callable[[Record], bool] | None = None,
+        says_nothing: Callable[[bytes], bool] | None = None,
         misread: Callable[[Resource, dict[str, Any], Exception], None] | None = None,
         gather_seconds: float = 0.04,
     ) -> None:
@@ -61,7 +63,7 @@ class Informer(Generic[Record]):
         self._labels = labels
         self._fields = fields
         self._known: set[str] = set()
-        self._is_settled = is_settled
+        self._is_settled, self._says_nothing = is_settled, says_nothing
         self._misread = misread
         self._gather_seconds = gather_seconds
         self._settled: set[bytes] = set()
@@ -122,8 +124,12 @@ class Informer(Generic[Record]):
         return version
 
     def _skips(self, line: bytes) -> bool:
-        """Whether the event changes an object of which everything is known: it need not even be parsed."""
-        if not self._settled or not line.startswith(_MODIFIED):
+        """Whether the event changes an object of which everything is known, or says nothing new: it is not decoded."""
+        if not line.startswith(_MODIFIED):
+            return False
+        if self._says_nothing is not None and self._says_nothing(line):
+            return True
+        if not self._settled:
             return False
         found = _UID.search(line, 0, _HEAD)
         return found is not None and found[1] in self._settled

@@ -4,6 +4,7 @@ again after a while."""
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,6 +29,7 @@ from batchwright.domain.actions import (
     StopNodes,
     SuspendWork,
 )
+from batchwright.domain.observations import Pod
 from batchwright.errors import ApiError
 
 ACTION_RETRY_SECONDS = 2.0
@@ -78,6 +80,7 @@ class Carrying:
                     await self._gangs.release(entry, action)
                 case ReleasePod():
                     await acting.release_pod(self._api, action)
+                    self._let_go(entry, action.pod)
                 case MakeNodes():
                     await self._gangs.make(uid, entry, action, key)
                 case StopNodes():
@@ -99,6 +102,11 @@ class Carrying:
         except Exception:
             self._retry_action(uid, entry, action, key)
             raise
+
+    def _let_go(self, entry: Entry, pod: Pod) -> None:
+        """Its gate is off: what the watch says of that is not read (cluster.podlines)."""
+        if entry.pods.get(pod.uid) == pod:
+            self._store.put_pod(pod.uid, replace(pod, gated=False))
 
     def _retry_action(self, uid: str, entry: Entry, action: Action, key: str) -> None:
         entry.doing.discard(key)

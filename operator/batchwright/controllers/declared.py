@@ -50,3 +50,16 @@ def declared(kind: type[Spec], body: Mapping[str, Any]) -> Declared[Spec]:
         raw_spec=spec,
         status=dict(body.get("status") or {}),
     )
+
+
+def put(known: dict[tuple[str, str], Any], key: tuple[str, str], record: object | None) -> None:
+    """Takes over a record, or (None) that there is none any more."""
+    if record is None:
+        known.pop(key, None)
+    else:
+        known[key] = record
+
+
+def same_spec(before: Declared[Any] | None, after: Declared[Any] | None) -> bool:
+    """Whether both are there and ask the same."""
+    return before is not None and after is not None and bool(before.spec == after.spec)

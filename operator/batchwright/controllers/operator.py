@@ -28,6 +28,7 @@ from batchwright.cluster.admissionpolicies import install_admission_policies
 from batchwright.cluster.client import JSON, ApiClient
 from batchwright.cluster.events import EventRecorder
 from batchwright.cluster.informer import Informer
+from batchwright.cluster.podlines import is_on_its_way
 from batchwright.cluster.resources import (
     BATCH_JOBS,
     COMPUTE_ENVIRONMENTS,
@@ -44,7 +45,7 @@ from batchwright.cluster.resources import (
 )
 from batchwright.controllers.capacity import Capacity
 from batchwright.controllers.declarations import Declarations
-from batchwright.controllers.declared import Declared, declared
+from batchwright.controllers.declared import Declared, declared, put, same_spec
 from batchwright.controllers.definitions import Definitions
 from batchwright.controllers.engine import Engine
 from batchwright.controllers.misreading import Misreading
@@ -130,6 +131,7 @@ class Operator:
                 labels=OURS,
                 misread=misread,
                 is_settled=lambda pod: pod.phase == "Succeeded",
+                says_nothing=is_on_its_way,
                 gather_seconds=POD_GATHER_SECONDS,
             ),
             Informer(
@@ -246,9 +248,9 @@ class Operator:
 
     def _see_queue(self, key: Key, record: Declared[JobQueueSpec] | None) -> None:
         before = self.store.queues.get(key)
-        _put(self.store.queues, key, record)
+        put(self.store.queues, key, record)
         self._queues.touch(key)
-        if _same_spec(before, record):
+        if same_spec(before, record):
             return
         if before is None or record is None or before.spec.retention != record.spec.retention:
             self.engine.retention.rebuild()
@@ -256,18 +258,18 @@ class Operator:
 
     def _see_environment(self, key: Key, record: Declared[ComputeEnvironmentSpec] | None) -> None:
         before = self.store.environments.get(key)
-        _put(self.store.environments, key, record)
+        put(self.store.environments, key, record)
         self._environments.touch(key)
-        if not _same_spec(before, record):
+        if not same_spec(before, record):
             self._touch_all(self._queues, self.store.queues)
             self.engine.changed()
             self.capacity.touch()
 
     def _see_policy(self, key: Key, record: Declared[SchedulingPolicySpec] | None) -> None:
         before = self.store.policies.get(key)
-        _put(self.store.policies, key, record)
+        put(self.store.policies, key, record)
         self._policies.touch(key)
-        if not _same_spec(before, record):
+        if not same_spec(before, record):
             queues = {known.name for known in self.store.queues.values() if known.spec.scheduling_policy == key[1]}
             self._touch_jobs(lambda queue, _: queue in queues)
 
@@ -275,9 +277,9 @@ class Operator:
         before = self.store.consumables.get(key)
         if record is not None and (before is None or before.uid != record.uid):
             self.store.spent[key[1]] = int(record.status.get("usedQuantity") or 0)
-        _put(self.store.consumables, key, record)
+        put(self.store.consumables, key, record)
         self._consumables.touch(key)
-        if not _same_spec(before, record):
+        if not same_spec(before, record):
             self.engine.changed()
 
     def _see_definition(self, key: Key, record: Declared[JobDefinitionSpec] | None) -> None:
@@ -288,7 +290,7 @@ class Operator:
             if before.generation == record.generation:
                 # Our own status may be newer than what the watch shows.
                 record.status = max(before.status, record.status, key=lambda s: s.get("observedGeneration") or 0)
-        _put(self.store.definitions, key, record)
+        put(self.store.definitions, key, record)
         self._definitions.touch(key)
         # Also when our own status comes back by the watch: what was written may have been about a record that another
         # event had replaced meanwhile, and then nobody has told the jobs.
@@ -383,17 +385,6 @@ class Operator:
         if key not in known or known[key].uid != uid:
             known[key] = record
             self._definition_settled(key[:2])
-
-
-def _put(known: dict[Key, Any], key: Key, record: object | None) -> None:
-    if record is None:
-        known.pop(key, None)
-    else:
-        known[key] = record
-
-
-def _same_spec(before: Declared[Any] | None, after: Declared[Any] | None) -> bool:
-    return before is not None and after is not None and bool(before.spec == after.spec)
 
 
 def declared_resources() -> tuple[Resource, ...]:

@@ -48,11 +48,12 @@ async def informing(
     server: FakeApiServer,
     prepare: Callable[[ApiClient], None] = lambda _: None,
     is_settled: Callable[[Labels], bool] | None = None,
+    says_nothing: Callable[[bytes], bool] | None = None,
 ) -> AsyncIterator[tuple[Sink, Informer[Labels]]]:
     sink = Sink()
     async with fake.serving(server) as api:
         prepare(api)
-        informer = Informer(api, NODES, labels_of, sink, is_settled=is_settled)
+        informer = Informer(api, NODES, labels_of, sink, is_settled=is_settled, says_nothing=says_nothing)
         task = asyncio.create_task(informer.run())
         try:
             yield sink, informer
@@ -93,6 +94,19 @@ async def test_what_changes_about_a_settled_object_is_passed_by_and_its_end_is_t
     async with informing(server, is_settled=lambda labels: "done" in labels) as (sink, _):
         await waiting.until(lambda: sink.held.get("a") == {"x": "2"})
         assert sink.calls[3:] == [("a", {"done": "1"}), ("b", {"x": "1"}), ("a", None), ("a", {}), ("a", {"x": "2"})]
+
+
+async def test_a_change_that_says_nothing_is_passed_by() -> None:
+    lines = [
+        event("ADDED", "a", 11, quiet="1"),
+        event("MODIFIED", "a", 12, quiet="2"),
+        event("MODIFIED", "a", 13, x="1"),
+        event("DELETED", "a", 14, quiet="3"),
+    ]
+    server = FakeApiServer(lists=[[[]]], watches=[Script(lines)])
+    async with informing(server, says_nothing=lambda line: b"quiet" in line) as (sink, _):
+        await waiting.until(lambda: len(sink.calls) == 3)
+        assert sink.calls == [("a", {"quiet": "1"}), ("a", {"x": "1"}), ("a", None)]
 
 
 async def test_goes_on_from_the_last_bookmark() -> None:
