@@ -67,6 +67,22 @@ def test_a_launch_of_which_the_answer_is_lost_is_not_made_twice(scene: Stage, cl
     until(lambda: not cloud.instances(environment, "pending", "running"), "instances are left over")
 
 
+def test_of_a_launch_that_is_filled_in_part_the_rest_is_asked_for_again(scene: Stage, cloud: Cloud) -> None:
+    cloud.switch(most=1)
+    environment = bought(scene, cloud)
+    scene.queue()
+    scene.simulated(cpu="3", simulate={"seconds": "30"})
+    scene.submit("sweep", arrayProperties={"size": 3})
+
+    # The first one's node works while others are still asked for.
+    scene.wait(
+        "sweep", lambda status: status.get("arrayProperties", {}).get("statusSummary", {}).get("RUNNING") == 1, 60
+    )
+    assert scene.wait_final("sweep", 180)["state"] == "SUCCEEDED"
+    assert len(cloud.instances(environment)) == 3
+    until(lambda: not cloud.instances(environment, "pending", "running"), "instances are left over")
+
+
 def test_killed_between_launch_and_record_nothing_is_lost_or_bought_twice(
     scene: Stage, cloud: Cloud, buyer: OperatorProcess
 ) -> None:
