@@ -19,6 +19,7 @@ from crd_cases import accepted, arrayjob, capacity, scheduling
 from documentation import pages
 from helmchart import new_helm
 from kubecluster import Cluster
+from watches import until
 
 OURS = "batchwright.io/v1alpha1"
 # The bound of all annotations of an object: what is longer is applied on the server's side.
@@ -86,8 +87,14 @@ def chart(cluster: Cluster) -> Iterator[str]:
 )
 def test_the_chart_is_synced(cluster: Cluster, chart: str, flags: list[str]) -> None:
     cluster.kubectl("apply", *flags, "-f", "-", stdin=chart)
-    found = cluster.kubectl("diff", *flags, "-f", "-", stdin=chart, check=False)
-    assert (found.returncode, found.stdout) == (0, ""), found.stderr
+
+    def is_synced() -> bool:
+        found = cluster.kubectl("diff", *flags, "-f", "-", stdin=chart, check=False)
+        print(found.stdout, found.stderr)
+        return (found.returncode, found.stdout) == (0, "")
+
+    # kubectl asks twice, and a controller may write a status in between.
+    until(is_synced, "there is a difference after a sync")
     # And it would have said so.
     other = chart.replace("replicas: 2", "replicas: 3")
     assert other != chart
