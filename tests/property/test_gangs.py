@@ -265,6 +265,7 @@ def test_all_end_as_their_main_nodes_say(scenario: Scenario) -> None:
         codes = [each["container"].get("exitCode") for each in status["attempts"]]
         assert codes == list(plan.codes)
         assert world.cluster.attempts[uid] == len(plan.codes)
+    assert set(world.cluster.made_nodes.values()) <= {1}, "a node that had ended was made again"
     assert world.running() == []
 
 

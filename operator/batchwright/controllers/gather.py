@@ -252,7 +252,8 @@ def gang_view(store: Store, entry: Entry, layout: NodeLayout) -> GangView:
     """What the decision about a multi-node job looks at besides its view."""
     nodes, properties = entry.nodes or Nodes(), layout.properties
     placement = decode_placement(entry.work.placement) if entry.work is not None else nodes.machines
-    on = {pod.node for pod in (*entry.pods.values(), *nodes.pods.values()) if pod.node and not pod.is_finished}
+    known = (*entry.pods.values(), *nodes.pods.values(), *([nodes.lost] if nodes.lost is not None else []))
+    on = {pod.node for pod in known if pod.node and not pod.is_finished}
     return GangView(
         size=layout.size,
         main=layout.main,

@@ -32,7 +32,7 @@ from batchwright.domain.actions import (
 from batchwright.domain.attempts import ending, merge, was_lost
 from batchwright.domain.lifecycle import Decision, View, decide, present_status
 from batchwright.domain.observations import FINAL_STATES, Pod, Work
-from batchwright.domain.texts import bounded
+from batchwright.domain.texts import bounded, timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,10 @@ class GangView:
     """What a decision about a multi-node job looks at besides.
 
     `size` counts all nodes, `main` is the number of the main one; `machines` has theirs by rank, empty where nobody
-    knows; `nodes` are the pods of those that are not the main one, `made` the names of those that were made and have
-    not been seen; `usable` the machines that take pods; `making` whether pods are being made; `lost` says which node
-    vanished under us, by the uid of its main node's pod; `gone` the machines with nodes on them that are no more.
+    knows; `nodes` are the pods of those that are not the main one, also of those that ended and are gone, `made` the
+    names of those that were made and have not been seen; `usable` the machines that take pods; `making` whether pods
+    are being made; `lost` is the node that vanished under us last; `gone` the machines with nodes on them that are no
+    more.
     """
 
     size: int
@@ -54,7 +55,7 @@ class GangView:
     fails_with_any: bool = False
     making: bool = False
     made: frozenset[str] = frozenset()
-    lost: tuple[str, str] = ("", "")
+    lost: Pod | None = None
     gone: frozenset[str] = frozenset()
 
 
@@ -134,14 +135,17 @@ def _under_way(
     # Kubernetes takes its time (40 s) to say of a pod that its machine is no more.
     away = (pod for pod in (main, *nodes) if pod.node in gang.gone and not pod.is_finished)
     lost = next(away, None) or next((pod for pod in nodes if is_lost(pod)), None)
-    if lost is not None or gang.lost[0] == main.uid:
-        number = gang.main if lost is main else lost.index if lost is not None else 0
-        text = gang.lost[1] if lost is None else f"Node {number}: {_how_lost(lost, view, gang)}"
-        return _give_back(decision, work, text, stop)
+    if lost is None and gang.lost is not None and gang.lost.main == main.uid:
+        lost = gang.lost
+    if lost is not None:
+        number = gang.main if lost is main else lost.index
+        return _give_back(decision, work, f"Node {number}: {_how_lost(lost, view, gang)}", stop)
     if gang.fails_with_any:
         failed = next((pod for pod in nodes if pod.phase == "Failed"), None)
         if failed is not None:
             return _fail_attempt(view, decision, main, failed, stop)
+    if have_run(view.job.status, main):
+        return replace(decision, actions=decision.actions + stop)
     deadline = (main.started_at or main.created_at) + timedelta(seconds=gang.start_seconds)
     starting = [pod for pod in nodes if pod.started_at is None and not pod.is_finished]
     missing = gang.size - 1 - len(nodes)
@@ -161,6 +165,14 @@ def _under_way(
     return replace(decision, status=status, actions=actions, wake_at=wake_at)
 
 
+def have_run(status: BatchJobStatus, main: Pod) -> bool:
+    """Whether all nodes have run with this main node, by the status on record: it runs, and none is said to be missing.
+    Then the absence of a node is no loss: it may have ended, and its pod have gone, while no operator looked."""
+    if status.state != "RUNNING" or status.status_reason is not None or main.started_at is None:
+        return False
+    return status.started_at == timestamp(main.started_at)
+
+
 def is_lost(pod: Pod) -> bool:
     """Whether the pod of a node went without its own doing: its machine was lost, or somebody took it."""
     return pod.phase != "Succeeded" and (pod.deleting or was_lost(pod))
@@ -169,7 +181,7 @@ def is_lost(pod: Pod) -> bool:
 def _how_lost(pod: Pod, view: View, gang: GangView) -> str:
     if was_lost(pod) or pod.node in gang.gone:
         return reasons.host_terminated(view.instances.get(pod.node, pod.node))
-    return f"its pod {pod.name} was deleted"
+    return f"its pod {pod.name} was deleted" if pod.deleting else f"its pod {pod.name} is gone"
 
 
 def _late(gang: GangView, starting: list[Pod], missing: int, main: Pod) -> str:

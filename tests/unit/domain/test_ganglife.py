@@ -14,6 +14,7 @@ from batchwright.domain.actions import EndAttempt, GiveBack, MakeNodes, ReleaseP
 from batchwright.domain.ganglife import GangView, decide_gang
 from batchwright.domain.lifecycle import View
 from batchwright.domain.observations import Pod
+from batchwright.domain.texts import timestamp
 
 MACHINES = ("m0", "m1", "m2")
 EXITED = "Essential container in task exited"
@@ -60,6 +61,7 @@ class Case:
 
 
 BOTH = (node(1), node(2))
+RAN = b.status("RUNNING", startedAt=timestamp(b.at(0)))
 FINISHED = {"work": b.work(placement="m0,m1,m2", complete=True, succeeded=1)}
 SUSPENDED = {"work": b.work(placement="m0,m1,m2", suspended=True)}
 
@@ -114,11 +116,33 @@ CASES = [
         id="a node's machine is lost",
     ),
     pytest.param(
-        Case(view(MAIN), gang(node(1), lost=("pod-0", "Node 2: its pod x is gone")), "RUNNING", (GiveBack,)),
+        Case(view(MAIN), gang(node(1), lost=node(2)), "RUNNING", (GiveBack,), "Node 2: its pod hello-2 is gone"),
         id="a node vanishes",
     ),
     pytest.param(
-        Case(view(MAIN), gang(*BOTH, lost=("earlier", "Node 2: its pod x is gone")), "RUNNING"),
+        Case(view(MAIN, job=b.job(status=RAN)), gang(node(1)), "RUNNING", now=b.at(5)),
+        id="a node that ran has ended, and its pod was gone before the operator started",
+    ),
+    pytest.param(
+        Case(view(MAIN, job=b.job(status=RAN)), gang(node(1)), "RUNNING", now=b.at(601)),
+        id="and so it is once the time to start is over",
+    ),
+    pytest.param(
+        Case(
+            view(replace(MAIN, started_at=b.at(2)), job=b.job(status=RAN)),
+            gang(node(1)),
+            "RUNNING",
+            (MakeNodes,),
+            "1 of 3 nodes have yet to start",
+        ),
+        id="all had run in an attempt before this one",
+    ),
+    pytest.param(
+        Case(view(MAIN, job=b.job(status=RAN)), gang(node(1), lost=node(2)), "RUNNING", (GiveBack,)),
+        id="a node vanishes that ran",
+    ),
+    pytest.param(
+        Case(view(MAIN), gang(*BOTH, lost=node(2, "earlier")), "RUNNING"),
         id="one of an attempt before had vanished",
     ),
     pytest.param(
