@@ -21,7 +21,7 @@ from batchwright.cluster.client import JSON
 from batchwright.cluster.resources import BATCH_JOBS, CONFIG_MAPS, JOBS, PODS, SERVICES, Resource
 from batchwright.domain.observations import Node
 from batchwright.domain.texts import timestamp
-from batchwright.errors import AlreadyExists, ApiUnavailable, NotFound
+from batchwright.errors import AlreadyExists, ApiUnavailable, Forbidden, NotFound
 
 NAMESPACE = "default"
 CPU = 1000
@@ -42,6 +42,9 @@ class GangCluster:
         self.attempts: Counter[str] = Counter()
         self.writes: Counter[str] = Counter()
         self.made_nodes: Counter[str] = Counter()
+        # What a quota lets nobody make: objects of a kind of a job (kind/uid), main nodes' pods of jobs (uid).
+        self.refused: set[str] = set()
+        self.podless: set[str] = set()
         self._counted: set[str] = set()
         self._made = 0
         self._ends: dict[str, float] = {}
@@ -77,6 +80,8 @@ class GangCluster:
     async def create(self, resource: Resource, namespace: str | None, body: JSON, **_: Any) -> JSON:
         await self._answer()
         name = body["metadata"]["name"]
+        if f"{resource.kind}/{body['metadata']['labels'][names.LABEL_JOB_ID]}" in self.refused:
+            raise Forbidden("exceeded quota", 403)
         known = {JOBS.kind: self.jobs, PODS.kind: {p["metadata"]["name"]: p for p in self.pods.values()}}
         if name in known.get(resource.kind, {}) or (resource.kind, name) in self.others:
             raise AlreadyExists("there is one", 409)
@@ -265,6 +270,8 @@ class GangCluster:
         self.put_job(job)
 
     def _make_pod(self, job: JSON) -> None:
+        if job["spec"]["template"]["metadata"]["labels"][names.LABEL_JOB_ID] in self.podless:
+            return
         self._made += 1
         template, name = _copy(job["spec"]["template"]), f"{job['metadata']['name']}-0-{self._made:05d}"
         metadata = template["metadata"] | {

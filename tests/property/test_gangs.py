@@ -279,3 +279,33 @@ def test_none_waits_for_ever_whatever_happens(scenario: Scenario) -> None:
         # Those of lost machines were no attempts.
         assert len(status["attempts"]) == len(plan.codes)
     assert world.running() == []
+
+
+@pytest.mark.parametrize("what", ["Service", "the main node's pod"])
+def test_what_a_quota_keeps_from_starting_holds_no_room_for_ever(what: str) -> None:
+    """The other one, which has all it needs, is not kept waiting until somebody raises the quota."""
+    first, second = Plan(0, 2, 1, (0,), 5.0, 0), Plan(1, 2, 1, (0,), 5.0, 1)
+    world = World(Scenario((1, 1), (first, second), 1, 0, (), ()))
+    if what == "Service":
+        world.cluster.refused.add(f"{what}/{first.uid}")
+    else:
+        world.cluster.podless.add(first.uid)
+    ended: dict[str, float] = {}
+
+    async def watch() -> None:
+        loop = asyncio.get_running_loop()
+        life = loop.create_task(world.live())
+        while not life.done():
+            for uid, status in world.cluster.statuses.items():
+                if status.get("state") in FINAL_STATES:
+                    ended.setdefault(uid, loop.time())
+            if second.uid in ended:
+                world.cluster.refused.clear()
+                world.cluster.podless.clear()
+            await asyncio.sleep(1)
+        await life
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(watch())
+    assert [world.cluster.statuses[plan.uid]["state"] for plan in (first, second)] == ["SUCCEEDED"] * 2
+    assert ended[second.uid] < 700

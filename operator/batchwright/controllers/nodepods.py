@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from batchwright.domain.observations import Pod
 
@@ -13,7 +14,9 @@ class Nodes:
 
     `machines` is where a start that is under way puts them, `made` the names of pods that were made and have not been
     seen, `seen` those that have; `removed` the uids of `pods` that had ended and are gone; `lost` is the last one that
-    vanished before its end; `setbacks` is how often they all went back.
+    vanished before its end; `setbacks` is how often they all went back. `vacant_since` is since when the main node has
+    no pod although it is to have one, `released` since when one is let start, or is to be, by its uid: both begin anew
+    with the operator.
     """
 
     pods: dict[str, Pod] = field(default_factory=dict)
@@ -24,6 +27,8 @@ class Nodes:
     making: bool = False
     lost: Pod | None = None
     setbacks: int = 0
+    vacant_since: datetime | None = None
+    released: tuple[str, datetime] | None = None
 
     def see(self, uid: str, record: Pod | None, main: Pod | None) -> bool:
         """A pod was seen, changed, or is gone; whether that is news. `main` is its main node's, None where there is

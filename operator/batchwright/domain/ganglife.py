@@ -25,14 +25,25 @@ from batchwright.domain.actions import (
     GiveBack,
     MakeNodes,
     Notice,
+    ReadObstacle,
     ReleasePod,
     StopNodes,
     SuspendWork,
 )
 from batchwright.domain.attempts import ending, merge, was_lost
-from batchwright.domain.lifecycle import Decision, View, decide, present_status
+from batchwright.domain.lifecycle import (
+    OBSTACLE_SECONDS,
+    POD_DUE_SECONDS,
+    Decision,
+    View,
+    decide,
+    present_status,
+)
 from batchwright.domain.observations import FINAL_STATES, Pod, Work
 from batchwright.domain.texts import bounded, timestamp
+
+# The Job controller waits up to so long before it makes the pod of a retry (MaxJobPodFailureBackOff).
+RETRY_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +54,8 @@ class GangView:
     knows; `nodes` are the pods of those that are not the main one, also of those that ended and are gone, `made` the
     names of those that were made and have not been seen; `usable` the machines that take pods; `making` whether pods
     are being made; `lost` is the node that vanished under us last; `gone` the machines with nodes on them that are no
-    more.
+    more; `vacant_since` is since when the main node has no pod although it is to have one, `released` since when one
+    is let start, or is to be, by its uid.
     """
 
     size: int
@@ -56,7 +68,13 @@ class GangView:
     making: bool = False
     made: frozenset[str] = frozenset()
     lost: Pod | None = None
+    vacant_since: datetime | None = None
+    released: tuple[str, datetime] | None = None
     gone: frozenset[str] = frozenset()
+
+    def released_at(self, main: Pod) -> datetime | None:
+        """Since when this pod of the main node is let start, or is to be; None where nobody knows."""
+        return self.released[1] if self.released is not None and self.released[0] == main.uid else None
 
 
 def decide_gang(view: View, gang: GangView, now: datetime) -> Decision:
@@ -87,9 +105,11 @@ def _decide(view: View, gang: GangView, now: datetime) -> Decision:
     if work is None or main is None or any(isinstance(each, EndAttempt | SuspendWork) for each in decision.actions):
         # Where it starts next, its room and its names are free.
         is_clear = not live and not gang.made and not gang.making
+        if work is not None and not decision.is_final and gang.vacant_since is not None:
+            decision = _vacant(view, gang, work, decision, gang.vacant_since, now)
         return replace(decision, runnable=decision.runnable and is_clear, actions=decision.actions + stop)
     if main.gated:
-        return _gated(gang, work, decision, main, strays, stop)
+        return _gated(view, gang, work, decision, main, strays, stop, now)
     return _under_way(view, gang, work, decision, main, stop, now)
 
 
@@ -100,13 +120,32 @@ def _main_pod(view: View) -> Pod | None:
     return None if pod is None or pod.deleting or pod.mark is not None else pod
 
 
+def _vacant(view: View, gang: GangView, work: Work, decision: Decision, since: datetime, now: datetime) -> Decision:
+    """The main node has no pod: a quota or a webhook may keep it from having one for ever, and all the room with it."""
+    if work.is_finished or work.deleting or view.job.spec.terminate is not None:
+        return decision
+    # For a retry the Job controller takes its time.
+    due = since + timedelta(seconds=RETRY_SECONDS if view.pods or decision.status.attempts else 0)
+    deadline = due + timedelta(seconds=gang.start_seconds)
+    if now >= deadline:
+        text = f"The main node had no pod for {gang.start_seconds} s"
+        return _give_back(decision, work, f"{text}. {view.obstacle}" if view.obstacle else text)
+    actions, wake_at = decision.actions, _earlier(decision.wake_at, deadline)
+    if now >= due + timedelta(seconds=POD_DUE_SECONDS) and not actions:
+        actions = (ReadObstacle(work),)
+        wake_at = min(wake_at, now + timedelta(seconds=OBSTACLE_SECONDS))
+    return replace(decision, actions=actions, wake_at=wake_at)
+
+
 def _gated(
+    view: View,
     gang: GangView,
     work: Work,
     decision: Decision,
     main: Pod,
     strays: tuple[Pod, ...],
     stop: tuple[Action, ...],
+    now: datetime,
 ) -> Decision:
     """The main node waits for leave: it starts once the nodes of the attempt before it are gone."""
     others = tuple(action for action in decision.actions if not isinstance(action, ReleasePod))
@@ -119,7 +158,16 @@ def _gated(
         return _give_back(decision, work, f"The nodes go back: {where}")
     if len(others) == len(decision.actions):
         return decision
-    return replace(decision, actions=(*others, ReleasePod(main, gang.machines[0])))
+    actions = (*others, ReleasePod(main, gang.machines[0]))
+    tried_at = gang.released_at(main)
+    if tried_at is None:
+        return replace(decision, actions=actions)
+    deadline = tried_at + timedelta(seconds=gang.start_seconds)
+    if now >= deadline:
+        text = f"The main node was not let start within {gang.start_seconds} s"
+        return _give_back(decision, work, f"{text}. {view.obstacle}" if view.obstacle else text)
+    status = _saying(decision, view.obstacle) if view.obstacle else decision.status
+    return replace(decision, status=status, actions=actions, wake_at=_earlier(decision.wake_at, deadline))
 
 
 def _under_way(
@@ -146,14 +194,16 @@ def _under_way(
             return _fail_attempt(view, decision, main, failed, stop)
     if have_run(view.job.status, main):
         return replace(decision, actions=decision.actions + stop)
-    deadline = (main.started_at or main.created_at) + timedelta(seconds=gang.start_seconds)
+    # Its pod may have waited at its gate for long. An operator that has started since knows when its kubelet took it.
+    began = main.started_at or gang.released_at(main) or main.accepted_at or main.created_at
+    deadline = began + timedelta(seconds=gang.start_seconds)
     starting = [pod for pod in nodes if pod.started_at is None and not pod.is_finished]
     missing = gang.size - 1 - len(nodes)
     if not missing and not starting and main.started_at is not None:
         return replace(decision, actions=decision.actions + stop)
     if now >= deadline:
         return _give_back(decision, work, _late(gang, starting, missing, main), stop)
-    wake_at = deadline if decision.wake_at is None else min(decision.wake_at, deadline)
+    wake_at = _earlier(decision.wake_at, deadline)
     actions = decision.actions + stop
     status = decision.status
     if main.started_at is not None:
@@ -210,6 +260,10 @@ def _fail_attempt(view: View, decision: Decision, main: Pod, failed: Pod, stop: 
     status = decision.status.model_copy(update={"attempts": noted, "status_reason": text})
     actions: tuple[Action, ...] = (action,) if main.name in view.noted else ()
     return replace(decision, status=status, actions=actions + stop)
+
+
+def _earlier(one: datetime | None, other: datetime) -> datetime:
+    return other if one is None else min(one, other)
 
 
 def _saying(decision: Decision, text: str) -> BatchJobStatus:

@@ -10,7 +10,16 @@ import pytest
 
 import builders as b
 from batchwright import names
-from batchwright.domain.actions import EndAttempt, GiveBack, MakeNodes, ReleasePod, StopNodes, SuspendWork
+from batchwright.domain.actions import (
+    DeleteWork,
+    EndAttempt,
+    GiveBack,
+    MakeNodes,
+    ReadObstacle,
+    ReleasePod,
+    StopNodes,
+    SuspendWork,
+)
 from batchwright.domain.ganglife import GangView, decide_gang
 from batchwright.domain.lifecycle import View
 from batchwright.domain.observations import Pod
@@ -61,6 +70,8 @@ class Case:
 
 
 BOTH = (node(1), node(2))
+QUOTA = "exceeded quota"
+ENDING = b.job(status=b.status("RUNNING"), spec=b.spec(terminate={"reason": "enough"}))
 RAN = b.status("RUNNING", startedAt=timestamp(b.at(0)))
 FINISHED = {"work": b.work(placement="m0,m1,m2", complete=True, succeeded=1)}
 SUSPENDED = {"work": b.work(placement="m0,m1,m2", suspended=True)}
@@ -159,6 +170,106 @@ CASES = [
     pytest.param(
         Case(view(b.pod(node="m0")), gang(), "STARTING", (GiveBack,), now=b.at(601)),
         id="the main node does not run in time",
+    ),
+    pytest.param(
+        Case(view(b.pod(node="m0")), gang(released=("pod-0", b.at(500))), "STARTING", now=b.at(1099)),
+        id="the main node's time begins when it is let start",
+    ),
+    pytest.param(
+        Case(view(b.pod(node="m0")), gang(released=("pod-0", b.at(500))), "STARTING", (GiveBack,), now=b.at(1100)),
+        id="and then it is over",
+    ),
+    pytest.param(
+        Case(
+            view(b.pod(node="m0", accepted_at=b.at(500))), gang(released=("other", b.at(0))), "STARTING", now=b.at(1099)
+        ),
+        id="it begins when the kubelet took it, to an operator that has started since",
+    ),
+    pytest.param(
+        Case(
+            view(b.pod(gated=True), obstacle=QUOTA),
+            gang(released=("pod-0", b.at(500))),
+            "STARTING",
+            (ReleasePod,),
+            QUOTA,
+            now=b.at(1099),
+        ),
+        id="something keeps the main node from being let start",
+    ),
+    pytest.param(
+        Case(
+            view(b.pod(gated=True), obstacle=QUOTA),
+            gang(released=("pod-0", b.at(500))),
+            "STARTING",
+            (GiveBack,),
+            f"The main node was not let start within 600 s. {QUOTA}",
+            now=b.at(1100),
+        ),
+        id="for too long",
+    ),
+    pytest.param(
+        Case(
+            view(b.ended_pod(exit_code=1), b.pod(1, gated=True), rules=b.rules(2)),
+            gang(node(1), released=("pod-0", b.at(0))),
+            "STARTING",
+            (StopNodes,),
+            now=b.at(9999),
+        ),
+        id="a retry may wait for the nodes of the attempt before for as long as they take",
+    ),
+    pytest.param(
+        Case(
+            view(b.ended_pod(exit_code=1), b.pod(1, gated=True), rules=b.rules(2)),
+            gang(failed(1), failed(2), released=("pod-0", b.at(0))),
+            "STARTING",
+            (ReleasePod,),
+            now=b.at(9999),
+        ),
+        id="and is let start however long it has waited",
+    ),
+    pytest.param(
+        Case(view(obstacle=QUOTA), gang(vacant_since=b.at(5)), "STARTING", (ReadObstacle,), QUOTA, now=b.at(604)),
+        id="the main node has no pod",
+    ),
+    pytest.param(
+        Case(
+            view(obstacle=QUOTA),
+            gang(vacant_since=b.at(5)),
+            "STARTING",
+            (GiveBack,),
+            f"The main node had no pod for 600 s. {QUOTA}",
+            now=b.at(605),
+        ),
+        id="the main node has had no pod for too long",
+    ),
+    pytest.param(
+        Case(view(job=ENDING), gang(vacant_since=b.at(5)), "RUNNING", (DeleteWork,), now=b.at(605)),
+        id="it is terminated meanwhile",
+    ),
+    pytest.param(
+        Case(view(b.ended_pod(exit_code=1), rules=b.rules(2)), gang(vacant_since=b.at(5)), "RUNNABLE", now=b.at(612)),
+        id="a retry's pod is waited for longer",
+    ),
+    pytest.param(
+        Case(
+            view(b.ended_pod(exit_code=1), rules=b.rules(2)),
+            gang(vacant_since=b.at(5)),
+            "RUNNABLE",
+            (ReadObstacle,),
+            now=b.at(613),
+        ),
+        id="then it is asked why there is none",
+    ),
+    pytest.param(
+        Case(
+            view(b.ended_pod(exit_code=1), rules=b.rules(2)),
+            gang(vacant_since=b.at(5)),
+            "RUNNABLE",
+            (GiveBack,),
+            "The main node had no pod for 600 s",
+            now=b.at(1205),
+        ),
+        id="and not for ever",
     ),
     pytest.param(
         Case(view(MAIN, preempting=True), gang(*BOTH), "RUNNING", (SuspendWork, StopNodes)), id="it is to make room"
