@@ -158,7 +158,7 @@ async def make_nodes(
     machines = decode_placement(action.work.placement)
     nodes = entry.nodes = entry.nodes or Nodes()
     identity = JobIdentity(job.uid, job.namespace, job.name)
-    seen = MainPod(main.name, main.uid, main.address, main.failures)
+    seen = MainPod(action.work.name, main.name, main.uid, main.address, main.failures)
     slots = asyncio.Semaphore(PODS_IN_FLIGHT)
 
     async def make(rank: int) -> None:
