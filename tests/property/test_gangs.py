@@ -45,6 +45,7 @@ class Plan:
     codes: tuple[int, ...]
     seconds: float
     at: float
+    rules: tuple[dict[str, str], ...] = ()
 
     @property
     def uid(self) -> str:
@@ -184,7 +185,7 @@ class World:
             wire = {
                 "type": "multinode",
                 "nodeProperties": {"numNodes": plan.nodes, "mainNode": 0, "nodeRangeProperties": ranges},
-                "retryStrategy": {"attempts": len(plan.codes)},
+                "retryStrategy": {"attempts": len(plan.codes), "evaluateOnExit": list(plan.rules)},
             }
             spec, name = JobDefinitionSpec.model_validate(wire), f"d{plan.number}"
             self.store.revisions[NAMESPACE, name, 1] = Revision("r", NAMESPACE, name, 1, "o", spec)
@@ -309,3 +310,31 @@ def test_what_a_quota_keeps_from_starting_holds_no_room_for_ever(what: str) -> N
         runner.run(watch())
     assert [world.cluster.statuses[plan.uid]["state"] for plan in (first, second)] == ["SUCCEEDED"] * 2
     assert ended[second.uid] < 700
+
+
+@pytest.mark.parametrize("action", ["EXIT", "RETRY"])
+@pytest.mark.parametrize("machine", ["m0", "m1"])
+def test_evaluate_on_exit_decides_of_a_lost_machine(machine: str, action: str) -> None:
+    """Of the main node's as of another's."""
+    rules = ({"onStatusReason": "Host EC2*", "action": action},)
+    plan = Plan(0, 2, 1, (0, 0), 60.0, 0, rules)
+    world = World(Scenario((1, 1), (plan,), 3, 0, (), ()))
+
+    async def lose() -> None:
+        life = asyncio.get_running_loop().create_task(world.live())
+        await asyncio.sleep(20)
+        assert [phase for _, phase in world.running()] == ["Running"] * 2
+        world.cluster.lose_node(machine)
+        world.cluster.add_node(f"{machine}x", 1)
+        await life
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(lose())
+    status = world.cluster.statuses[plan.uid]
+    said = f"Host EC2 (instance {machine}) terminated."
+    if action == "EXIT":
+        assert (status["state"], status["statusReason"]) == ("FAILED", said)
+        assert (len(status["attempts"]), world.cluster.attempts[plan.uid]) == (1, 1)
+    else:
+        assert status["state"] == "SUCCEEDED"
+        assert world.cluster.attempts[plan.uid] == 2

@@ -3,7 +3,7 @@
 The main node is a single job (`lifecycle.decide`); this decides when it may start, when the others do and when they are
 stopped. They are all or nothing: a node whose machine is lost, or that does not run in time, sends all of them back to
 RUNNABLE (`GiveBack`), where the room of all is given back. Only the main node's end counts (AWS Batch User Guide,
-multi-node parallel jobs), unless failurePolicy is AnyNode.
+multi-node parallel jobs), unless failurePolicy is AnyNode, or evaluateOnExit says something of a lost machine.
 
 Level-triggered as `lifecycle`. The main node's pod is what the others belong to: those of another one are stopped, and
 the next attempt begins when none is left. No final state is told while a node still runs.
@@ -30,7 +30,7 @@ from batchwright.domain.actions import (
     StopNodes,
     SuspendWork,
 )
-from batchwright.domain.attempts import ending, merge, was_lost
+from batchwright.domain.attempts import ending, lost_node, merge, was_lost
 from batchwright.domain.lifecycle import (
     OBSTACLE_SECONDS,
     POD_DUE_SECONDS,
@@ -40,6 +40,7 @@ from batchwright.domain.lifecycle import (
     present_status,
 )
 from batchwright.domain.observations import FINAL_STATES, Pod, Work
+from batchwright.domain.retry import is_decided
 from batchwright.domain.texts import bounded, timestamp
 
 # The Job controller waits up to so long before it makes the pod of a retry (MaxJobPodFailureBackOff).
@@ -179,6 +180,9 @@ def _under_way(
     stop: tuple[Action, ...],
     now: datetime,
 ) -> Decision:
+    begun = _begun_ending(view, main)
+    if begun:
+        return _fail_attempt(view, decision, main, begun, stop)
     nodes = [pod for pod in gang.nodes if pod.main == main.uid]
     # Kubernetes takes its time (40 s) to say of a pod that its machine is no more.
     away = (pod for pod in (main, *nodes) if pod.node in gang.gone and not pod.is_finished)
@@ -186,12 +190,17 @@ def _under_way(
     if lost is None and gang.lost is not None and gang.lost.main == main.uid:
         lost = gang.lost
     if lost is not None:
-        number = gang.main if lost is main else lost.index
-        return _give_back(decision, work, f"Node {number}: {_how_lost(lost, view, gang)}", stop)
+        number, how = gang.main if lost is main else lost.index, _how_lost(lost, view, gang)
+        text = f"{reasons.NODE_FAILED_PREFIX}{number}: {how}"
+        if _ends_attempt(view, text):
+            return _fail_attempt(view, decision, main, text, stop)
+        return _give_back(decision, work, text, stop)
     if gang.fails_with_any:
         failed = next((pod for pod in nodes if pod.phase == "Failed"), None)
         if failed is not None:
-            return _fail_attempt(view, decision, main, failed, stop)
+            code = "" if failed.exit_code is None else f", exit code {failed.exit_code}"
+            text = f"{reasons.NODE_FAILED_PREFIX}{failed.index} failed{code}"
+            return _fail_attempt(view, decision, main, text, stop)
     if have_run(view.job.status, main):
         return replace(decision, actions=decision.actions + stop)
     # Its pod may have waited at its gate for long. An operator that has started since knows when its kubelet took it.
@@ -250,10 +259,28 @@ def _give_back(decision: Decision, work: Work, text: str, stop: tuple[Action, ..
     return Decision(_saying(decision, why), actions=(GiveBack(work, why), *stop), notices=(notice,))
 
 
-def _fail_attempt(view: View, decision: Decision, main: Pod, failed: Pod, stop: tuple[Action, ...]) -> Decision:
-    """failurePolicy AnyNode: the attempt ends with the node's failure."""
-    code = "" if failed.exit_code is None else f", exit code {failed.exit_code}"
-    text = bounded(f"{reasons.NODE_FAILED_PREFIX}{failed.index} failed{code}")
+def _ends_attempt(view: View, text: str) -> bool:
+    """Whether evaluateOnExit says something of this loss of a node: then it decides, as for a single job."""
+    lost = lost_node(text)
+    return lost is not None and is_decided(view.rules.evaluate_on_exit, lost)
+
+
+def _begun_ending(view: View, main: Pod) -> str:
+    """Why the attempt is to end, where that is on record and not done yet: an operator that has started since may not
+    find the node by which it was decided."""
+    for each in view.job.status.attempts:
+        said = each.status_reason or ""
+        if each.container.pod_name == main.name and not each.stopped_at:
+            if said.startswith(reasons.NODE_FAILED_PREFIX):
+                return said
+            if said.startswith(reasons.HOST_TERMINATED_PREFIX):
+                return f"{each.container.reason}: {said}"
+    return ""
+
+
+def _fail_attempt(view: View, decision: Decision, main: Pod, why: str, stop: tuple[Action, ...]) -> Decision:
+    """The attempt ends with another node's failure (failurePolicy AnyNode), or with the loss of a node."""
+    text = bounded(why)
     action = EndAttempt(main, names.POD_CONDITION_NODE_FAILED, "NodeFailed", text)
     # On record before it is done, as for timeouts (lifecycle).
     noted = merge(decision.status.attempts, (ending(action, view.instances),))

@@ -71,6 +71,17 @@ class Case:
 
 BOTH = (node(1), node(2))
 QUOTA = "exceeded quota"
+ON_HOST = b.rules(2, b.exit_rule(onStatusReason="Host EC2*"))
+ON_RECORD = b.status(
+    "RUNNING",
+    statusReason="said",
+    attempts=[
+        {
+            "container": {"podName": "hello-0", "reason": "Node 2"},
+            "statusReason": "Host EC2 (instance i-0abc) terminated.",
+        }
+    ],
+)
 ENDING = b.job(status=b.status("RUNNING"), spec=b.spec(terminate={"reason": "enough"}))
 RAN = b.status("RUNNING", startedAt=timestamp(b.at(0)))
 FINISHED = {"work": b.work(placement="m0,m1,m2", complete=True, succeeded=1)}
@@ -125,6 +136,68 @@ CASES = [
             "Node 2: Host EC2 (instance i-0abc) terminated.",
         ),
         id="a node's machine is lost",
+    ),
+    pytest.param(
+        Case(
+            view(MAIN, instances={"m2": "i-0abc"}, rules=ON_HOST, noted={"hello-0"}),
+            gang(node(1), failed(2, disruption="DeletionByTaintManager")),
+            "RUNNING",
+            (EndAttempt,),
+            "Node 2: Host EC2 (instance i-0abc) terminated.",
+        ),
+        id="a node's machine is lost, of which evaluateOnExit says something",
+    ),
+    pytest.param(
+        Case(
+            view(MAIN, rules=ON_HOST),
+            gang(node(1), node(2), gone=frozenset({"m2"})),
+            "RUNNING",
+            (),
+            "Node 2: Host EC2 (instance m2) terminated.",
+        ),
+        id="evaluateOnExit decides once it is on record",
+    ),
+    pytest.param(
+        Case(
+            view(MAIN, rules=ON_HOST, noted={"hello-0"}),
+            gang(*BOTH, gone=frozenset({"n1"})),
+            "RUNNING",
+            (EndAttempt,),
+            "Node 0: Host EC2 (instance i-0abc) terminated.",
+        ),
+        id="evaluateOnExit decides of the main node's machine",
+    ),
+    pytest.param(
+        Case(
+            view(MAIN, rules=ON_HOST, noted={"hello-0"}),
+            gang(node(1), lost=node(2), gone=frozenset({"m2"})),
+            "RUNNING",
+            (EndAttempt,),
+        ),
+        id="and of one that vanished with its machine",
+    ),
+    pytest.param(
+        Case(view(MAIN, rules=ON_HOST), gang(node(1), node(2, deleting=True)), "RUNNING", (GiveBack,)),
+        id="that somebody deletes a node is none of its business",
+    ),
+    pytest.param(
+        Case(
+            view(MAIN, rules=b.rules(2, b.exit_rule(onStatusReason="Task*"))),
+            gang(*BOTH, gone=frozenset({"m2"})),
+            "RUNNING",
+            (GiveBack,),
+        ),
+        id="evaluateOnExit is about something else",
+    ),
+    pytest.param(
+        Case(
+            view(MAIN, rules=ON_HOST, noted={"hello-0"}, job=b.job(status=ON_RECORD)),
+            gang(node(1)),
+            "RUNNING",
+            (EndAttempt,),
+            "Node 2: Host EC2 (instance i-0abc) terminated.",
+        ),
+        id="killed between record and end, with the lost node's pod gone",
     ),
     pytest.param(
         Case(view(MAIN), gang(node(1), lost=node(2)), "RUNNING", (GiveBack,), "Node 2: its pod hello-2 is gone"),
@@ -370,3 +443,25 @@ def test_a_node_failed_names_its_condition() -> None:
     [action] = decision.actions
     assert isinstance(action, EndAttempt)
     assert (action.mark, action.message) == (names.POD_CONDITION_NODE_FAILED, "Node 1 failed, exit code 3")
+
+
+@pytest.mark.parametrize("exit_code", [0, 143], ids=["it answers its stop with 0", "it is killed"])
+def test_a_lost_node_ends_the_attempt_as_a_lost_host_does(exit_code: int) -> None:
+    """Whatever the main node made of its stop."""
+    text = "Node 2: Host EC2 (instance i-0abc) terminated."
+    ended = replace(b.ended_pod(exit_code=exit_code), mark=b.mark(names.POD_CONDITION_NODE_FAILED, text))
+    done = {"complete": True, "succeeded": 1} if exit_code == 0 else {"failed": 1, "failure": "it failed"}
+    work = b.work(placement="m0,m1,m2", **done)
+    decision = decide_gang(view(ended, work=work, rules=ON_HOST), gang(), b.at(20))
+    assert (decision.status.state, decision.status.status_reason) == ("FAILED", text.removeprefix("Node 2: "))
+    [attempt] = decision.status.attempts
+    assert (attempt.container.exit_code, attempt.container.reason) == (None, "Node 2")
+
+
+def test_a_retry_after_a_lost_node_is_refused_as_evaluate_on_exit_says() -> None:
+    text = "Node 2: Host EC2 (instance i-0abc) terminated."
+    ended = replace(b.ended_pod(exit_code=143), mark=b.mark(names.POD_CONDITION_NODE_FAILED, text))
+    decision = decide_gang(view(ended, b.pod(1, gated=True), rules=ON_HOST), gang(), b.at(20))
+    [action] = decision.actions
+    assert isinstance(action, EndAttempt)
+    assert action.mark == names.POD_CONDITION_NO_RETRY
