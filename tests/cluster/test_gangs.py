@@ -295,11 +295,20 @@ def test_twenty_of_random_sizes_contend_and_all_finish(stage: Stage) -> None:
     stage.queue()
     sizes = [chance.randint(1, 8) for _ in range(20)]
     for size in sorted(set(sizes)):
-        stage.gang(f"of-{size}", nodes=size, cpu="2", main={"seconds": "1"})
-    for number, size in enumerate(sizes):
-        stage.submit(f"gang-{number}", f"of-{size}")
-    found = stage.wait_all_final(20, seconds=240)
+        stage.gang(f"of-{size}", nodes=size, cpu="2", main={"seconds": "600"})
+    pods = PodObserver(stage.api, stage.namespace)
+    left = {stage.submit(f"gang-{number}", f"of-{size}"): size for number, size in enumerate(sizes)}
+    wanted = {job_id: dict.fromkeys(range(size), 1) for job_id, size in left.items()}
+    deadline = time.monotonic() + 240
+    while left:
+        assert time.monotonic() < deadline, f"not all nodes ran: {left}"
+        left = {job_id: size for job_id, size in left.items() if not stage.end_if_all_run(job_id, size)}
+        time.sleep(0.2)
+    found = stage.wait_all_final(20, seconds=60)
     assert {status["state"] for status in found.values()} == {"SUCCEEDED"}
+    assert {job_id: pods.ran(job_id) for job_id in wanted} == wanted
+    assert pods.gaps == 0
+    pods.stop()
 
 
 def test_a_thousand_nodes_start_within_seconds_of_capacity(stage: Stage) -> None:
