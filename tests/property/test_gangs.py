@@ -292,12 +292,14 @@ def test_what_a_quota_keeps_from_starting_holds_no_room_for_ever(what: str) -> N
     else:
         world.cluster.podless.add(first.uid)
     ended: dict[str, float] = {}
+    said: set[str] = set()
 
     async def watch() -> None:
         loop = asyncio.get_running_loop()
         life = loop.create_task(world.live())
         while not life.done():
             for uid, status in world.cluster.statuses.items():
+                said.add(status.get("statusReason", ""))
                 if status.get("state") in FINAL_STATES:
                     ended.setdefault(uid, loop.time())
             if second.uid in ended:
@@ -310,6 +312,11 @@ def test_what_a_quota_keeps_from_starting_holds_no_room_for_ever(what: str) -> N
         runner.run(watch())
     assert [world.cluster.statuses[plan.uid]["state"] for plan in (first, second)] == ["SUCCEEDED"] * 2
     assert ended[second.uid] < 700
+    if what == "Service":
+        obstacle = "The main node cannot be let start: exceeded quota"
+        assert {obstacle, f"The main node was not let start within 600 s. {obstacle}"} <= said
+    else:
+        assert "The main node had no pod for 600 s" in said
 
 
 @pytest.mark.parametrize("action", ["EXIT", "RETRY"])
