@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import manifests
 from apiserver import ApiServer, Manifest, Refused
 from batchwright.local.images import BUSYBOX_IMAGE
-from batchwright.names import POD_FAILURE_COUNT, POD_INDEX, SIMULATE
+from batchwright.names import LABEL_MAIN_POD, POD_FAILURE_COUNT, POD_INDEX, SIMULATE, SIMULATE_SECONDS
 
 FINAL = ("SUCCEEDED", "FAILED")
 STATES = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", *FINAL)
@@ -195,6 +195,23 @@ class Stage:
     def pods(self, job_id: str) -> list[Manifest]:
         """The pods of a job."""
         return self.api.list("Pod", self.namespace, labelSelector=f"batchwright.io/job-id={job_id}")
+
+    def end_if_all_run(self, job_id: str, size: int) -> bool:
+        """Ends the main node of a simulated multi-node job, however long it was to run, if all of its nodes run;
+        whether they did."""
+        running = [
+            pod
+            for pod in self.pods(job_id)
+            if pod["status"].get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]
+        ]
+        mains = [pod["metadata"] for pod in running if LABEL_MAIN_POD not in pod["metadata"]["labels"]]
+        others = Counter(pod["metadata"]["labels"].get(LABEL_MAIN_POD) for pod in running)
+        for main in mains:
+            if others[main["uid"]] == size - 1:
+                change = {"metadata": {"annotations": {SIMULATE_SECONDS: "0"}}}
+                self.api.patch("Pod", main["name"], self.namespace, change)
+                return True
+        return False
 
     def element_pods(self, job_id: str) -> dict[int, list[Manifest]]:
         """The pods of an array by position (completion index), the first attempt first."""

@@ -130,12 +130,13 @@ def wrong(status: Mapping[str, Any], want: Want, ran: Counter[int]) -> Iterator[
 
 
 def _wrong_gang(status: Mapping[str, Any], ran: Counter[int]) -> Iterator[str]:
-    """All nodes start together or none does. What went back for a lost machine, or a pod that somebody deleted, runs
-    again, and is no attempt."""
+    """All nodes start together or none does, and an attempt ends when all of them run (workload). What went back for a
+    lost machine, or a pod that somebody deleted, runs again, and is no attempt."""
     attempts, detail = status.get("attempts") or [], status["nodeProperties"]
     main = ran[detail["mainNode"]]
-    if main < len(attempts):
-        yield f"the main node ran {main} times, and says {len(attempts)} attempts"
+    few = {index: ran[index] for index in range(detail["numNodes"]) if ran[index] < len(attempts)}
+    if few:
+        yield f"nodes ran less often than it says attempts, which are {len(attempts)}: {few}"
     others = {index: count for index, count in ran.items() if count > main}
     if others:
         yield f"nodes ran more often than the main node, which did {main} times: {others}"

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from apiserver import Manifest
+from apiserver import Manifest, Refused
 from batchwright.local import cluster as local_cluster
 from batchwright.local import controlplane, processes
 from batchwright.local.state import load_state
@@ -94,6 +94,8 @@ class Ground(Stage):
         self.wants: dict[str, Want] = {}
         self.ids: dict[str, str] = {}
         self.wishes: list[Wish] = []
+        # Multi-node jobs, by name, of which a user ends the main node: how many nodes they have.
+        self.gangs: dict[str, int] = {}
         self.struck: dict[str, Struck] = {}
         self.own_ends: list[str] = []
         self.more_work: Callable[[], None] = lambda: None
@@ -154,6 +156,21 @@ class Ground(Stage):
                 if wish.when(statuses.get(wish.name, {})):
                     wish.do()
                     wish.is_done = True
+        if self.gangs:
+            self._tend_gangs(self.statuses())
+
+    def _tend_gangs(self, statuses: Mapping[str, Mapping[str, object]]) -> None:
+        """Ends the attempts of multi-node jobs of which all nodes run: none ends with a node that was never made."""
+        for name, size in list(self.gangs.items()):
+            state = statuses.get(name, {}).get("state")
+            if state in FINAL:
+                del self.gangs[name]
+            elif state == "RUNNING":
+                try:
+                    self.end_if_all_run(self.ids[name], size)
+                except Refused as refused:
+                    if refused.status != 404:
+                        raise
 
     def restart_operator(self) -> None:
         """kill -9 of what is left of the operator, and a new one, which is not waited for."""

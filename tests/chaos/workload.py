@@ -17,13 +17,15 @@ BORROWS = {"strategy": "LEND_AND_BORROW", "borrowLimit": -1}
 
 @dataclass(frozen=True)
 class Planned:
-    """One BatchJob to be submitted, what it must end as, and in which state its spec is changed how."""
+    """One BatchJob to be submitted, what it must end as, and in which state its spec is changed how. `nodes`: how many
+    a multi-node job has, whose attempts are ended when all of them run."""
 
     name: str
     definition: str
     want: Want
     queue: str = "queue"
     spec: Mapping[str, Any] = field(default_factory=dict)
+    nodes: int = 0
     wish: tuple[str, dict[str, Any]] | None = None
 
 
@@ -54,8 +56,9 @@ def prepare(ground: Ground) -> None:
     ground.simulated("judged", cpu=CPU, simulate={"exit-code": "137", "reason": "OOMKilled"}, retryStrategy=judged)
     ground.simulated("borrower", cpu="1", simulate={"seconds": "6"})
     ground.simulated("owner", cpu="1", simulate={"seconds": "1"})
-    ground.gang("gang", cpu=CPU, main={"seconds": "1"})
-    twice = {"seconds": "0.5", "exit-code": "5", "fail-attempts": "1"}
+    # They end when all of their nodes run.
+    ground.gang("gang", cpu=CPU, main={"seconds": "3000"})
+    twice = {"seconds": "3000", "exit-code": "5", "fail-attempts": "1"}
     ground.gang("gang-again", cpu=CPU, main=twice, retryStrategy={"attempts": 2})
     if ground.market is not None:
         bought.prepare(ground)
@@ -79,6 +82,8 @@ def submit(ground: Ground, prefix: str = "") -> None:
     for each in planned:
         job_id = ground.submit(each.name, each.definition, queue=each.queue, **each.spec)
         ground.want(each.name, job_id, each.want)
+        if each.nodes:
+            ground.gangs[each.name] = each.nodes
         if each.wish is not None:
             ground.wish(each.name, *each.wish)
     if ground.market is not None:
@@ -147,10 +152,10 @@ def _sharing(prefix: str) -> Iterator[Planned]:
 
 def _gangs(prefix: str) -> Iterator[Planned]:
     """Multi-node jobs, which need all machines of the environment, or one each."""
-    yield Planned(f"{prefix}gang", "gang", Want("SUCCEEDED", codes=(0,)))
-    yield Planned(f"{prefix}gang-too", "gang", Want("SUCCEEDED", codes=(0,)))
+    yield Planned(f"{prefix}gang", "gang", Want("SUCCEEDED", codes=(0,)), nodes=3)
+    yield Planned(f"{prefix}gang-too", "gang", Want("SUCCEEDED", codes=(0,)), nodes=3)
     one = {"nodeOverrides": {"numNodes": 2}}
-    yield Planned(f"{prefix}gang-again", "gang-again", Want("SUCCEEDED", codes=(5, 0)), spec=one)
+    yield Planned(f"{prefix}gang-again", "gang-again", Want("SUCCEEDED", codes=(5, 0)), spec=one, nodes=2)
 
 
 def _arrays(prefix: str, flaky: list[int], broken: list[int]) -> Iterator[Planned]:

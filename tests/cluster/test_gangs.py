@@ -14,7 +14,7 @@ from apiserver import Manifest
 from batchwright.names import LABEL_MAIN_POD, LABEL_NODE_INDEX, SIMULATE_SECONDS
 from operatorprocess import OperatorProcess
 from stage import Stage, variables_of
-from watches import PodObserver
+from watches import PodObserver, until
 
 ADDRESS = "AWS_BATCH_JOB_MAIN_NODE_PRIVATE_IPV4_ADDRESS"
 EXITED = "Essential container in task exited"
@@ -211,6 +211,58 @@ def test_a_machine_that_vanishes_sends_all_back(four: Stage) -> None:
     assert four.wait_final("train")["statusReason"] == "seen"
 
 
+def test_evaluate_on_exit_ends_the_job_with_a_lost_machine(four: Stage) -> None:
+    rules = [{"onStatusReason": "Host EC2*", "action": "EXIT"}]
+    four.gang(main={"seconds": "600"}, retryStrategy={"attempts": 3, "evaluateOnExit": rules})
+    job_id = four.submit("train", "gang")
+    machine = wait_nodes(four, job_id, 3)[1][0]["spec"]["nodeName"]
+    four.api.delete("Node", machine)
+    status = four.wait_final("train", seconds=90)
+    assert status["state"] == "FAILED"
+    assert status["statusReason"].startswith("Host EC2 (instance ")
+    [attempt] = status["attempts"]
+    assert attempt["container"]["reason"] == "Node 1"
+    wait_ended(four, job_id)
+
+
+def test_a_node_that_has_ended_may_lose_its_pod(four: Stage, operator: OperatorProcess, pods: PodObserver) -> None:
+    """It is not made again, nor is the job given back: also by an operator that has never seen it."""
+    four.gang(main={"seconds": "600"}, properties={"startTimeoutSeconds": 10})
+    job_id = four.submit("train", "gang")
+    wait_nodes(four, job_id, 3)
+    four.wait("train", lambda status: status.get("state") == "RUNNING" and "statusReason" not in status)
+    for number in (1, 2):
+        end_now(four, job_id, number)
+        wait_nodes(four, job_id, 3 - number)
+        if number == 2:
+            operator.kill()
+        four.api.delete("Pod", by_node(four, job_id)[number][0]["metadata"]["name"], four.namespace)
+        if number == 2:
+            operator.start()
+        # Longer than a node may take to start.
+        time.sleep(15)
+    end_now(four, job_id, 0)
+    status = four.wait_final("train")
+    assert status["state"] == "SUCCEEDED"
+    assert pods.ran(job_id) == {0: 1, 1: 1, 2: 1}
+
+
+def test_a_quota_does_not_keep_the_room_of_what_it_keeps_from_starting(four: Stage) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none", "namespace": four.namespace}}
+    four.api.create({**quota, "spec": {"hard": {"services": "0"}}})
+    until(lambda: "hard" in four.api.list("ResourceQuota", four.namespace)[0].get("status", {}), "no quota")
+    four.gang(nodes=4, cpu="2", main={"seconds": "1"}, properties={"startTimeoutSeconds": 10})
+    four.simulated("one", cpu="2", simulate={"seconds": "1"})
+    four.submit("train", "gang")
+    text = four.wait_event("train", "GaveBack", seconds=60)
+    assert "The main node was not let start within 10 s. " in text
+    assert "exceeded quota" in text
+    four.submit("one", "one")
+    assert four.wait_final("one")["state"] == "SUCCEEDED", "the room is free"
+    four.api.delete("ResourceQuota", "none", four.namespace)
+    assert four.wait_final("train", seconds=90)["state"] == "SUCCEEDED"
+
+
 def test_nodes_that_do_not_start_in_time_give_everything_back(four: Stage) -> None:
     pulls = {"reason": "ImagePullBackOff", "fail-indexes": "2"}
     four.gang(main={"seconds": "60"}, others=pulls, properties={"startTimeoutSeconds": 10})
@@ -295,11 +347,20 @@ def test_twenty_of_random_sizes_contend_and_all_finish(stage: Stage) -> None:
     stage.queue()
     sizes = [chance.randint(1, 8) for _ in range(20)]
     for size in sorted(set(sizes)):
-        stage.gang(f"of-{size}", nodes=size, cpu="2", main={"seconds": "1"})
-    for number, size in enumerate(sizes):
-        stage.submit(f"gang-{number}", f"of-{size}")
-    found = stage.wait_all_final(20, seconds=240)
+        stage.gang(f"of-{size}", nodes=size, cpu="2", main={"seconds": "600"})
+    pods = PodObserver(stage.api, stage.namespace)
+    left = {stage.submit(f"gang-{number}", f"of-{size}"): size for number, size in enumerate(sizes)}
+    wanted = {job_id: dict.fromkeys(range(size), 1) for job_id, size in left.items()}
+    deadline = time.monotonic() + 240
+    while left:
+        assert time.monotonic() < deadline, f"not all nodes ran: {left}"
+        left = {job_id: size for job_id, size in left.items() if not stage.end_if_all_run(job_id, size)}
+        time.sleep(0.2)
+    found = stage.wait_all_final(20, seconds=60)
     assert {status["state"] for status in found.values()} == {"SUCCEEDED"}
+    assert {job_id: pods.ran(job_id) for job_id in wanted} == wanted
+    assert pods.gaps == 0
+    pods.stop()
 
 
 def test_a_thousand_nodes_start_within_seconds_of_capacity(stage: Stage) -> None:

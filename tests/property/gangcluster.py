@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
+from math import inf
 from random import Random
 from typing import Any
 
@@ -20,10 +21,12 @@ from batchwright.cluster.client import JSON
 from batchwright.cluster.resources import BATCH_JOBS, CONFIG_MAPS, JOBS, PODS, SERVICES, Resource
 from batchwright.domain.observations import Node
 from batchwright.domain.texts import timestamp
-from batchwright.errors import AlreadyExists, ApiUnavailable, NotFound
+from batchwright.errors import AlreadyExists, ApiUnavailable, Forbidden, NotFound
 
 NAMESPACE = "default"
 CPU = 1000
+# A pod that has ended is taken away by one in so many looks, of which there are some eight a second.
+COLLECTED = 10
 
 
 class GangCluster:
@@ -38,6 +41,10 @@ class GangCluster:
         self.statuses: dict[str, JSON] = {}
         self.attempts: Counter[str] = Counter()
         self.writes: Counter[str] = Counter()
+        self.made_nodes: Counter[str] = Counter()
+        # What a quota lets nobody make: objects of a kind of a job (kind/uid), main nodes' pods of jobs (uid).
+        self.refused: set[str] = set()
+        self.podless: set[str] = set()
         self._counted: set[str] = set()
         self._made = 0
         self._ends: dict[str, float] = {}
@@ -73,6 +80,8 @@ class GangCluster:
     async def create(self, resource: Resource, namespace: str | None, body: JSON, **_: Any) -> JSON:
         await self._answer()
         name = body["metadata"]["name"]
+        if f"{resource.kind}/{body['metadata']['labels'][names.LABEL_JOB_ID]}" in self.refused:
+            raise Forbidden("exceeded quota", 403)
         known = {JOBS.kind: self.jobs, PODS.kind: {p["metadata"]["name"]: p for p in self.pods.values()}}
         if name in known.get(resource.kind, {}) or (resource.kind, name) in self.others:
             raise AlreadyExists("there is one", 409)
@@ -83,6 +92,7 @@ class GangCluster:
         if resource is PODS:
             owner = made["metadata"]["ownerReferences"][0]["uid"]
             assert owner in self.pods, "a node of a main node that is gone"
+            self.made_nodes[name] += 1
             self.put_pod(made | {"status": {"phase": "Pending"}})
         elif resource is JOBS:
             self.jobs[name] = made | {"status": {}}
@@ -260,6 +270,8 @@ class GangCluster:
         self.put_job(job)
 
     def _make_pod(self, job: JSON) -> None:
+        if job["spec"]["template"]["metadata"]["labels"][names.LABEL_JOB_ID] in self.podless:
+            return
         self._made += 1
         template, name = _copy(job["spec"]["template"]), f"{job['metadata']['name']}-0-{self._made:05d}"
         metadata = template["metadata"] | {
@@ -287,7 +299,8 @@ class GangCluster:
         if is_node and metadata["labels"][names.LABEL_MAIN_POD] not in self.pods:
             self._delete_pod(pod)
         if is_over(pod):
-            if is_node and "deletionTimestamp" in metadata:
+            # The pod garbage collector takes what has ended, with its Node or because there is too much of it.
+            if is_node and ("deletionTimestamp" in metadata or self.random.randrange(COLLECTED) == 0):
                 self._remove_pod(pod)
         elif "deletionTimestamp" in metadata:
             status |= {"phase": "Failed", **_ended(143, self.now)} if "startTime" in status else {"phase": "Failed"}
@@ -298,9 +311,11 @@ class GangCluster:
             self._bind(pod)
         elif "startTime" not in status:
             self._start(pod)
-        elif not is_node and self.now >= self._ends[metadata["uid"]]:
+        elif self.now >= self._ends[metadata["uid"]]:
             job_id = metadata["labels"][names.LABEL_JOB_ID]
             code = self._exits(job_id, int(metadata["annotations"][names.POD_FAILURE_COUNT]))[1]
+            if is_node:
+                code = self.random.choice([0, 3])
             status |= {"phase": "Failed" if code else "Succeeded", **_ended(code, self.now)}
             self.put_pod(pod)
 
@@ -344,6 +359,8 @@ class GangCluster:
             self._ends[metadata["uid"]] = self.now + seconds
         else:
             assert self.pods[main]["status"]["phase"] != "Pending", "the main node starts first"
+            # What it ends with is of no consequence, nor when.
+            self._ends[metadata["uid"]] = self.now + self.random.choice([0.1, 3.0, inf, inf])
         self.put_pod(pod)
 
 

@@ -45,6 +45,7 @@ class Plan:
     codes: tuple[int, ...]
     seconds: float
     at: float
+    rules: tuple[dict[str, str], ...] = ()
 
     @property
     def uid(self) -> str:
@@ -184,7 +185,7 @@ class World:
             wire = {
                 "type": "multinode",
                 "nodeProperties": {"numNodes": plan.nodes, "mainNode": 0, "nodeRangeProperties": ranges},
-                "retryStrategy": {"attempts": len(plan.codes)},
+                "retryStrategy": {"attempts": len(plan.codes), "evaluateOnExit": list(plan.rules)},
             }
             spec, name = JobDefinitionSpec.model_validate(wire), f"d{plan.number}"
             self.store.revisions[NAMESPACE, name, 1] = Revision("r", NAMESPACE, name, 1, "o", spec)
@@ -265,6 +266,7 @@ def test_all_end_as_their_main_nodes_say(scenario: Scenario) -> None:
         codes = [each["container"].get("exitCode") for each in status["attempts"]]
         assert codes == list(plan.codes)
         assert world.cluster.attempts[uid] == len(plan.codes)
+    assert set(world.cluster.made_nodes.values()) <= {1}, "a node that had ended was made again"
     assert world.running() == []
 
 
@@ -278,3 +280,68 @@ def test_none_waits_for_ever_whatever_happens(scenario: Scenario) -> None:
         # Those of lost machines were no attempts.
         assert len(status["attempts"]) == len(plan.codes)
     assert world.running() == []
+
+
+@pytest.mark.parametrize("what", ["Service", "the main node's pod"])
+def test_what_a_quota_keeps_from_starting_holds_no_room_for_ever(what: str) -> None:
+    """The other one, which has all it needs, is not kept waiting until somebody raises the quota."""
+    first, second = Plan(0, 2, 1, (0,), 5.0, 0), Plan(1, 2, 1, (0,), 5.0, 1)
+    world = World(Scenario((1, 1), (first, second), 1, 0, (), ()))
+    if what == "Service":
+        world.cluster.refused.add(f"{what}/{first.uid}")
+    else:
+        world.cluster.podless.add(first.uid)
+    ended: dict[str, float] = {}
+    said: set[str] = set()
+
+    async def watch() -> None:
+        loop = asyncio.get_running_loop()
+        life = loop.create_task(world.live())
+        while not life.done():
+            for uid, status in world.cluster.statuses.items():
+                said.add(status.get("statusReason", ""))
+                if status.get("state") in FINAL_STATES:
+                    ended.setdefault(uid, loop.time())
+            if second.uid in ended:
+                world.cluster.refused.clear()
+                world.cluster.podless.clear()
+            await asyncio.sleep(1)
+        await life
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(watch())
+    assert [world.cluster.statuses[plan.uid]["state"] for plan in (first, second)] == ["SUCCEEDED"] * 2
+    assert ended[second.uid] < 700
+    if what == "Service":
+        obstacle = "The main node cannot be let start: exceeded quota"
+        assert {obstacle, f"The main node was not let start within 600 s. {obstacle}"} <= said
+    else:
+        assert "The main node had no pod for 600 s" in said
+
+
+@pytest.mark.parametrize("action", ["EXIT", "RETRY"])
+@pytest.mark.parametrize("machine", ["m0", "m1"])
+def test_evaluate_on_exit_decides_of_a_lost_machine(machine: str, action: str) -> None:
+    """Of the main node's as of another's."""
+    rules = ({"onStatusReason": "Host EC2*", "action": action},)
+    plan = Plan(0, 2, 1, (0, 0), 60.0, 0, rules)
+    world = World(Scenario((1, 1), (plan,), 3, 0, (), ()))
+
+    async def lose() -> None:
+        life = asyncio.get_running_loop().create_task(world.live())
+        await asyncio.sleep(20)
+        assert [phase for _, phase in world.running()] == ["Running"] * 2
+        world.cluster.lose_node(machine)
+        world.cluster.add_node(f"{machine}x", 1)
+        await life
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(lose())
+    status = world.cluster.statuses[plan.uid]
+    said = f"Host EC2 (instance {machine}) terminated."
+    if action == "EXIT":
+        assert (status["state"], status["statusReason"]) == ("FAILED", said)
+        assert (len(status["attempts"]), world.cluster.attempts[plan.uid]) == (1, 1)
+    else:
+        assert status["state"] == "SUCCEEDED"
+        assert world.cluster.attempts[plan.uid] == 2

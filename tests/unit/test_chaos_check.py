@@ -64,7 +64,11 @@ def gang(*codes: int) -> dict[str, Any]:
         pytest.param(gang(0), Want("SUCCEEDED", codes=(0,)), {0: 2, 1: 1}, "", id="a gang that went back"),
         pytest.param(gang(0), Want("SUCCEEDED", codes=(0,)), {0: 1, 1: 2}, "more often", id="a node run twice"),
         pytest.param(
-            gang(1, 0), Want("SUCCEEDED", codes=(1, 0)), {0: 1}, "says 2 attempts", id="a gang's lost attempt"
+            gang(1, 0), Want("SUCCEEDED", codes=(1, 0)), {0: 1, 1: 1}, "says attempts", id="a gang's lost attempt"
+        ),
+        pytest.param(gang(0), Want("SUCCEEDED", codes=(0,)), {0: 1}, "{1: 0}", id="a node that was never made"),
+        pytest.param(
+            gang(1, 0), Want("SUCCEEDED", codes=(1, 0)), {0: 2, 1: 1}, "{1: 1}", id="or not for the second attempt"
         ),
         pytest.param(array("0-1", "1"), ARRAY, {0: 1, 1: 1}, "of 2 elements", id="an element in both"),
     ],

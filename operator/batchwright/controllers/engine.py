@@ -274,7 +274,7 @@ class Engine:
             if entry.array is not None:
                 decision = decide_array(view, entry.array.elements, tuple(entry.array.edges.values()), now)
             elif layout is not None:
-                decision = decide_gang(view, gang_view(self._store, entry, layout), now)
+                decision = decide_gang(view, gang_view(self._store, entry, layout, now), now)
             else:
                 decision = decide(view, now)
         except Exception:

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from batchwright.controllers.entries import Entry, Pinned
 from batchwright.controllers.nodepods import Nodes
+from batchwright.domain.ganglife import have_run
 from batchwright.scheduling.gang import reserved
 from batchwright.scheduling.snapshot import Gang, Held, Shape
 from batchwright.workloads.gang import decode_placement
@@ -53,6 +54,8 @@ def gang_held(uid: str, entry: Entry, pinned: Pinned, share: str, longest: float
         if main is not None and main.started_at is not None and pinned.rules.attempts == 1:
             # A node that has ended while the main one runs needs no room again.
             bound |= {layout.rank_of(pod.index) for pod in nodes.pods.values() if pod.is_finished}
+            if have_run(entry.status, main):
+                bound |= set(range(layout.size)).difference(pods)
         kept = _kept(gang, machines, frozenset(bound))
         there, leaving = tuple((machine, 1) for machine, _ in amounts), ()
         started = main.started_at if main is not None else None

@@ -79,15 +79,25 @@ class Gangs:
         nodes = entry.nodes = entry.nodes or Nodes()
         nodes.setbacks += 1
         seconds = min(MOST_BACK_OFF_SECONDS, BACK_OFF_SECONDS * 2 ** (nodes.setbacks - 1))
-        entry.preempting = action.why
+        entry.preempting, entry.obstacle = action.why, ""
         entry.not_before = self._now() + timedelta(seconds=seconds)
         self._act(uid, entry, SuspendWork(action.work))
         self._touch(uid)
 
     async def release(self, entry: Entry, action: ReleasePod) -> None:
-        """Lets the main node start."""
-        if entry.pinned is not None and entry.pinned.layout is not None and entry.work is not None:
+        """Lets the main node start. Raises ApiError: a quota of Services or ConfigMaps, say."""
+        if entry.pinned is None or entry.pinned.layout is None or entry.work is None:
+            return
+        nodes, pod = entry.nodes or Nodes(), action.pod.uid
+        entry.nodes = nodes
+        if nodes.released is None or nodes.released[0] != pod:
+            nodes.released = pod, self._now()
+        try:
             await release_main(self._api, entry, entry.pinned.layout, entry.work, action)
+        except ApiError as error:
+            entry.obstacle = bounded(f"The main node cannot be let start: {error}")
+            raise
+        nodes.released, entry.obstacle = (pod, self._now()), ""
 
     async def make(self, uid: str, entry: Entry, action: MakeNodes, key: str) -> None:
         """Makes the other nodes. Raises ApiError; until it returns nothing else is decided about them."""
@@ -148,7 +158,7 @@ async def make_nodes(
     machines = decode_placement(action.work.placement)
     nodes = entry.nodes = entry.nodes or Nodes()
     identity = JobIdentity(job.uid, job.namespace, job.name)
-    seen = MainPod(main.name, main.uid, main.address, main.failures)
+    seen = MainPod(action.work.name, main.name, main.uid, main.address, main.failures)
     slots = asyncio.Semaphore(PODS_IN_FLIGHT)
 
     async def make(rank: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -248,11 +249,18 @@ def _shape(request: PodRequest) -> Shape:
     )
 
 
-def gang_view(store: Store, entry: Entry, layout: NodeLayout) -> GangView:
-    """What the decision about a multi-node job looks at besides its view."""
+def gang_view(store: Store, entry: Entry, layout: NodeLayout, now: datetime) -> GangView:
+    """What the decision about a multi-node job looks at besides its view. Notes since when its main node has no pod."""
     nodes, properties = entry.nodes or Nodes(), layout.properties
+    entry.nodes, work = nodes, entry.work
+    is_due = work is not None and not work.suspended and not entry.preempting
+    if is_due and all(pod.is_finished for pod in entry.pods.values() if pod.owner == entry.work_uid):
+        nodes.vacant_since = nodes.vacant_since or now
+    else:
+        nodes.vacant_since = None
     placement = decode_placement(entry.work.placement) if entry.work is not None else nodes.machines
-    on = {pod.node for pod in (*entry.pods.values(), *nodes.pods.values()) if pod.node and not pod.is_finished}
+    known = (*entry.pods.values(), *nodes.pods.values(), *([nodes.lost] if nodes.lost is not None else []))
+    on = {pod.node for pod in known if pod.node and not pod.is_finished}
     return GangView(
         size=layout.size,
         main=layout.main,
@@ -264,6 +272,8 @@ def gang_view(store: Store, entry: Entry, layout: NodeLayout) -> GangView:
         making=nodes.making,
         made=frozenset(nodes.made),
         lost=nodes.lost,
+        vacant_since=nodes.vacant_since,
+        released=nodes.released,
         gone=frozenset(name for name in on if name not in store.nodes),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from batchwright.domain.observations import Pod
 
@@ -12,23 +13,36 @@ class Nodes:
     """What an entry has more if it is a multi-node job: the pods of its nodes but the main one, by uid.
 
     `machines` is where a start that is under way puts them, `made` the names of pods that were made and have not been
-    seen, `seen` those that have; `lost` which vanished, by the uid of its main node's pod; `setbacks` is how often they
-    all went back.
+    seen, `seen` those that have; `removed` the uids of `pods` that had ended and are gone; `lost` is the last one that
+    vanished before its end; `setbacks` is how often they all went back. `vacant_since` is since when the main node has
+    no pod although it is to have one, `released` since when one is let start, or is to be, by its uid: both begin anew
+    with the operator.
     """
 
     pods: dict[str, Pod] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
     machines: tuple[str, ...] = ()
     made: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
     making: bool = False
-    lost: tuple[str, str] = ("", "")
+    lost: Pod | None = None
     setbacks: int = 0
+    vacant_since: datetime | None = None
+    released: tuple[str, datetime] | None = None
 
-    def see(self, uid: str, record: Pod | None) -> bool:
-        """A pod was seen, changed, or is gone; whether that is news."""
+    def see(self, uid: str, record: Pod | None, main: Pod | None) -> bool:
+        """A pod was seen, changed, or is gone; whether that is news. `main` is its main node's, None where there is
+        none. What ended by itself has ended, whoever deletes its pod afterwards: the pod garbage collector does, with
+        the Node, or above a number of them."""
         before = self.pods.get(uid)
         if record == before:
             return False
+        if before is not None and before.is_finished and not before.deleting:
+            if record is None and main is not None and not main.is_finished:
+                self.removed.add(uid)
+                return False
+            if record is not None and record.deleting:
+                return False
         if record is not None:
             self.seen.add(record.name)
             self.made.discard(record.name)
@@ -36,5 +50,11 @@ class Nodes:
         elif before is not None:
             del self.pods[uid]
             if not before.is_finished:
-                self.lost = before.main, f"Node {before.index}: its pod {before.name} is gone"
+                self.lost = before
         return True
+
+    def end(self, main: str) -> None:
+        """The main node's pod has ended: those of its other nodes that are gone matter no more."""
+        for uid in [uid for uid in self.removed if self.pods[uid].main == main]:
+            self.removed.remove(uid)
+            del self.pods[uid]

@@ -155,7 +155,7 @@ def _decide(
         if entry.array is not None:
             decision = decide_array(view, entry.array.elements, tuple(entry.array.edges.values()), now)
         elif layout is not None:
-            decision = decide_gang(view, gang_view(store, entry, layout), now)
+            decision = decide_gang(view, gang_view(store, entry, layout, now), now)
         else:
             decision = decide(view, now)
         before, entry.status = entry.status.state, decision.status

@@ -223,9 +223,12 @@ class Store:
             return
         if (record is not None and record.main) or (entry.nodes is not None and uid in entry.nodes.pods):
             entry.nodes = entry.nodes or Nodes()
-            if entry.nodes.see(uid, record):
+            node = record or entry.nodes.pods[uid]
+            if entry.nodes.see(uid, record, entry.pods.get(node.main)):
                 self.dirty.add(job_id)
             return
+        if entry.nodes is not None and (record is None or record.is_finished):
+            entry.nodes.end(uid)
         known = entry.pods.get(uid)
         if record is not None and known is not None and (known == record or known.is_finished > record.is_finished):
             return  # Finalizers and conditions that no decision looks at; or older than what was read meanwhile.

@@ -44,7 +44,7 @@ def outcome(pod: Pod, instances: Mapping[str, str]) -> Outcome:
     if pod.mark is not None and pod.mark.type == names.POD_CONDITION_TIMEOUT:
         return Outcome(pod.exit_code, "", reasons.ATTEMPT_TIMED_OUT)
     if pod.mark is not None and pod.mark.type == names.POD_CONDITION_NODE_FAILED:
-        return Outcome(pod.exit_code, "", bounded(pod.mark.message))
+        return lost_node(pod.mark.message) or Outcome(pod.exit_code, "", bounded(pod.mark.message))
     if pod.mark is not None and pod.mark.type == names.POD_CONDITION_TERMINATED and pod.phase == "Failed":
         return Outcome(pod.exit_code, "", bounded(pod.mark.message))
     if pod.phase == "Succeeded":
@@ -71,6 +71,13 @@ def outcome(pod: Pod, instances: Mapping[str, str]) -> Outcome:
     return Outcome(None, bounded(detail), reasons.TASK_FAILED_TO_START)
 
 
+def lost_node(text: str) -> Outcome | None:
+    """How an attempt ended by the loss of a node of a multi-node job, `Node 2: Host EC2 (instance …) terminated.`; None
+    for every other text. What the main node made of its end says nothing then."""
+    which, _, why = text.partition(": ")
+    return Outcome(None, which, bounded(why)) if why.startswith(reasons.HOST_TERMINATED_PREFIX) else None
+
+
 def attempt(pod: Pod, instances: Mapping[str, str]) -> Attempt:
     """The finished pod as an entry of `status.attempts`."""
     ended = outcome(pod, instances)
@@ -86,6 +93,12 @@ def attempt(pod: Pod, instances: Mapping[str, str]) -> Attempt:
         status_reason=ended.status_reason,
         uncharged=True if pod.lost_its_host and pod.phase != "Succeeded" else None,
     )
+
+
+def is_of_another_node(entry: Attempt) -> bool:
+    """Whether the attempt ended by the loss of a node, for which we stopped the main one."""
+    host = (entry.status_reason or "").startswith(reasons.HOST_TERMINATED_PREFIX)
+    return host and (entry.container.reason or "").startswith(reasons.NODE_FAILED_PREFIX)
 
 
 def charged(recorded: Iterable[Attempt]) -> int:

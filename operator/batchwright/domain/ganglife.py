@@ -3,7 +3,7 @@
 The main node is a single job (`lifecycle.decide`); this decides when it may start, when the others do and when they are
 stopped. They are all or nothing: a node whose machine is lost, or that does not run in time, sends all of them back to
 RUNNABLE (`GiveBack`), where the room of all is given back. Only the main node's end counts (AWS Batch User Guide,
-multi-node parallel jobs), unless failurePolicy is AnyNode.
+multi-node parallel jobs), unless failurePolicy is AnyNode, or evaluateOnExit says something of a lost machine.
 
 Level-triggered as `lifecycle`. The main node's pod is what the others belong to: those of another one are stopped, and
 the next attempt begins when none is left. No final state is told while a node still runs.
@@ -25,14 +25,26 @@ from batchwright.domain.actions import (
     GiveBack,
     MakeNodes,
     Notice,
+    ReadObstacle,
     ReleasePod,
     StopNodes,
     SuspendWork,
 )
-from batchwright.domain.attempts import ending, merge, was_lost
-from batchwright.domain.lifecycle import Decision, View, decide, present_status
+from batchwright.domain.attempts import ending, lost_node, merge, was_lost
+from batchwright.domain.lifecycle import (
+    OBSTACLE_SECONDS,
+    POD_DUE_SECONDS,
+    Decision,
+    View,
+    decide,
+    present_status,
+)
 from batchwright.domain.observations import FINAL_STATES, Pod, Work
-from batchwright.domain.texts import bounded
+from batchwright.domain.retry import is_decided
+from batchwright.domain.texts import bounded, timestamp
+
+# The Job controller waits up to so long before it makes the pod of a retry (MaxJobPodFailureBackOff).
+RETRY_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +52,11 @@ class GangView:
     """What a decision about a multi-node job looks at besides.
 
     `size` counts all nodes, `main` is the number of the main one; `machines` has theirs by rank, empty where nobody
-    knows; `nodes` are the pods of those that are not the main one, `made` the names of those that were made and have
-    not been seen; `usable` the machines that take pods; `making` whether pods are being made; `lost` says which node
-    vanished under us, by the uid of its main node's pod; `gone` the machines with nodes on them that are no more.
+    knows; `nodes` are the pods of those that are not the main one, also of those that ended and are gone, `made` the
+    names of those that were made and have not been seen; `usable` the machines that take pods; `making` whether pods
+    are being made; `lost` is the node that vanished under us last; `gone` the machines with nodes on them that are no
+    more; `vacant_since` is since when the main node has no pod although it is to have one, `released` since when one
+    is let start, or is to be, by its uid.
     """
 
     size: int
@@ -54,8 +68,14 @@ class GangView:
     fails_with_any: bool = False
     making: bool = False
     made: frozenset[str] = frozenset()
-    lost: tuple[str, str] = ("", "")
+    lost: Pod | None = None
+    vacant_since: datetime | None = None
+    released: tuple[str, datetime] | None = None
     gone: frozenset[str] = frozenset()
+
+    def released_at(self, main: Pod) -> datetime | None:
+        """Since when this pod of the main node is let start, or is to be; None where nobody knows."""
+        return self.released[1] if self.released is not None and self.released[0] == main.uid else None
 
 
 def decide_gang(view: View, gang: GangView, now: datetime) -> Decision:
@@ -86,9 +106,11 @@ def _decide(view: View, gang: GangView, now: datetime) -> Decision:
     if work is None or main is None or any(isinstance(each, EndAttempt | SuspendWork) for each in decision.actions):
         # Where it starts next, its room and its names are free.
         is_clear = not live and not gang.made and not gang.making
+        if work is not None and not decision.is_final and gang.vacant_since is not None:
+            decision = _vacant(view, gang, work, decision, gang.vacant_since, now)
         return replace(decision, runnable=decision.runnable and is_clear, actions=decision.actions + stop)
     if main.gated:
-        return _gated(gang, work, decision, main, strays, stop)
+        return _gated(view, gang, work, decision, main, strays, stop, now)
     return _under_way(view, gang, work, decision, main, stop, now)
 
 
@@ -99,13 +121,32 @@ def _main_pod(view: View) -> Pod | None:
     return None if pod is None or pod.deleting or pod.mark is not None else pod
 
 
+def _vacant(view: View, gang: GangView, work: Work, decision: Decision, since: datetime, now: datetime) -> Decision:
+    """The main node has no pod: a quota or a webhook may keep it from having one for ever, and all the room with it."""
+    if work.is_finished or work.deleting or view.job.spec.terminate is not None:
+        return decision
+    # For a retry the Job controller takes its time.
+    due = since + timedelta(seconds=RETRY_SECONDS if view.pods or decision.status.attempts else 0)
+    deadline = due + timedelta(seconds=gang.start_seconds)
+    if now >= deadline:
+        text = f"The main node had no pod for {gang.start_seconds} s"
+        return _give_back(decision, work, f"{text}. {view.obstacle}" if view.obstacle else text)
+    actions, wake_at = decision.actions, _earlier(decision.wake_at, deadline)
+    if now >= due + timedelta(seconds=POD_DUE_SECONDS) and not actions:
+        actions = (ReadObstacle(work),)
+        wake_at = min(wake_at, now + timedelta(seconds=OBSTACLE_SECONDS))
+    return replace(decision, actions=actions, wake_at=wake_at)
+
+
 def _gated(
+    view: View,
     gang: GangView,
     work: Work,
     decision: Decision,
     main: Pod,
     strays: tuple[Pod, ...],
     stop: tuple[Action, ...],
+    now: datetime,
 ) -> Decision:
     """The main node waits for leave: it starts once the nodes of the attempt before it are gone."""
     others = tuple(action for action in decision.actions if not isinstance(action, ReleasePod))
@@ -118,7 +159,16 @@ def _gated(
         return _give_back(decision, work, f"The nodes go back: {where}")
     if len(others) == len(decision.actions):
         return decision
-    return replace(decision, actions=(*others, ReleasePod(main, gang.machines[0])))
+    actions = (*others, ReleasePod(main, gang.machines[0]))
+    tried_at = gang.released_at(main)
+    if tried_at is None:
+        return replace(decision, actions=actions)
+    deadline = tried_at + timedelta(seconds=gang.start_seconds)
+    if now >= deadline:
+        text = f"The main node was not let start within {gang.start_seconds} s"
+        return _give_back(decision, work, f"{text}. {view.obstacle}" if view.obstacle else text)
+    status = _saying(decision, view.obstacle) if view.obstacle else decision.status
+    return replace(decision, status=status, actions=actions, wake_at=_earlier(decision.wake_at, deadline))
 
 
 def _under_way(
@@ -130,26 +180,39 @@ def _under_way(
     stop: tuple[Action, ...],
     now: datetime,
 ) -> Decision:
+    begun = _begun_ending(view, main)
+    if begun:
+        return _fail_attempt(view, decision, main, begun, stop)
     nodes = [pod for pod in gang.nodes if pod.main == main.uid]
     # Kubernetes takes its time (40 s) to say of a pod that its machine is no more.
     away = (pod for pod in (main, *nodes) if pod.node in gang.gone and not pod.is_finished)
     lost = next(away, None) or next((pod for pod in nodes if is_lost(pod)), None)
-    if lost is not None or gang.lost[0] == main.uid:
-        number = gang.main if lost is main else lost.index if lost is not None else 0
-        text = gang.lost[1] if lost is None else f"Node {number}: {_how_lost(lost, view, gang)}"
+    if lost is None and gang.lost is not None and gang.lost.main == main.uid:
+        lost = gang.lost
+    if lost is not None:
+        number, how = gang.main if lost is main else lost.index, _how_lost(lost, view, gang)
+        text = f"{reasons.NODE_FAILED_PREFIX}{number}: {how}"
+        if _ends_attempt(view, text):
+            return _fail_attempt(view, decision, main, text, stop)
         return _give_back(decision, work, text, stop)
     if gang.fails_with_any:
         failed = next((pod for pod in nodes if pod.phase == "Failed"), None)
         if failed is not None:
-            return _fail_attempt(view, decision, main, failed, stop)
-    deadline = (main.started_at or main.created_at) + timedelta(seconds=gang.start_seconds)
+            code = "" if failed.exit_code is None else f", exit code {failed.exit_code}"
+            text = f"{reasons.NODE_FAILED_PREFIX}{failed.index} failed{code}"
+            return _fail_attempt(view, decision, main, text, stop)
+    if have_run(view.job.status, main):
+        return replace(decision, actions=decision.actions + stop)
+    # Its pod may have waited at its gate for long. An operator that has started since knows when its kubelet took it.
+    began = main.started_at or gang.released_at(main) or main.accepted_at or main.created_at
+    deadline = began + timedelta(seconds=gang.start_seconds)
     starting = [pod for pod in nodes if pod.started_at is None and not pod.is_finished]
     missing = gang.size - 1 - len(nodes)
     if not missing and not starting and main.started_at is not None:
         return replace(decision, actions=decision.actions + stop)
     if now >= deadline:
         return _give_back(decision, work, _late(gang, starting, missing, main), stop)
-    wake_at = deadline if decision.wake_at is None else min(decision.wake_at, deadline)
+    wake_at = _earlier(decision.wake_at, deadline)
     actions = decision.actions + stop
     status = decision.status
     if main.started_at is not None:
@@ -161,6 +224,14 @@ def _under_way(
     return replace(decision, status=status, actions=actions, wake_at=wake_at)
 
 
+def have_run(status: BatchJobStatus, main: Pod) -> bool:
+    """Whether all nodes have run with this main node, by the status on record: it runs, and none is said to be missing.
+    Then the absence of a node is no loss: it may have ended, and its pod have gone, while no operator looked."""
+    if status.state != "RUNNING" or status.status_reason is not None or main.started_at is None:
+        return False
+    return status.started_at == timestamp(main.started_at)
+
+
 def is_lost(pod: Pod) -> bool:
     """Whether the pod of a node went without its own doing: its machine was lost, or somebody took it."""
     return pod.phase != "Succeeded" and (pod.deleting or was_lost(pod))
@@ -169,7 +240,7 @@ def is_lost(pod: Pod) -> bool:
 def _how_lost(pod: Pod, view: View, gang: GangView) -> str:
     if was_lost(pod) or pod.node in gang.gone:
         return reasons.host_terminated(view.instances.get(pod.node, pod.node))
-    return f"its pod {pod.name} was deleted"
+    return f"its pod {pod.name} was deleted" if pod.deleting else f"its pod {pod.name} is gone"
 
 
 def _late(gang: GangView, starting: list[Pod], missing: int, main: Pod) -> str:
@@ -188,16 +259,38 @@ def _give_back(decision: Decision, work: Work, text: str, stop: tuple[Action, ..
     return Decision(_saying(decision, why), actions=(GiveBack(work, why), *stop), notices=(notice,))
 
 
-def _fail_attempt(view: View, decision: Decision, main: Pod, failed: Pod, stop: tuple[Action, ...]) -> Decision:
-    """failurePolicy AnyNode: the attempt ends with the node's failure."""
-    code = "" if failed.exit_code is None else f", exit code {failed.exit_code}"
-    text = bounded(f"{reasons.NODE_FAILED_PREFIX}{failed.index} failed{code}")
+def _ends_attempt(view: View, text: str) -> bool:
+    """Whether evaluateOnExit says something of this loss of a node: then it decides, as for a single job."""
+    lost = lost_node(text)
+    return lost is not None and is_decided(view.rules.evaluate_on_exit, lost)
+
+
+def _begun_ending(view: View, main: Pod) -> str:
+    """Why the attempt is to end, where that is on record and not done yet: an operator that has started since may not
+    find the node by which it was decided."""
+    for each in view.job.status.attempts:
+        said = each.status_reason or ""
+        if each.container.pod_name == main.name and not each.stopped_at:
+            if said.startswith(reasons.NODE_FAILED_PREFIX):
+                return said
+            if said.startswith(reasons.HOST_TERMINATED_PREFIX):
+                return f"{each.container.reason}: {said}"
+    return ""
+
+
+def _fail_attempt(view: View, decision: Decision, main: Pod, why: str, stop: tuple[Action, ...]) -> Decision:
+    """The attempt ends with another node's failure (failurePolicy AnyNode), or with the loss of a node."""
+    text = bounded(why)
     action = EndAttempt(main, names.POD_CONDITION_NODE_FAILED, "NodeFailed", text)
     # On record before it is done, as for timeouts (lifecycle).
     noted = merge(decision.status.attempts, (ending(action, view.instances),))
     status = decision.status.model_copy(update={"attempts": noted, "status_reason": text})
     actions: tuple[Action, ...] = (action,) if main.name in view.noted else ()
     return replace(decision, status=status, actions=actions + stop)
+
+
+def _earlier(one: datetime | None, other: datetime) -> datetime:
+    return other if one is None else min(one, other)
 
 
 def _saying(decision: Decision, text: str) -> BatchJobStatus:

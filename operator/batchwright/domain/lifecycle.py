@@ -20,7 +20,7 @@ from batchwright.api.v1alpha1.batchjob import Attempt, BatchJobStatus, JobState
 from batchwright.api.v1alpha1.common import Condition, EvaluateOnExit
 from batchwright.domain import reasons
 from batchwright.domain.actions import Action, DeleteWork, EndAttempt, Notice, ReadObstacle, ReadPods, SuspendWork
-from batchwright.domain.attempts import attempt, charged, ending, merge, was_lost
+from batchwright.domain.attempts import attempt, charged, ending, is_of_another_node, merge, was_lost
 from batchwright.domain.conditions import unscheduled
 from batchwright.domain.dependencies import Resolution
 from batchwright.domain.observations import FINAL_STATES, Job, Pod, Work
@@ -215,7 +215,7 @@ def _finish(view: View, work: Work, recorded: tuple[Attempt, ...], now: datetime
         # The Job controller may count the pod that was stopped, and end the Job, before the Job goes.
         return _fail(view, now, terminate.reason, Notice("Terminated", terminate.reason), terminated=True)
     # Ended by us, whatever the process made of its SIGTERM.
-    was_ended = last is not None and (last.status_reason or "").startswith(_OF_ENDINGS)
+    was_ended = last is not None and ((last.status_reason or "").startswith(_OF_ENDINGS) or is_of_another_node(last))
     if work.complete and not was_ended:
         return Decision(final_status(view, now, "SUCCEEDED", reasons.ESSENTIAL_CONTAINER_EXITED))
     reason = (last.status_reason if last else None) or bounded(work.failure or "The Kubernetes Job failed")

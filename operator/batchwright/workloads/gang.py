@@ -44,14 +44,16 @@ MAIN_ADDRESS: Final = "AWS_BATCH_JOB_MAIN_NODE_PRIVATE_IPV4_ADDRESS"
 HOSTS_DIRECTORY: Final = "/etc/batchwright"
 HOSTS_FILE: Final = "hosts"
 VOLUME: Final = "batchwright-hosts"
+DIGIT_PREFIX: Final = "job-"
 # No node's name has one (RFC 1123).
 _BETWEEN: Final = ","
 
 
 @dataclass(frozen=True)
 class MainPod:
-    """The main node's pod, when it runs."""
+    """The main node's pod, when it runs; `work` is the name of the Kubernetes Job that made it."""
 
+    work: str
     name: str
     uid: str
     address: str
@@ -73,6 +75,13 @@ def node_id(uid: str, index: int) -> str:
     return f"{uid}#{index}"
 
 
+def gang_name(identity: JobIdentity) -> str:
+    """The name of the Kubernetes Job of a multi-node job, which is that of its Service too: before Kubernetes 1.36 the
+    name of a Service must begin with a letter (RFC 1035)."""
+    name = identity.name if identity.name[0].isalpha() else f"{DIGIT_PREFIX}{identity.name}"
+    return work_name(name, identity.uid)
+
+
 def node_address(work: str, rank: int) -> str:
     """The name of a node within its namespace."""
     return f"{work}-{rank}.{work}"
@@ -80,8 +89,9 @@ def node_address(work: str, rank: int) -> str:
 
 def main_node(identity: JobIdentity, layout: NodeLayout, machines: tuple[str, ...]) -> MainNode:
     """What the main node's Job has more than that of a single job."""
-    work = work_name(identity.name, identity.uid)
+    work = gang_name(identity)
     return MainNode(
+        work=work,
         job_id=node_id(identity.uid, layout.main),
         variables=tuple(_node_variables(layout, 0, "")),
         join=partial(_join, work=work, index=layout.main),
@@ -90,12 +100,12 @@ def main_node(identity: JobIdentity, layout: NodeLayout, machines: tuple[str, ..
 
 
 def build_service(identity: JobIdentity, owner: Wire) -> Wire:
-    """The headless Service, which has the nodes' names as soon as they have addresses."""
-    work = work_name(identity.name, identity.uid)
+    """The headless Service, which has the nodes' names as soon as they have addresses. `owner` is the Kubernetes Job,
+    whose name it has."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _metadata(work, identity, owner),
+        "metadata": _metadata(identity, owner),
         "spec": {
             "clusterIP": "None",
             "publishNotReadyAddresses": True,
@@ -106,12 +116,12 @@ def build_service(identity: JobIdentity, owner: Wire) -> Wire:
 
 def build_hosts(identity: JobIdentity, layout: NodeLayout, owner: Wire) -> Wire:
     """The ConfigMap with the hostfile: a name and its slots a line, the main node first (Open MPI's format)."""
-    work = work_name(identity.name, identity.uid)
+    work = owner["name"]
     lines = (f"{node_address(work, rank)} slots={kind.slots}\n" for rank, kind in enumerate(layout.kinds))
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": _metadata(work, identity, owner),
+        "metadata": _metadata(identity, owner),
         "data": {HOSTS_FILE: "".join(lines)},
     }
 
@@ -128,7 +138,7 @@ def build_node(
 ) -> Wire:
     """The pod of a node that is not the main one, on this machine. Raises WorkloadError."""
     kind = layout.kinds[rank]
-    work, index = work_name(identity.name, identity.uid), layout.index_of(rank)
+    work, index = main.work, layout.index_of(rank)
     template = build_pod_template(kind.definition, kind.job)
     identify(template, job_labels(identity, queue, placement), tags_of(kind.definition, kind.job))
     own = job_variables(node_id(identity.uid, index), queue, placement)
@@ -212,9 +222,9 @@ def _join(template: Wire, work: str, index: int) -> None:
             mounts.append({"name": VOLUME, "mountPath": HOSTS_DIRECTORY, "readOnly": True})
 
 
-def _metadata(name: str, identity: JobIdentity, owner: Wire) -> Wire:
+def _metadata(identity: JobIdentity, owner: Wire) -> Wire:
     return {
-        "name": name,
+        "name": owner["name"],
         "namespace": identity.namespace,
         "labels": {
             names.LABEL_JOB_ID: names.label_value(identity.uid),

@@ -67,9 +67,10 @@ class Placement:
 
 @dataclass(frozen=True)
 class MainNode:
-    """What the main node of a multi-node job has more than a single job: its `variables`, what `join` adds to the pod,
-    and the `placement` that its Kubernetes Job keeps."""
+    """What the main node of a multi-node job has more than a single job, or other: the name of its Kubernetes Job
+    (`work`), its `variables`, what `join` adds to the pod, and the `placement` that its Kubernetes Job keeps."""
 
+    work: str
     job_id: str
     variables: tuple[Wire, ...]
     join: Callable[[Wire], None]
@@ -186,7 +187,7 @@ def build_job(
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": work_name(identity.name, identity.uid),
+            "name": main_node.work if main_node else work_name(identity.name, identity.uid),
             "namespace": identity.namespace,
             "labels": labels,
             "annotations": annotations,

@@ -18,7 +18,7 @@ from workload_cases import PLACEMENT, UID, requirements
 IDENTITY = JobIdentity(UID, "lab", "train")
 WORK = "train-4f9e2c1a"
 OWNER = {"apiVersion": "batch/v1", "kind": "Job", "name": WORK, "uid": "w"}
-MAIN_POD = gang.MainPod(f"{WORK}-0-abcde", "pod-uid", "10.1.2.3", 1)
+MAIN_POD = gang.MainPod(WORK, f"{WORK}-0-abcde", "pod-uid", "10.1.2.3", 1)
 MACHINES = ("m0", "m1", "m2", "m3")
 
 
@@ -63,6 +63,32 @@ def test_the_main_nodes_job() -> None:
     }
     assert actions[names.POD_CONDITION_NODE_FAILED] == "Count"
     assert actions[names.POD_CONDITION_DISRUPTED] == "Ignore"
+
+
+@pytest.mark.parametrize(
+    ("name", "want"),
+    [
+        pytest.param("train", WORK, id="a letter"),
+        pytest.param("3d-cfd", "job-3d-cfd-4f9e2c1a", id="a digit"),
+        pytest.param("3" * 128, "job-" + "3" * 39 + "-4f9e2c1a", id="the longest"),
+        pytest.param("1.2", "job-1-2-4f9e2c1a", id="dots"),
+    ],
+)
+def test_names_are_those_of_a_service(name: str, want: str) -> None:
+    """Before Kubernetes 1.36 they begin with a letter. All that has a name of the job's has this one."""
+    identity, of = JobIdentity(UID, "lab", name), layout()
+    kind, main = of.kinds[0], gang.main_node(identity, of, MACHINES)
+    job = build_job(identity, "normal", "train:1", kind.definition, kind.job, PLACEMENT, main_node=main)
+    assert (job["metadata"]["name"], job["spec"]["template"]["spec"]["subdomain"]) == (want, want)
+    owner = {**OWNER, "name": want}
+    assert gang.build_service(identity, owner)["metadata"]["name"] == want
+    assert gang.build_hosts(identity, of, owner)["data"]["hosts"].startswith(
+        f"{want}-0.{want} slots=2\n{want}-1.{want} "
+    )
+    seen = gang.MainPod(want, f"{want}-0-abcde", "pod-uid", "10.1.2.3", 0)
+    spec = gang.build_node(identity, "normal", "train:1", of, 1, PLACEMENT, "m1", seen)["spec"]
+    assert (spec["hostname"], spec["subdomain"]) == (f"{want}-1", want)
+    assert len(f"{want}-999") <= 63
 
 
 def test_another_node() -> None:
