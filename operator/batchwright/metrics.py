@@ -191,16 +191,22 @@ JOBS: Final = Gauge("batchwright_jobs", "BatchJobs that have not finished, by st
 ELEMENTS: Final = Gauge(
     "batchwright_array_elements", "Elements, by state, of array jobs that have not finished.", ("queue", "state")
 )
+JOBS_WAITING: Final = Gauge(
+    "batchwright_jobs_waiting",
+    "BatchJobs that could start and wait for capacity; arrays of which nothing starts or runs among them.",
+    ("queue",),
+)
 OLDEST_RUNNABLE: Final = Gauge(
     "batchwright_oldest_runnable_job_age_seconds",
-    "Time since the submission of the oldest BatchJob that waits for capacity; 0 if none waits.",
+    "Longest time that a BatchJob has waited for capacity since it could start, or since an element of the array last "
+    "did; 0 if none waits.",
     ("queue",),
 )
 NODES: Final = Gauge("batchwright_nodes", "Nodes of the cluster, by whether they are ready.", ("ready",))
 INSTANCES: Final = Gauge("batchwright_instances", "Instances of MANAGED environments.", ("environment",))
 GAUGES: Final = (
     *(BUILD, LEADER, LEASE_AGE, PASS_AGE, WATCH_AGE, STATUS_WRITES_PENDING),
-    *(JOBS, ELEMENTS, OLDEST_RUNNABLE, NODES, INSTANCES),
+    *(JOBS, JOBS_WAITING, ELEMENTS, OLDEST_RUNNABLE, NODES, INSTANCES),
 )
 
 

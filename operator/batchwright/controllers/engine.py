@@ -29,7 +29,7 @@ from batchwright.controllers.arrays import Arrays
 from batchwright.controllers.carrying import Carrying
 from batchwright.controllers.cycles import break_cycles
 from batchwright.controllers.entries import Entry
-from batchwright.controllers.explaining import Explaining
+from batchwright.controllers.explaining import Explaining, note_wait
 from batchwright.controllers.gangs import Gangs, stop_node
 from batchwright.controllers.gather import gang_view, view_of
 from batchwright.controllers.obstacles import Obstacles
@@ -296,6 +296,7 @@ class Engine:
         count_progress(self._store, entry, last, decision.status)
         if entry.work is not None and not entry.work.suspended:
             entry.resuming = False
+        note_wait(entry, is_runnable=decision.runnable, now=now)
         self.scheduling.tell(uid, entry, is_runnable=decision.runnable, now=now)
         if decision.runnable and entry.waits_kind is None:
             self._explaining.fresh.add(uid)
