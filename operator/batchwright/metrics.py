@@ -34,6 +34,11 @@ PASS_SECONDS: Final = Histogram(
 DECISION_ERRORS: Final = Counter(
     "batchwright_decision_errors_total", "Decisions about a job that failed by a defect of the operator."
 )
+RECONCILE_ERRORS: Final = Counter(
+    "batchwright_reconcile_errors_total",
+    "Looks at an object other than a job that failed by a defect of the operator.",
+    ["kind"],
+)
 API_WRITES: Final = Counter(
     "batchwright_api_writes_total",
     "Writes sent to the API server, by HTTP method and resource; each try is one, a dry run is none.",
@@ -119,6 +124,14 @@ def begin_queue(queue: str) -> None:
         metric.labels(queue)
 
 
+def begin_share(queue: str, share: str) -> None:
+    """Shows the counters of a queue's share from zero on, before there is anything to count."""
+    if share not in _shares_of.get(queue, ()):
+        label = share_label(queue, share)
+        for metric in _OF_SHARES:
+            metric.labels(queue, label)
+
+
 def forget_queue(queue: str) -> None:
     """The queue is gone, and its series with it."""
     _shares_of.pop(queue, None)
@@ -152,10 +165,8 @@ def share_label(queue: str, share: str) -> str:
 
 
 _shares_of: dict[str, set[str]] = {}
-_OF_QUEUES: Final = (
-    *(JOBS_FINISHED, WAIT_SECONDS, RUN_SECONDS, PREEMPTIONS),
-    *(VCPU_SECONDS, MEMORY_SECONDS, GPU_SECONDS, COST, LOST_COST),
-)
+_OF_SHARES: Final = (VCPU_SECONDS, MEMORY_SECONDS, GPU_SECONDS, COST, LOST_COST)
+_OF_QUEUES: Final = (JOBS_FINISHED, WAIT_SECONDS, RUN_SECONDS, PREEMPTIONS, *_OF_SHARES)
 _OF_ENVIRONMENTS: Final = (LAUNCHED, TERMINATED, PROVIDER_ERRORS, LAUNCHES_REFUSED, WARNED)
 
 

@@ -169,7 +169,8 @@ class Engine:
 
     def see_node_of_finished(self, pod: Pod) -> None:
         """A node of a multi-node job that has ended: made by an operator before this one, and too late."""
-        self._spawn(stop_node(self._api, pod))
+        with about_job(pod.job_id, pod.namespace, self._store.finished[pod.job_id].name):
+            self._spawn(stop_node(self._api, pod))
 
     def changed(self) -> None:
         """Something in the store changed: a pass is due."""
@@ -373,7 +374,8 @@ class Engine:
 
     def _end(self, entry: Entry, status: BatchJobStatus) -> None:
         """The final status is written, and the entry about to go."""
-        self._gangs.sweep(entry)
+        with about_job(entry.job.uid, entry.job.namespace, entry.job.name):
+            self._gangs.sweep(entry)
         self._hear_end(entry.job, status)
 
     def _written(self, uid: str, wire: JSON | None) -> None:

@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from batchwright import metrics
 from batchwright.controllers.entries import Entry
-from batchwright.controllers.scheduling import Scheduling
+from batchwright.controllers.scheduling import Scheduling, share_of
 from batchwright.controllers.store import Store
 from batchwright.domain.actions import Notice
 from batchwright.domain.conditions import unscheduled
@@ -35,6 +36,8 @@ def note_wait(entry: Entry, *, is_runnable: bool, now: datetime) -> None:
         told = (each for each in entry.held.get("conditions") or () if each["type"] == CONDITION_SCHEDULED)
         condition = next(told, None)
         entry.runnable_since = now if condition is None else min(now, moment(condition["lastTransitionTime"]))
+        # Before it uses anything, which is counted later.
+        metrics.begin_share(entry.job.spec.job_queue, share_of(entry))
 
 
 class Explaining:

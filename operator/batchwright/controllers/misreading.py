@@ -8,7 +8,7 @@ stays in force until the operator starts anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -25,6 +25,7 @@ from batchwright.domain.actions import Notice
 from batchwright.domain.conditions import ready
 from batchwright.domain.texts import bounded
 from batchwright.errors import NotFound
+from batchwright.joblog import about_object
 
 logger = structlog.get_logger(__name__)
 REASON: Final = "NotUnderstood"
@@ -68,9 +69,9 @@ class Misreading:
         self._api = api
         self._events = events
         self._now = clock
-        # By kind and uid, until it is said.
+        # By namespace and uid, until it is said.
         self._misread: dict[Key, _Misread] = {}
-        self.worker = Reconciler("object not understood", self._say)
+        self.worker = Reconciler("object not understood", self._say, about=self._about)
 
     def tell(self, resource: Resource, body: Mapping[str, Any], error: Exception) -> None:
         """The object could not be read: its condition and an event are to say so."""
@@ -79,10 +80,16 @@ class Misreading:
     def _tell(self, resource: Resource, body: Mapping[str, Any], error: Exception, *, has_condition: bool) -> None:
         metadata, message = body["metadata"], bounded(explain(error))
         name, namespace = metadata["name"], metadata.get("namespace")
-        logger.error("object not understood", kind=resource.kind, namespace=namespace, name=name, error=message)
-        key = resource.kind, metadata["uid"]
+        key = namespace or "", metadata["uid"]
         self._misread[key] = _Misread(resource, body, message, has_condition)
+        with self._about(key):
+            logger.error("object not understood", kind=resource.kind, namespace=namespace, name=name, error=message)
         self.worker.touch(key)
+
+    def _about(self, key: Key) -> AbstractContextManager[None]:
+        known = self._misread.get(key)
+        kind, name = ("", "") if known is None else (known.resource.kind, known.body["metadata"]["name"])
+        return about_object(kind, key[1], key[0], name)
 
     def forget(self, uid: str) -> None:
         """The object is gone, or another spec of it was seen."""

@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 import builders as b
 import manifests
-from batchwright.api.v1alpha1 import JobQueueSpec
+from batchwright.api.v1alpha1 import JobQueueSpec, SchedulingPolicySpec
 from batchwright.controllers.declared import declared
 from batchwright.controllers.engine import Engine
 from batchwright.controllers.entries import Entry
@@ -19,7 +20,7 @@ from batchwright.domain.observations import FinishedJob
 from batchwright.domain.texts import timestamp
 from batchwright.scheduling.limits import DEBOUNCE_SECONDS, RESOURCE_REQUIREMENT
 from batchwright.settings import Settings
-from unit.controllers.test_gather import World
+from unit.controllers.test_gather import World, body
 
 HUGE = {"resourceRequirements": [{"type": "VCPU", "value": "64"}]}
 
@@ -124,6 +125,18 @@ def test_a_job_waits_for_capacity_since_what_it_depended_on_has_ended(world: Wor
     world.store.put_work("work-1", b.work())
     engine.at(8 * 3600)
     assert entry.runnable_since is None
+
+
+def test_the_share_of_a_job_that_waits_is_counted_from_zero_on(world: World) -> None:
+    labels = {"queue": "normal", "share": "late"}
+    world.queue(schedulingPolicy="fair")
+    policy = manifests.scheduling_policy("fair")
+    known = declared(SchedulingPolicySpec, body(policy))
+    world.store.policies[known.key] = known
+    world.submit(shareIdentifier="late")
+    world.store.ledger.account("theirs", "n1", b.resources(4000, b.GIB, 1))
+    Silent(world).at(0)
+    assert REGISTRY.get_sample_value("batchwright_vcpu_seconds_total", labels) == 0
 
 
 def test_an_operator_that_starts_goes_on_with_the_time_the_condition_says(world: World) -> None:
