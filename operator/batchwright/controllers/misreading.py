@@ -22,7 +22,7 @@ from batchwright.cluster.resources import COMPUTE_ENVIRONMENTS, JOB_DEFINITIONS,
 from batchwright.cluster.writes import replace_status
 from batchwright.controllers.reconciler import Key, Reconciler
 from batchwright.domain.actions import Notice
-from batchwright.domain.conditions import ready
+from batchwright.domain.conditions import ready, stalled
 from batchwright.domain.texts import bounded
 from batchwright.errors import NotFound
 from batchwright.joblog import about_object
@@ -44,12 +44,16 @@ def explain(error: Exception) -> str:
 def misread_status(resource: Resource, body: Mapping[str, Any], message: str, now: datetime) -> JSON:
     """The status that says it; all else stays as it is."""
     held, generation = dict(body.get("status") or {}), int(body["metadata"].get("generation", 0))
-    condition = ready(held, generation, now, is_ready=False, reason=REASON, message=message)
-    others = [each for each in held.get("conditions") or () if each.get("type") != condition.type]
+    told = (
+        ready(held, generation, now, is_ready=False, reason=REASON, message=message),
+        *stalled(held, generation, now, is_stalled=True, reason=REASON, message=message),
+    )
+    types = {each.type for each in told}
+    others = [each for each in held.get("conditions") or () if each.get("type") not in types]
     # The spec is not observed: an operator that can read it shall look at it.
     held.pop("observedGeneration", None)
     invalid = {"status": "INVALID", "statusReason": message} if resource in _SAY_INVALID else {}
-    return {**held, **invalid, "conditions": [condition.to_wire(), *others]}
+    return {**held, **invalid, "conditions": [*(each.to_wire() for each in told), *others]}
 
 
 @dataclass(frozen=True)
