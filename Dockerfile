@@ -29,5 +29,13 @@ COPY --from=build /opt/batchwright /opt/batchwright
 ENV PATH=/opt/batchwright/bin:$PATH USER=batchwright HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532
 EXPOSE 8080
+# Of a release; empty in other builds.
+ARG VERSION
+ARG REVISION
+LABEL org.opencontainers.image.title="batchwright" \
+      org.opencontainers.image.description="AWS Batch's model on any Kubernetes: the operator and the command line" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 ENTRYPOINT ["/opt/batchwright/bin/batchwright"]
 CMD ["operator", "run", "--log-format", "json", "--liveness", "http://0.0.0.0:8080/healthz"]

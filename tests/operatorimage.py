@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -22,9 +23,10 @@ _CERTIFICATES: Final = "/etc/ssl/certs"
 _PASSED_ON: Final = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "PIP_CERT", "SSL_CERT_FILE")
 
 
-def ensure_operator_image(tag: str = IMAGE) -> Path:
-    """The archive of the image. Raises LocalError with buildah's last words."""
-    arguments = {name: os.environ[name] for name in _PASSED_ON if os.environ.get(name)}
+def ensure_operator_image(tag: str = IMAGE, labelled: Mapping[str, str] | None = None) -> Path:
+    """The archive of the image, whose labels say VERSION and REVISION as `labelled` has them. Raises LocalError with
+    buildah's last words."""
+    arguments = {name: os.environ[name] for name in _PASSED_ON if os.environ.get(name)} | dict(labelled or {})
     with tempfile.TemporaryDirectory(prefix="batchwright-image-") as scratch:
         context = Path(scratch)
         for name in _FILES:

@@ -7,6 +7,7 @@ are the same everywhere: `job_id`, `namespace`, `job`.
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar, Token
 from typing import Any
 
@@ -27,6 +28,11 @@ class about_job:
 
     def __exit__(self, *_: object) -> None:
         _about.reset(self._token)
+
+
+def about_object(kind: str, uid: str, namespace: str | None, name: str) -> AbstractContextManager[None]:
+    """As `about_job` if the object is a BatchJob; of others there is nothing to add."""
+    return about_job(uid, namespace or "", name) if kind == "BatchJob" else nullcontext()
 
 
 def add_job(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

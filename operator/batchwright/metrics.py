@@ -34,6 +34,11 @@ PASS_SECONDS: Final = Histogram(
 DECISION_ERRORS: Final = Counter(
     "batchwright_decision_errors_total", "Decisions about a job that failed by a defect of the operator."
 )
+RECONCILE_ERRORS: Final = Counter(
+    "batchwright_reconcile_errors_total",
+    "Looks at an object other than a job that failed by a defect of the operator.",
+    ["kind"],
+)
 API_WRITES: Final = Counter(
     "batchwright_api_writes_total",
     "Writes sent to the API server, by HTTP method and resource; each try is one, a dry run is none.",
@@ -119,6 +124,14 @@ def begin_queue(queue: str) -> None:
         metric.labels(queue)
 
 
+def begin_share(queue: str, share: str) -> None:
+    """Shows the counters of a queue's share from zero on, before there is anything to count."""
+    if share not in _shares_of.get(queue, ()):
+        label = share_label(queue, share)
+        for metric in _OF_SHARES:
+            metric.labels(queue, label)
+
+
 def forget_queue(queue: str) -> None:
     """The queue is gone, and its series with it."""
     _shares_of.pop(queue, None)
@@ -152,10 +165,8 @@ def share_label(queue: str, share: str) -> str:
 
 
 _shares_of: dict[str, set[str]] = {}
-_OF_QUEUES: Final = (
-    *(JOBS_FINISHED, WAIT_SECONDS, RUN_SECONDS, PREEMPTIONS),
-    *(VCPU_SECONDS, MEMORY_SECONDS, GPU_SECONDS, COST, LOST_COST),
-)
+_OF_SHARES: Final = (VCPU_SECONDS, MEMORY_SECONDS, GPU_SECONDS, COST, LOST_COST)
+_OF_QUEUES: Final = (JOBS_FINISHED, WAIT_SECONDS, RUN_SECONDS, PREEMPTIONS, *_OF_SHARES)
 _OF_ENVIRONMENTS: Final = (LAUNCHED, TERMINATED, PROVIDER_ERRORS, LAUNCHES_REFUSED, WARNED)
 
 
@@ -191,16 +202,22 @@ JOBS: Final = Gauge("batchwright_jobs", "BatchJobs that have not finished, by st
 ELEMENTS: Final = Gauge(
     "batchwright_array_elements", "Elements, by state, of array jobs that have not finished.", ("queue", "state")
 )
+JOBS_WAITING: Final = Gauge(
+    "batchwright_jobs_waiting",
+    "BatchJobs that could start and wait for capacity; arrays of which nothing starts or runs among them.",
+    ("queue",),
+)
 OLDEST_RUNNABLE: Final = Gauge(
     "batchwright_oldest_runnable_job_age_seconds",
-    "Time since the submission of the oldest BatchJob that waits for capacity; 0 if none waits.",
+    "Longest time that a BatchJob has waited for capacity since it could start, or since an element of the array last "
+    "did; 0 if none waits.",
     ("queue",),
 )
 NODES: Final = Gauge("batchwright_nodes", "Nodes of the cluster, by whether they are ready.", ("ready",))
 INSTANCES: Final = Gauge("batchwright_instances", "Instances of MANAGED environments.", ("environment",))
 GAUGES: Final = (
     *(BUILD, LEADER, LEASE_AGE, PASS_AGE, WATCH_AGE, STATUS_WRITES_PENDING),
-    *(JOBS, ELEMENTS, OLDEST_RUNNABLE, NODES, INSTANCES),
+    *(JOBS, JOBS_WAITING, ELEMENTS, OLDEST_RUNNABLE, NODES, INSTANCES),
 )
 
 

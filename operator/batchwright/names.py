@@ -104,6 +104,8 @@ CONDITION_FAILED: Final = "Failed"
 CONDITION_SCHEDULED: Final = "Scheduled"
 # Condition of queues, environments and definitions (kstatus).
 CONDITION_READY: Final = "Ready"
+# The same, True where waiting does not help and somebody has to mend it, absent otherwise: kstatus says Failed then.
+CONDITION_STALLED: Final = "Stalled"
 # Of a MANAGED environment: True while instances of it are to come.
 CONDITION_SCALING: Final = "Scaling"
 

@@ -24,6 +24,8 @@ from release.version import ROOT, ReleaseError, read_version
 
 NAME: Final = "batchwright"
 CHECKSUMS: Final = "SHA256SUMS"
+# What the image has beside (Dockerfile): the list of components is of its packages.
+EXTRAS: Final = ("--extra", "otel")
 
 
 def make(output: Path, base_url: str, with_image: bool) -> None:
@@ -44,7 +46,8 @@ def make(output: Path, base_url: str, with_image: bool) -> None:
         plugin.pack(next(installed.glob("lib/python3*/site-packages")), ROOT / "LICENSE", archive, int(when))
     (output / "batchwright.yaml").write_text(plugin.manifest(version, archive, base_url))
     if with_image:
-        image = ensure_operator_image(f"batchwright.local/batchwright:{version}")
+        labelled = {"VERSION": version, "REVISION": run("git", "rev-parse", "HEAD").strip()}
+        image = ensure_operator_image(f"batchwright.local/batchwright:{version}", labelled)
         shutil.copy2(image, output / f"batchwright-{version}-image.tar")
     write_checksums(output)
 
@@ -53,7 +56,7 @@ def install(uv: Path, environment: Path, wheels: Path) -> Path:
     """A virtual environment with the locked packages and the wheel of the release; where it is."""
     here = {"UV_PROJECT_ENVIRONMENT": str(environment), "VIRTUAL_ENV": str(environment)}
     run(
-        *(uv, "sync", "--locked", "--no-dev", "--no-install-project", "--link-mode", "copy", "--quiet"),
+        *(uv, "sync", "--locked", "--no-dev", *EXTRAS, "--no-install-project", "--link-mode", "copy", "--quiet"),
         *("--python", sys.executable),
         environment=here,
     )

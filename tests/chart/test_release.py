@@ -19,7 +19,7 @@ from batchwright.local import binaries
 from batchwright.local.progress import silent
 from documentation import ROOT
 from helmchart import Helm, with_image
-from release.__main__ import make
+from release.__main__ import EXTRAS, make
 from release.commands import beside_python, run
 from release.plugin import NAME, archive_name
 from release.version import read_version
@@ -75,7 +75,7 @@ def test_the_components_are_the_locked_packages(dist: Path) -> None:
     found = json.loads((dist / COMPONENTS).read_text())
     assert found["metadata"]["component"]["name"] == "batchwright"
     assert found["metadata"]["component"]["version"] == VERSION
-    export = ("export", "--locked", "--quiet", "--no-dev", "--no-emit-project", "--no-hashes", "--no-annotate")
+    export = ("export", "--locked", "--quiet", "--no-dev", *EXTRAS, "--no-emit-project", "--no-hashes", "--no-annotate")
     locked = run(beside_python("uv"), *export, "--no-header").splitlines()
     wanted = {_normal(line.partition(";")[0].strip()) for line in locked if ";" not in line or _is_for_us(line)}
     assert {_normal(f"{each['name']}=={each['version']}") for each in found["components"]} == wanted

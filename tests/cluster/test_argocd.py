@@ -50,6 +50,7 @@ def test_the_example_is_synced_wave_by_wave(stage: Stage, kube: Cluster, platfor
         ("PreSync", 0, "BatchJob", "check-input"),
         ("Sync", 0, "JobDefinition", "report"),
         ("Sync", 1, "BatchJob", "report"),
+        ("PostSync", 0, "BatchJob", "smoke"),
     ]
     assert stage.status("report")["state"] == "SUCCEEDED"
     check = stage.job("check-input")["metadata"]["uid"]

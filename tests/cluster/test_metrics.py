@@ -67,6 +67,8 @@ def test_a_queue_is_seen_to_fill_and_to_empty(bare_stage: Stage, operator: Opera
         "RUNNING": 2,
     }
     assert (full.value("batchwright_oldest_runnable_job_age_seconds", queue=queue) or 0) > 0
+    assert full.value("batchwright_jobs_waiting", queue=queue) == 1
+    assert full.value("batchwright_cost_dollars_total", queue=queue, share="") == 0
     assert full.value("batchwright_leader") == 1
     assert (full.value("batchwright_pass_age_seconds") or 0) < 60
     ages = full.by("batchwright_watch_age_seconds", "resource")
@@ -95,6 +97,20 @@ def test_a_queue_is_seen_to_fill_and_to_empty(bare_stage: Stage, operator: Opera
     # No label is the name of a job, and what has finished leaves no series but those of its queue.
     labels = {value for _, has in empty.samples for _, value in has}
     assert not labels & {"wide-0", "broken", "array", normal.namespace}
+
+
+def test_an_array_that_waits_for_capacity_is_seen_to(bare_stage: Stage, operator: OperatorProcess) -> None:
+    """It is PENDING like one that runs, so that no count of states tells."""
+    normal, queue = bare_stage, f"{bare_stage.namespace}-queue"
+    normal.simulated(simulate={"seconds": "5"}, cpu="4")
+    normal.submit("wide", "hello")
+    scrape_until(operator, lambda found: found.value("batchwright_jobs", queue=queue, state="RUNNING") == 1)
+    normal.submit("array", "hello", arrayProperties={"size": 2})
+    waits = scrape_until(operator, lambda found: found.value("batchwright_jobs_waiting", queue=queue) == 1)
+    assert waits.value("batchwright_jobs", queue=queue, state="RUNNABLE") == 0
+    for name in ("wide", "array"):
+        normal.wait_final(name)
+    scrape_until(operator, lambda found: found.value("batchwright_jobs_waiting", queue=queue) == 0)
 
 
 def test_a_collector_gets_the_life_of_a_job(bare_stage: Stage, operator: OperatorProcess, collector: Collector) -> None:

@@ -78,6 +78,24 @@ def test_no_alert_is_documented_that_is_not_there() -> None:
     assert documented == {rule["alert"] for rule in RULES}
 
 
+def rule_named(name: str) -> dict[str, Any]:
+    return next(rule for rule in RULES if rule["alert"] == name)
+
+
+def test_what_waits_is_counted_with_arrays_which_are_never_runnable() -> None:
+    [panel] = [each for each in PANELS if each["title"] == "Jobs that wait for capacity"]
+    for expression in (rule_named("BatchwrightNothingFinishes")["expr"], panel["targets"][0]["expr"]):
+        assert selectors(expression)[0].name == "batchwright_jobs_waiting"
+    for text in (OPERATIONS.read_text(), (CHART / "alerts.yaml").read_text()):
+        assert "status.state=RUNNABLE" not in text
+
+
+def test_leaders_are_added_up_over_all_namespaces() -> None:
+    """Releases in two namespaces write the same objects of the cluster."""
+    [found] = selectors(rule_named("BatchwrightHasSeveralLeaders")["expr"])
+    assert (found.name, found.grouped) == ("batchwright_leader", frozenset())
+
+
 def test_panels_do_not_overlap_and_have_numbers_of_their_own() -> None:
     taken: dict[tuple[int, int], str] = {}
     for panel in DASHBOARD["panels"]:

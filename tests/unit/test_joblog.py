@@ -15,13 +15,15 @@ import structlog
 import builders as b
 import waiting
 from batchwright.cluster.clock import Clock
-from batchwright.cluster.resources import BATCH_JOBS
+from batchwright.cluster.events import EventRecorder, Subject
+from batchwright.cluster.resources import BATCH_JOBS, JOB_QUEUES
 from batchwright.cluster.writes import StatusWrite, StatusWriter, Urgency
 from batchwright.controllers import engine as engine_module
 from batchwright.controllers.engine import Engine
+from batchwright.controllers.misreading import Misreading
 from batchwright.controllers.retention import Retention
 from batchwright.controllers.store import Store
-from batchwright.domain.actions import EndWork
+from batchwright.domain.actions import EndWork, Notice
 from batchwright.domain.lifecycle import Decision
 from batchwright.domain.observations import FinishedJob
 from batchwright.errors import Forbidden, Invalid
@@ -45,6 +47,13 @@ class RefusingApi:
     create = delete = patch
 
 
+class Events:
+    """Whoever posts one, fails."""
+
+    async def post(self, *_: object) -> None:
+        raise Forbidden("no right", 403, "Forbidden")
+
+
 @pytest.fixture
 def lines() -> Iterator[Lines]:
     with structlog.testing.capture_logs([add_job]) as found:
@@ -56,13 +65,13 @@ def desk() -> Engine:
     """An engine that knows one job, whose API server refuses everything."""
     store = Store()
     store.put_job(b.UID, b.job())
-    events = asyncio.Event()
+    posted = asyncio.Event()
 
-    class Events:
+    class Posting:
         async def post(self, *_: object) -> None:
-            events.set()
+            posted.set()
 
-    return Engine(RefusingApi(), store, Settings(), Events())  # type: ignore[arg-type]
+    return Engine(RefusingApi(), store, Settings(), Posting())  # type: ignore[arg-type]
 
 
 def about(lines: Lines, event: str) -> dict[str, Any]:
@@ -91,6 +100,33 @@ async def test_an_action_that_is_refused(desk: Engine, lines: Lines, monkeypatch
     await decided(desk, monkeypatch)
     await waiting.until(lambda: any(each["event"] == "action failed" for each in lines))
     assert about(lines, "action failed") == ABOUT
+
+
+async def test_an_event_that_is_refused(lines: Lines) -> None:
+    recorder = EventRecorder(RefusingApi())  # type: ignore[arg-type]
+    await recorder.post(Subject(BATCH_JOBS, "default", "hello-1", b.UID), Notice("Unschedulable", "no room"))
+    assert about(lines, "event not posted") == ABOUT
+    await recorder.post(Subject(JOB_QUEUES, None, "normal", "uid-q"), Notice("Invalid", "no environment"))
+    assert "job_id" not in lines[-1]
+
+
+async def test_a_job_that_is_not_understood(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = RefusingApi()
+    misreading = Misreading(api, Events(), lambda: b.NOW)  # type: ignore[arg-type]
+    body = {"metadata": {"name": "hello-1", "namespace": "default", "uid": b.UID, "generation": 1}}
+    task = asyncio.create_task(misreading.worker.run())
+    misreading.tell_by_event(BATCH_JOBS, body, ValueError("no spec"))
+    await waiting.until(lambda: any(each["event"] == "reconcile failed" for each in lines))
+    task.cancel()
+    assert about(lines, "object not understood") == ABOUT
+    assert about(lines, "reconcile failed") == ABOUT
+
+
+async def test_what_is_left_of_a_job_that_has_ended(desk: Engine, lines: Lines) -> None:
+    desk._store.put_job(b.UID, FinishedJob(b.UID, "default", "hello-1", "SUCCEEDED", "normal", b.NOW))
+    desk.see_node_of_finished(b.pod(main="m"))
+    await waiting.until(lambda: any(each["event"] == "node not stopped" for each in lines))
+    assert about(lines, "node not stopped") == ABOUT
 
 
 async def test_a_task_that_fails_by_a_defect(desk: Engine, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,12 +19,13 @@ from scrapes import Scrape
 # Labels whose values administrators, Kubernetes or this program choose. No job, pod, instance, node or user is one.
 BOUNDED = {
     *("queue", "state", "share", "environment", "cause", "warning", "method", "resource", "code", "ready", "version"),
+    "kind",
 }
 UNITS = ("_seconds", "_seconds_total", "_dollars_total", "_total", "_info")
 # Plain counts of things.
 COUNTS = {
     *("batchwright_leader", "batchwright_jobs", "batchwright_array_elements", "batchwright_status_writes_pending"),
-    *("batchwright_nodes", "batchwright_instances"),
+    *("batchwright_nodes", "batchwright_instances", "batchwright_jobs_waiting"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tarfile
 from pathlib import Path
@@ -59,6 +60,18 @@ def test_versions_that_differ_are_named(checkout: Path, name: str, old: str, new
     (checkout / name).write_text(text.replace(old, new))
     with pytest.raises(ReleaseError, match=want):
         read_version(checkout)
+
+
+def test_the_components_are_listed_with_the_extras_that_the_image_has() -> None:
+    assert f"uv sync --locked --no-dev {' '.join(making.EXTRAS)} " in (ROOT / "Dockerfile").read_text()
+
+
+def test_the_image_says_what_it_is() -> None:
+    """The keys of https://specs.opencontainers.org/image-spec/annotations that are known without a build."""
+    text = (ROOT / "Dockerfile").read_text()
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', text))
+    assert labels.keys() == {"title", "description", "licenses", "version", "revision"}
+    assert labels["licenses"] == "Apache-2.0"
 
 
 def test_the_same_packages_give_the_same_archive(packages: Path, tmp_path: Path) -> None:

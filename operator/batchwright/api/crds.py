@@ -5,7 +5,7 @@ Development time only: nothing that runs in a cluster imports this module or kub
 The schema is pydantic's, made structural by kube_custom_resource and the steps below. What is deliberate:
 - Defaults: the API server writes a schema's defaults into users' objects, where they then stay for ever and show up
   as differences in Git. So only those of `Kind.defaults` are kept; the others are applied when an object is read.
-- Columns: a `statusReason` is a sentence, so it comes last, as the MESSAGE of `kubectl get events` does.
+- Columns: the age comes last, as everywhere in Kubernetes.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ KINDS = (
             Column("Memory", ".status.capacity.memoryMiB", "MiB allocatable.", type="integer", priority=WIDE),
             Column("Desired", ".status.desiredvCpus", "vCPUs it has or wants.", type="integer", priority=WIDE),
             Column("GPUs", ".status.capacity.gpus", "GPUs allocatable.", type="integer", priority=WIDE),
-            AGE,
             REASON,
+            AGE,
         ),
         selectable=(".spec.state", ".status.status"),
         defaults=("type", "state"),
@@ -112,8 +112,8 @@ KINDS = (
             STATE,
             STATUS,
             Column("Policy", ".spec.schedulingPolicy", "The SchedulingPolicy the queue is shared by.", priority=WIDE),
-            AGE,
             REASON,
+            AGE,
         ),
         selectable=(".spec.state", ".spec.schedulingPolicy", ".status.status"),
         defaults=("state", "priority"),
@@ -157,8 +157,8 @@ KINDS = (
             Column("Revision", ".status.revision", "The revision that the present spec is.", type="integer"),
             STATUS,
             Column("Image", ".spec.containerProperties.image", "Image of the container.", priority=WIDE),
-            AGE,
             REASON,
+            AGE,
         ),
         selectable=(".status.status",),
         defaults=("type",),
@@ -178,14 +178,15 @@ KINDS = (
                     f".status.arrayProperties.statusSummary.{state}",
                     f"Elements that are {state}.",
                     type="integer",
-                    priority=WIDE,
+                    # Beside Size, how far it is.
+                    priority=0 if state == "SUCCEEDED" else WIDE,
                 )
                 for state in ("RUNNABLE", "RUNNING", "SUCCEEDED", "FAILED")
             ),
             Column("Definition", ".status.jobDefinition", "The definition's revision the job runs.", priority=WIDE),
             Column("Environment", ".status.computeEnvironment", "Where the job was sent.", priority=WIDE),
-            AGE,
             Column("Reason", ".status.statusReason", "Why the job is in this state."),
+            AGE,
         ),
         selectable=(
             ".spec.jobQueue",

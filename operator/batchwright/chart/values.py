@@ -204,6 +204,12 @@ class Values(_Section):
     replicas: int = Field(2, ge=0, description="One operator works, the others stand by.")
     leader_election: LeaderElection = Field(LeaderElection(), description="Which of them works.")
     settings: OperatorSettings = Field(OperatorSettings(), description="How the operator works.")
+    startup_seconds: int = Field(
+        600,
+        ge=30,
+        le=86400,
+        description="How long it may take to list everything when it starts, before it is started again.",
+    )
     log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text.")
     verbose: bool = Field(False, description="Log debug messages.")
     extra_env: list[Anything] = Field([], description="More environment variables, as in a container.")

@@ -21,6 +21,7 @@ from batchwright.cluster.resources import EVENTS, Resource
 from batchwright.domain.actions import Notice
 from batchwright.domain.texts import bounded
 from batchwright.errors import AlreadyExists, ApiError, ApiUnavailable, Forbidden, Throttled
+from batchwright.joblog import about_object
 
 logger = structlog.get_logger(__name__)
 COMPONENT = "batchwright"
@@ -73,6 +74,10 @@ class EventRecorder:
 
     async def _create(self, subject: Subject, event: JSON) -> ApiError | None:
         """Why it was not posted."""
+        with about_object(subject.resource.kind, subject.uid, subject.namespace, subject.name):
+            return await self._create_about(subject, event)
+
+    async def _create_about(self, subject: Subject, event: JSON) -> ApiError | None:
         try:
             await self._api.create(EVENTS, subject.namespace or "default", event)
         except AlreadyExists:

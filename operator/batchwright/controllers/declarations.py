@@ -66,6 +66,7 @@ class Declarations:
             metrics.forget_queue(key[1])
             return
         metrics.begin_queue(known.name)
+        self._store.meters.begin_shares(known.name, self._store)
         states = {each.name: str(each.status.get("status", "VALID")) for each in self._store.environments.values()}
         has_policy = known.spec.scheduling_policy is None or self._store.policy_of(known.spec) is not None
         now = self._now()

@@ -20,7 +20,7 @@ from batchwright.controllers.declared import Declared
 from batchwright.controllers.reconciler import Key
 from batchwright.controllers.store import Store
 from batchwright.domain.actions import Notice
-from batchwright.domain.conditions import ready
+from batchwright.domain.conditions import ready, stalled
 from batchwright.domain.nesting import DEEPEST_TEMPLATE, is_deeper
 from batchwright.domain.texts import bounded
 from batchwright.errors import AlreadyExists, Forbidden, Invalid, NotFound, WorkloadError
@@ -54,19 +54,18 @@ class Definitions:
         now = self._now()
         problem = await self._problem(known)
         if problem is not None:
-            message = bounded(problem)
+            reason, message = "InvalidTemplate", bounded(problem)
             status = JobDefinitionStatus(
                 observed_generation=known.generation,
                 revision=known.status.get("revision"),
                 status="INVALID",
                 status_reason=message,
                 conditions=(
-                    ready(
-                        known.status, known.generation, now, is_ready=False, reason="InvalidTemplate", message=message
-                    ),
+                    ready(known.status, known.generation, now, is_ready=False, reason=reason, message=message),
+                    *stalled(known.status, known.generation, now, is_stalled=True, reason=reason, message=message),
                 ),
             )
-            await self._notify(known, Notice("InvalidTemplate", message, warning=True))
+            await self._notify(known, Notice(reason, message, warning=True))
         else:
             revision = await self._revision(known)
             message = f"Revision {revision} takes jobs"

@@ -29,7 +29,7 @@ from batchwright.controllers.arrays import Arrays
 from batchwright.controllers.carrying import Carrying
 from batchwright.controllers.cycles import break_cycles
 from batchwright.controllers.entries import Entry
-from batchwright.controllers.explaining import Explaining
+from batchwright.controllers.explaining import Explaining, note_wait
 from batchwright.controllers.gangs import Gangs, stop_node
 from batchwright.controllers.gather import gang_view, view_of
 from batchwright.controllers.obstacles import Obstacles
@@ -169,7 +169,8 @@ class Engine:
 
     def see_node_of_finished(self, pod: Pod) -> None:
         """A node of a multi-node job that has ended: made by an operator before this one, and too late."""
-        self._spawn(stop_node(self._api, pod))
+        with about_job(pod.job_id, pod.namespace, self._store.finished[pod.job_id].name):
+            self._spawn(stop_node(self._api, pod))
 
     def changed(self) -> None:
         """Something in the store changed: a pass is due."""
@@ -296,6 +297,7 @@ class Engine:
         count_progress(self._store, entry, last, decision.status)
         if entry.work is not None and not entry.work.suspended:
             entry.resuming = False
+        note_wait(entry, is_runnable=decision.runnable, now=now)
         self.scheduling.tell(uid, entry, is_runnable=decision.runnable, now=now)
         if decision.runnable and entry.waits_kind is None:
             self._explaining.fresh.add(uid)
@@ -372,7 +374,8 @@ class Engine:
 
     def _end(self, entry: Entry, status: BatchJobStatus) -> None:
         """The final status is written, and the entry about to go."""
-        self._gangs.sweep(entry)
+        with about_job(entry.job.uid, entry.job.namespace, entry.job.name):
+            self._gangs.sweep(entry)
         self._hear_end(entry.job, status)
 
     def _written(self, uid: str, wire: JSON | None) -> None:

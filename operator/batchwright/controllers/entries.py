@@ -60,7 +60,8 @@ class Array:
 
 @dataclass(slots=True)
 class Entry:
-    """A BatchJob on its way. `held` is the status the API server holds, `status` the one it should have."""
+    """A BatchJob on its way. `held` is the status the API server holds, `status` the one it should have;
+    `runnable_since` since when it, or more of its elements, could start but for room."""
 
     job: Job
     status: BatchJobStatus
@@ -80,6 +81,7 @@ class Entry:
     waits: str = ""
     waits_kind: WaitKind | None = None
     waits_at: datetime | None = None
+    runnable_since: datetime | None = None
     wake_at: datetime | None = None
     doing: set[str] = field(default_factory=set)
     array: Array | None = None

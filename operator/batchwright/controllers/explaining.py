@@ -10,12 +10,14 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from batchwright import metrics
 from batchwright.controllers.entries import Entry
-from batchwright.controllers.scheduling import Scheduling
+from batchwright.controllers.scheduling import Scheduling, share_of
 from batchwright.controllers.store import Store
 from batchwright.domain.actions import Notice
 from batchwright.domain.conditions import unscheduled
-from batchwright.domain.texts import bounded
+from batchwright.domain.texts import bounded, moment
+from batchwright.names import CONDITION_SCHEDULED
 from batchwright.scheduling.explain import explain
 from batchwright.scheduling.limits import BY_KIND, DEBOUNCE_SECONDS, TimeLimit, due, next_due, seen, text
 from batchwright.scheduling.snapshot import Answers, Plan, WaitKind
@@ -24,6 +26,18 @@ from batchwright.scheduling.snapshot import Answers, Plan, WaitKind
 LASTING = (WaitKind.NEVER_FITS, WaitKind.TOO_FEW, WaitKind.UNSUITABLE, WaitKind.OVER_MAXIMUM)
 # How many that wait are looked at again in a pass, beside those that are new or first.
 REVIEWED = 200
+
+
+def note_wait(entry: Entry, *, is_runnable: bool, now: datetime) -> None:
+    """After a decision: since when the job could start. An operator before this one has said so in the condition."""
+    if not is_runnable:
+        entry.runnable_since = None
+    elif entry.runnable_since is None:
+        told = (each for each in entry.held.get("conditions") or () if each["type"] == CONDITION_SCHEDULED)
+        condition = next(told, None)
+        entry.runnable_since = now if condition is None else min(now, moment(condition["lastTransitionTime"]))
+        # Before it uses anything, which is counted later.
+        metrics.begin_share(entry.job.spec.job_queue, share_of(entry))
 
 
 class Explaining:
@@ -102,7 +116,9 @@ class Explaining:
         if entry.array is not None and entry.work is not None:
             self._touch(uid)
             return  # Some of it runs: that the rest waits is the way of arrays.
-        entry.status = unscheduled(entry.status, kind.reason, told, now, entry.status.conditions)
+        entry.status = unscheduled(
+            entry.status, kind.reason, told, entry.runnable_since or now, entry.status.conditions
+        )
         if kind is not WaitKind.BEHIND:
             self._notify(entry, Notice("Unschedulable", told, warning=kind in LASTING))
         self._said(uid)

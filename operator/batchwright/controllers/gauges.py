@@ -52,6 +52,7 @@ def read_jobs(store: Store, now: datetime) -> Iterable[Reading]:
     known = {name for _, name in store.queues}
     jobs: Counter[tuple[str, str]] = Counter({(queue, state): 0 for queue in known for state in STATES})
     elements: Counter[tuple[str, str]] = Counter({(queue, state): 0 for queue in known for state in ELEMENT_STATES})
+    waiting: Counter[str] = Counter(dict.fromkeys(known, 0))
     oldest = dict.fromkeys(known, now)
     for entry in store.entries.values():
         queue, state = entry.job.spec.job_queue, entry.status.state or "SUBMITTED"
@@ -60,15 +61,18 @@ def read_jobs(store: Store, now: datetime) -> Iterable[Reading]:
         if state not in STATES:
             continue
         jobs[queue, state] += 1
-        is_waiting = state == "RUNNABLE"
+        since, runs = entry.runnable_since, False
         if entry.array is not None:
             counts = entry.array.elements.counts
             for name, number in ELEMENT_STATES.items():
                 elements[queue, name] += counts[number]
-            is_waiting = counts[RUNNABLE] > 0
-        if is_waiting:
-            oldest[queue] = min(oldest.get(queue, now), entry.job.created_at)
+            runs = entry.array.elements.active > 0
+            since = since and max(since, entry.array.elements.last_started_at or since)
+        if since is not None:
+            waiting[queue] += not runs
+            oldest[queue] = min(oldest.get(queue, now), since)
     yield from (Reading(metrics.JOBS, count, labels) for labels, count in sorted(jobs.items()))
+    yield from (Reading(metrics.JOBS_WAITING, count, (queue,)) for queue, count in sorted(waiting.items()))
     yield from (Reading(metrics.ELEMENTS, count, labels) for labels, count in sorted(elements.items()))
     for queue, since in sorted(oldest.items()):
         yield Reading(metrics.OLDEST_RUNNABLE, (now - since).total_seconds(), (queue,))

@@ -165,6 +165,12 @@ class Meters:
             if not amounts.is_zero
         )
 
+    def begin_shares(self, queue: str, store: Store) -> None:
+        """Has the metrics of all known shares of the queue begin at zero, some time before they are counted up: an
+        increase from nothing is none to Prometheus."""
+        for share in self._shares_of(queue, store):
+            metrics.begin_share(queue, share)
+
     def count(self, queue: str, store: Store) -> None:
         """Brings the metrics of the queue's shares up to now: a counter takes no correction downward, so what turns out
         to have been less waits until it is more again."""
@@ -249,6 +255,8 @@ class Meters:
         if share not in known:
             # It is not among those that were noted: then it had used nothing.
             known[share] = Account(ZERO, max((account.since for account in known.values()), default=0))
+            if ("", queue) in store.queues:
+                metrics.begin_share(queue, share)
         return known[share]
 
     def _shares_of(self, queue: str, store: Store) -> dict[str, Account]:

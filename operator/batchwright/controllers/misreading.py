@@ -8,7 +8,7 @@ stays in force until the operator starts anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -22,9 +22,10 @@ from batchwright.cluster.resources import COMPUTE_ENVIRONMENTS, JOB_DEFINITIONS,
 from batchwright.cluster.writes import replace_status
 from batchwright.controllers.reconciler import Key, Reconciler
 from batchwright.domain.actions import Notice
-from batchwright.domain.conditions import ready
+from batchwright.domain.conditions import ready, stalled
 from batchwright.domain.texts import bounded
 from batchwright.errors import NotFound
+from batchwright.joblog import about_object
 
 logger = structlog.get_logger(__name__)
 REASON: Final = "NotUnderstood"
@@ -43,12 +44,16 @@ def explain(error: Exception) -> str:
 def misread_status(resource: Resource, body: Mapping[str, Any], message: str, now: datetime) -> JSON:
     """The status that says it; all else stays as it is."""
     held, generation = dict(body.get("status") or {}), int(body["metadata"].get("generation", 0))
-    condition = ready(held, generation, now, is_ready=False, reason=REASON, message=message)
-    others = [each for each in held.get("conditions") or () if each.get("type") != condition.type]
+    told = (
+        ready(held, generation, now, is_ready=False, reason=REASON, message=message),
+        *stalled(held, generation, now, is_stalled=True, reason=REASON, message=message),
+    )
+    types = {each.type for each in told}
+    others = [each for each in held.get("conditions") or () if each.get("type") not in types]
     # The spec is not observed: an operator that can read it shall look at it.
     held.pop("observedGeneration", None)
     invalid = {"status": "INVALID", "statusReason": message} if resource in _SAY_INVALID else {}
-    return {**held, **invalid, "conditions": [condition.to_wire(), *others]}
+    return {**held, **invalid, "conditions": [*(each.to_wire() for each in told), *others]}
 
 
 @dataclass(frozen=True)
@@ -68,9 +73,9 @@ class Misreading:
         self._api = api
         self._events = events
         self._now = clock
-        # By kind and uid, until it is said.
+        # By namespace and uid, until it is said.
         self._misread: dict[Key, _Misread] = {}
-        self.worker = Reconciler("object not understood", self._say)
+        self.worker = Reconciler("object not understood", self._say, about=self._about)
 
     def tell(self, resource: Resource, body: Mapping[str, Any], error: Exception) -> None:
         """The object could not be read: its condition and an event are to say so."""
@@ -79,10 +84,16 @@ class Misreading:
     def _tell(self, resource: Resource, body: Mapping[str, Any], error: Exception, *, has_condition: bool) -> None:
         metadata, message = body["metadata"], bounded(explain(error))
         name, namespace = metadata["name"], metadata.get("namespace")
-        logger.error("object not understood", kind=resource.kind, namespace=namespace, name=name, error=message)
-        key = resource.kind, metadata["uid"]
+        key = namespace or "", metadata["uid"]
         self._misread[key] = _Misread(resource, body, message, has_condition)
+        with self._about(key):
+            logger.error("object not understood", kind=resource.kind, namespace=namespace, name=name, error=message)
         self.worker.touch(key)
+
+    def _about(self, key: Key) -> AbstractContextManager[None]:
+        known = self._misread.get(key)
+        kind, name = ("", "") if known is None else (known.resource.kind, known.body["metadata"]["name"])
+        return about_object(kind, key[1], key[0], name)
 
     def forget(self, uid: str) -> None:
         """The object is gone, or another spec of it was seen."""

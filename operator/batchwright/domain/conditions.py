@@ -9,7 +9,7 @@ from typing import Any
 from batchwright.api.v1alpha1 import BatchJobStatus
 from batchwright.api.v1alpha1.common import Condition
 from batchwright.domain.texts import bounded, timestamp
-from batchwright.names import CONDITION_READY, CONDITION_SCHEDULED
+from batchwright.names import CONDITION_READY, CONDITION_SCHEDULED, CONDITION_STALLED
 
 
 def ready(
@@ -17,6 +17,15 @@ def ready(
 ) -> Condition:
     """The Ready condition; `held` is the status the API server has, whose time is kept if the verdict is the same."""
     return verdict(CONDITION_READY, held, generation, now, holds=is_ready, reason=reason, message=message)
+
+
+def stalled(
+    held: Mapping[str, Any], generation: int, now: datetime, *, is_stalled: bool, reason: str, message: str
+) -> tuple[Condition, ...]:
+    """The condition Stalled, where it holds: waiting does not help."""
+    if not is_stalled:
+        return ()
+    return (verdict(CONDITION_STALLED, held, generation, now, holds=True, reason=reason, message=message),)
 
 
 def verdict(

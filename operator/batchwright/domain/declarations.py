@@ -17,7 +17,7 @@ from batchwright.api.v1alpha1.computeenvironment import (
 from batchwright.api.v1alpha1.consumableresource import ConsumableResourceSpec, ConsumableResourceStatus
 from batchwright.api.v1alpha1.jobqueue import JobQueueSpec, JobQueueStatus
 from batchwright.api.v1alpha1.schedulingpolicy import SchedulingPolicySpec, SchedulingPolicyStatus, find_overlap
-from batchwright.domain.conditions import ready, verdict
+from batchwright.domain.conditions import ready, stalled, verdict
 from batchwright.domain.observations import Node
 from batchwright.domain.quantities import format_cpu
 from batchwright.domain.texts import bounded
@@ -116,6 +116,7 @@ def _managed_status(
         pending_launch=supply.pending,
         conditions=(
             ready(held, generation, now, is_ready=not is_invalid, reason=reason, message=message),
+            *stalled(held, generation, now, is_stalled=is_invalid, reason=reason, message=message),
             verdict(CONDITION_SCALING, held, generation, now, holds=is_scaling, reason=why, message=scaling),
         ),
     )
@@ -133,11 +134,13 @@ def queue_status(
     """A queue is valid when its environments exist and are valid, and so does its SchedulingPolicy. `environments`:
     their status by name."""
     problems = [] if has_policy else [f"SchedulingPolicy {spec.scheduling_policy} not found"]
+    is_broken = False
     for each in sorted(spec.compute_environment_order, key=lambda entry: entry.order):
         found = environments.get(each.compute_environment)
         if found is None:
             problems.append(f"ComputeEnvironment {each.compute_environment} not found")
         elif found == "INVALID":
+            is_broken = True
             problems.append(f"ComputeEnvironment {each.compute_environment} is INVALID")
     message = "; ".join(problems) or ("JobQueue takes jobs" if spec.state == "ENABLED" else "JobQueue is DISABLED")
     reason = (
@@ -153,7 +156,11 @@ def queue_status(
         observed_generation=generation,
         status="INVALID" if problems else "VALID",
         status_reason=bounded(message),
-        conditions=(ready(held, generation, now, is_ready=not problems, reason=reason, message=message),),
+        conditions=(
+            ready(held, generation, now, is_ready=not problems, reason=reason, message=message),
+            # What is not there may come: it was applied with the queue, perhaps.
+            *stalled(held, generation, now, is_stalled=is_broken, reason=reason, message=message),
+        ),
     )
 
 
@@ -163,10 +170,12 @@ def policy_status(
     """A policy is ready unless two of its entries mean the same share, which CEL finds in short lists only."""
     overlap = find_overlap(each.share_identifier for each in spec.fairshare_policy.share_distribution)
     message = f"{overlap[0]} and {overlap[1]} overlap: take one of them out" if overlap else "The policy is in force"
-    condition = ready(
-        held, generation, now, is_ready=overlap is None, reason="Overlap" if overlap else "Ready", message=message
+    reason = "Overlap" if overlap else "Ready"
+    conditions = (
+        ready(held, generation, now, is_ready=overlap is None, reason=reason, message=message),
+        *stalled(held, generation, now, is_stalled=overlap is not None, reason=reason, message=message),
     )
-    return SchedulingPolicyStatus(observed_generation=generation, conditions=(condition,))
+    return SchedulingPolicyStatus(observed_generation=generation, conditions=conditions)
 
 
 def consumable_status(

@@ -68,6 +68,7 @@ class Elements:
         self.bound = 0
         self.unbound = 0
         self.started_at: datetime | None = None
+        self.last_started_at: datetime | None = None
         self.stopped_at: datetime | None = None
         self.version = 0
         self.terminating: dict[int, str] = {}
@@ -255,8 +256,7 @@ class Elements:
             self.bound += 1
         else:
             self.unbound += 1
-        if pod.started_at is not None and (self.started_at is None or pod.started_at < self.started_at):
-            self.started_at = pod.started_at
+        self._note_start(pod)
         if self.states[index] < SUCCEEDED:
             self._move(index, STARTING if pod.started_at is None else RUNNING)
         self.attention.add(index)
@@ -315,8 +315,7 @@ class Elements:
     def _see_end(self, index: int, pod: Pod, instance: str) -> None:
         if pod.stopped_at is not None and (self.stopped_at is None or pod.stopped_at > self.stopped_at):
             self.stopped_at = pod.stopped_at
-        if pod.started_at is not None and (self.started_at is None or pod.started_at < self.started_at):
-            self.started_at = pod.started_at
+        self._note_start(pod)
         if self.states[index] >= SUCCEEDED:
             if pod.gated:
                 # Ended by our word: the Job controller needs nothing more.
@@ -352,6 +351,11 @@ class Elements:
             by_job = pod.deleting and pod.mark is None and not pod.disruption
             (self._deleted.add if by_job else self._deleted.discard)(index)
         self.attention.add(index)
+
+    def _note_start(self, pod: Pod) -> None:
+        if pod.started_at is not None:
+            self.started_at = min(self.started_at or pod.started_at, pod.started_at)
+            self.last_started_at = max(self.last_started_at or pod.started_at, pod.started_at)
 
     def _forget(self, index: int) -> None:
         pod = self.live.pop(index)

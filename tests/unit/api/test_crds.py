@@ -149,6 +149,7 @@ def test_columns_and_selectable_fields_exist(kind: crds.Kind) -> None:
     known = {f".{path}" for path, _ in own_nodes(kind)}
     assert columns | set(kind.selectable) <= known
     assert sum(column.priority == 0 for column in kind.columns) <= 6
+    assert kind.columns[-1].name == "Age"
     assert len(kind.selectable) <= 8  # the API server's limit
 
 

@@ -73,13 +73,15 @@ def test_waves_go_from_what_is_needed_to_what_needs_it() -> None:
                     assert _wave(of_name[needed]) < _wave(manifest)
 
 
-def test_a_hook_needs_nothing_of_its_own_application() -> None:
+def test_a_hook_before_the_sync_needs_nothing_of_its_own_application() -> None:
     """It runs before the rest is applied: what it needs has to be there, or to come with another Application."""
     hooks = [
         (name, each) for name, listed in APPS.items() for each in listed if HOOK in each["metadata"]["annotations"]
     ]
-    assert {each["metadata"]["annotations"][HOOK] for _, each in hooks} == {"PreSync"}
+    assert {each["metadata"]["annotations"][HOOK] for _, each in hooks} == {"PreSync", "PostSync"}
     for name, hook in hooks:
+        if hook["metadata"]["annotations"][HOOK] == "PostSync":
+            continue
         elsewhere = [each for other, listed in APPS.items() if other != name for each in listed]
         for kind, needed in _needs(hook):
             assert needed in _names(kind, elsewhere)

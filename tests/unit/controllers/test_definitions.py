@@ -189,6 +189,9 @@ async def test_an_invalid_one_makes_no_revision_and_says_why(bench: Bench) -> No
     known = bench.declare()
     for _ in range(2):
         await bench.definitions.reconcile(KEY)
+    assert [(each["type"], each["status"]) for each in known.status["conditions"]] == [
+        *(("Ready", "False"), ("Stalled", "True")),
+    ]
     assert (known.status["status"], known.status["statusReason"]) == ("INVALID", str(bench.api.refusal))
     assert (bench.held, bench.api.dry_runs) == ({}, 1)
     assert [notice.reason for notice in bench.posted] == ["InvalidTemplate"]

@@ -6,18 +6,21 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 import builders as b
 import manifests
-from batchwright.api.v1alpha1 import JobQueueSpec
+from batchwright.api.v1alpha1 import JobQueueSpec, SchedulingPolicySpec
 from batchwright.controllers.declared import declared
 from batchwright.controllers.engine import Engine
 from batchwright.controllers.entries import Entry
 from batchwright.domain.actions import Notice
+from batchwright.domain.conditions import unscheduled
+from batchwright.domain.observations import FinishedJob
 from batchwright.domain.texts import timestamp
 from batchwright.scheduling.limits import DEBOUNCE_SECONDS, RESOURCE_REQUIREMENT
 from batchwright.settings import Settings
-from unit.controllers.test_gather import World
+from unit.controllers.test_gather import World, body
 
 HUGE = {"resourceRequirements": [{"type": "VCPU", "value": "64"}]}
 
@@ -104,3 +107,60 @@ def test_a_condition_says_why_a_job_waits_as_long_as_it_does(world: World) -> No
     world.store.put_work("work-1", b.work())
     engine.at(90)
     assert (entry.status.state, entry.status.conditions) == ("STARTING", ())
+
+
+def test_a_job_waits_for_capacity_since_what_it_depended_on_has_ended(world: World) -> None:
+    entry, engine = world.submit(dependsOn=[{"name": "first"}]), Silent(world)
+    world.store.put_job("uid-first", b.job(uid="uid-first", name="first"))
+    world.store.ledger.account("theirs", "n1", b.resources(4000, b.GIB, 1))
+    engine.at(0)
+    assert (entry.status.state, entry.runnable_since) == ("PENDING", None)
+    world.store.put_job("uid-first", FinishedJob("uid-first", "default", "first", "SUCCEEDED", "normal", None))
+    for seconds in (7 * 3600, 7 * 3600 + 60):
+        engine.at(seconds)
+        world.store.dirty.add(entry.job.uid)
+    assert (entry.status.state, entry.runnable_since) == ("RUNNABLE", b.at(7 * 3600))
+    [condition] = entry.status.conditions
+    assert condition.last_transition_time == timestamp(b.at(7 * 3600))
+    world.store.put_work("work-1", b.work())
+    engine.at(8 * 3600)
+    assert entry.runnable_since is None
+
+
+def test_the_share_of_a_job_that_waits_is_counted_from_zero_on(world: World) -> None:
+    labels = {"queue": "normal", "share": "late"}
+    world.queue(schedulingPolicy="fair")
+    policy = manifests.scheduling_policy("fair")
+    known = declared(SchedulingPolicySpec, body(policy))
+    world.store.policies[known.key] = known
+    world.submit(shareIdentifier="late")
+    world.store.ledger.account("theirs", "n1", b.resources(4000, b.GIB, 1))
+    Silent(world).at(0)
+    assert REGISTRY.get_sample_value("batchwright_vcpu_seconds_total", labels) == 0
+
+
+def test_an_operator_that_starts_goes_on_with_the_time_the_condition_says(world: World) -> None:
+    waited = b.status("RUNNABLE", jobDefinition="hello:2")
+    waited = unscheduled(waited, "NoRoom", "no room", b.at(-3600))
+    world.store.put_job(b.UID, b.job(status=waited))
+    world.store.ledger.account("theirs", "n1", b.resources(4000, b.GIB, 1))
+    entry, engine = world.store.entries[b.UID], Silent(world)
+    engine.at(0)
+    assert entry.runnable_since == b.at(-3600)
+    [condition] = entry.status.conditions
+    assert condition.last_transition_time == timestamp(b.at(-3600))
+
+
+def test_an_array_that_may_not_have_more_at_a_time_does_not_wait_for_capacity(world: World) -> None:
+    entry, engine = world.submit(arrayProperties={"size": 4, "maxConcurrency": 1}), Silent(world)
+    world.store.ledger.account("theirs", "n1", b.resources(4000, b.GIB, 1))
+    engine.at(0)
+    assert entry.array is not None
+    assert entry.runnable_since == b.NOW
+    world.store.put_work("work-1", b.work(parallelism=4, gated=True))
+    world.store.put_pod("pod-0", b.running_pod(started=10))
+    engine.at(10)
+    assert (entry.array.elements.ready, entry.runnable_since) == (3, None)
+    world.store.put_pod("pod-0", b.ended_pod(stopped_at=b.at(50)))
+    engine.at(50)
+    assert entry.runnable_since == b.at(50)

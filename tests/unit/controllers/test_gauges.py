@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -17,7 +17,7 @@ from batchwright.controllers.progress import Progress, count_progress, progress
 from batchwright.controllers.store import Store
 from batchwright.domain.declarations import Supply
 from batchwright.domain.elements import Elements
-from batchwright.domain.observations import FinishedJob
+from batchwright.domain.observations import FinishedJob, Pod
 
 QUEUE = manifests.job_queue()["spec"]
 
@@ -33,6 +33,8 @@ def put(store: Store, uid: str, state: str | None, *, queue: str = "normal", sec
     job = b.job(uid=uid, name=f"job-{uid}", created_at=b.at(second), spec=b.spec(jobQueue=queue, **spec))
     store.put_job(uid, job)
     store.entries[uid].status = b.status(state)
+    if state == "RUNNABLE":
+        store.entries[uid].runnable_since = b.at(second)
 
 
 def readings(store: Store, seconds: float = 100) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -66,14 +68,54 @@ def test_queues_that_are_not_there_have_one_series_however_many_jobs_name_them()
     assert {labels[0] for name, labels in found if name == "batchwright_jobs"} == {"", "normal"}
 
 
-def test_the_oldest_that_waits_is_timed_from_its_submission() -> None:
+def test_the_one_that_waits_longest_is_timed_from_when_it_could_have_started() -> None:
     store = store_with("normal", "idle")
     put(store, "a", "RUNNABLE", second=30)
     put(store, "b", "RUNNABLE", second=70)
     put(store, "c", "RUNNING", second=1)
+    # Submitted first, and it waited for another job until now.
+    store.entries["a"].runnable_since = b.at(90)
     found = readings(store, 100)
-    assert found["batchwright_oldest_runnable_job_age_seconds", ("normal",)] == 70
+    assert found["batchwright_oldest_runnable_job_age_seconds", ("normal",)] == 30
     assert found["batchwright_oldest_runnable_job_age_seconds", ("idle",)] == 0
+    assert [found["batchwright_jobs_waiting", (queue,)] for queue in ("normal", "idle")] == [2, 0]
+
+
+class Case(NamedTuple):
+    """An array at 100 s: when it could last have started more, its pods, and what is read of it."""
+
+    since: float | None
+    pods: list[Pod]
+    waiting: int
+    seconds: float
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(Case(10, [], 1, 90), id="none of it runs"),
+        pytest.param(Case(None, [], 0, 0), id="it may not start"),
+        pytest.param(Case(10, [b.running_pod(index=0, started=60)], 0, 40), id="some runs: since that started"),
+        pytest.param(Case(80, [b.running_pod(index=0, started=60)], 0, 20), id="maxConcurrency held it until then"),
+        pytest.param(Case(None, [b.running_pod(index=0, started=60)], 0, 0), id="held by maxConcurrency"),
+        pytest.param(
+            Case(10, [b.ended_pod(index=0, started_at=b.at(70), stopped_at=b.at(80))], 1, 30), id="what ran has ended"
+        ),
+    ],
+)
+def test_an_array_waits_if_nothing_of_it_runs_and_is_timed_since_something_started(case: Case) -> None:
+    store = store_with("normal")
+    put(store, "a", "PENDING", arrayProperties={"size": 10})
+    entry, elements = store.entries["a"], Elements(10, ((0, 9),))
+    elements.open()
+    elements.gated = True
+    entry.array = Array(elements)
+    entry.runnable_since = None if case.since is None else b.at(case.since)
+    for pod in case.pods:
+        elements.see_pod(pod, "i-1")
+    found = readings(store, 100)
+    assert found["batchwright_jobs_waiting", ("normal",)] == case.waiting
+    assert found["batchwright_oldest_runnable_job_age_seconds", ("normal",)] == case.seconds
 
 
 def test_elements_of_arrays_are_counted_by_state() -> None:
@@ -86,8 +128,6 @@ def test_elements_of_arrays_are_counted_by_state() -> None:
     counted = {labels[1]: value for (name, labels), value in found.items() if name == "batchwright_array_elements"}
     assert counted == {"RUNNABLE": 10, **dict.fromkeys(("PENDING", "STARTING", "RUNNING", "SUCCEEDED", "FAILED"), 0)}
     assert found["batchwright_jobs", ("normal", "PENDING")] == 1
-    # Some of its elements wait for capacity.
-    assert found["batchwright_oldest_runnable_job_age_seconds", ("normal",)] == 100
 
 
 def test_what_has_finished_is_not_looked_at() -> None:

@@ -261,6 +261,36 @@ def counted(share: str) -> dict[str, float]:
     return {name: REGISTRY.get_sample_value(f"batchwright_{name}_total", labels) or 0.0 for name in names}
 
 
+def served(share: str) -> float | None:
+    return REGISTRY.get_sample_value("batchwright_cost_dollars_total", {"queue": "normal", "share": share})
+
+
+def test_a_share_is_counted_from_zero_on_before_its_first_amount() -> None:
+    """An increase from nothing is none to Prometheus."""
+    assert served("fresh") is None
+    store = store_at(60, spec=b.spec(shareIdentifier="fresh"))
+    store.put_node("node", PRICED)
+    store.put_pod("pod-0", ended())
+    assert served("fresh") == 0
+    store.meters.count("normal", store)
+    assert served("fresh") == pytest.approx(0.005)
+
+
+def test_shares_that_an_operator_before_this_one_has_noted_begin_at_zero() -> None:
+    store = store_at(60)
+    noted = {"share": "noted", "vcpuSeconds": "1000", "memoryGiBSeconds": "1", "updatedAt": "2026-03-01T11:59:59Z"}
+    store.queues[("", "normal")] = queue(usage=[noted])
+    store.meters.begin_shares("normal", store)
+    assert served("noted") == 0
+
+
+def test_a_queue_that_is_not_there_has_no_series_of_its_own() -> None:
+    store = store_at(60, spec=b.spec(jobQueue="typo"))
+    store.put_node("node", PRICED)
+    store.put_pod("pod-0", ended())
+    assert REGISTRY.get_sample_value("batchwright_cost_dollars_total", {"queue": "typo", "share": ""}) is None
+
+
 def test_metrics_count_what_this_process_saw() -> None:
     before = counted("metered")
     store = store_at(60, spec=b.spec(shareIdentifier="metered"))

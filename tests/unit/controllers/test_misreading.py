@@ -95,7 +95,9 @@ def test_what_else_the_status_holds_stays_and_the_spec_counts_as_not_observed() 
     told = misread_status(CONSUMABLE_RESOURCES, body, "why", b.NOW)
     assert told["usedQuantity"] == 3
     assert "observedGeneration" not in told
-    assert [each["type"] for each in told["conditions"]] == ["Ready", "Other"]
+    assert [(each["type"], each["status"]) for each in told["conditions"]] == [
+        *(("Ready", "False"), ("Stalled", "True"), ("Other", "True")),
+    ]
     assert misread_status(CONSUMABLE_RESOURCES, body | {"status": told}, "why", b.at(60)) == told
 
 

@@ -162,7 +162,7 @@ async def test_what_cannot_be_read_is_said_and_the_one_before_it_is_not_taken_fo
     broken["metadata"]["uid"] = "new"
     operator.see_declared("JobQueue", "ADDED", broken)
     assert bench.store.queues == {}
-    assert set(operator._misreading.worker._queued) == {("JobQueue", "old"), ("JobQueue", "new")}
+    assert set(operator._misreading.worker._queued) == {("", "old"), ("", "new")}
 
 
 def _declared(kind: str, uid: str) -> Any:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 import waiting
+from batchwright import metrics
 from batchwright.controllers import reconciler
 from batchwright.controllers.reconciler import Key, Reconciler
 from batchwright.errors import ApiUnavailable
@@ -22,6 +23,7 @@ class Looks:
     def __init__(self) -> None:
         self.keys: list[Key] = []
         self.failures = 0
+        self.error: Exception = ApiUnavailable("down")
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -30,7 +32,7 @@ class Looks:
         await self.gate.wait()
         if self.failures:
             self.failures -= 1
-            raise ApiUnavailable("down")
+            raise self.error
 
 
 @asynccontextmanager
@@ -73,3 +75,41 @@ async def test_a_failure_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> 
     async with working(looks) as worker:
         worker.touch(A)
         await waiting.until(lambda: looks.keys == [A, A, A])
+
+
+def failed() -> float:
+    return metrics.RECONCILE_ERRORS.labels("JobQueue")._value.get()
+
+
+@pytest.mark.parametrize(
+    ("error", "counted"),
+    [
+        pytest.param(ApiUnavailable("down"), 0, id="the API server was away"),
+        pytest.param(ZeroDivisionError(), 2, id="a defect: counted"),
+    ],
+)
+async def test_whatever_failed_is_looked_at_again(
+    error: Exception, counted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler, "RETRY_SECONDS", 0.02)
+    looks, before = Looks(), failed()
+    looks.failures, looks.error = 2, error
+    async with working(looks) as worker:
+        worker.touch(A)
+        await waiting.until(lambda: looks.keys == [A, A, A])
+    assert failed() - before == counted
+
+
+@pytest.mark.parametrize(("failures", "seconds"), [(1, 2), (2, 4), (5, 32), (30, 300)])
+def test_a_defect_is_met_again_less_and_less_often(failures: int, seconds: float) -> None:
+    assert reconciler.back_off(failures) == seconds
+
+
+async def test_after_a_success_it_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconciler, "RETRY_SECONDS", 0.001)
+    looks = Looks()
+    looks.failures, looks.error = 3, ZeroDivisionError()
+    async with working(looks) as worker:
+        worker.touch(A)
+        await waiting.until(lambda: len(looks.keys) == 4)
+        assert worker._failures == {}

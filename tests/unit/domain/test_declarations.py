@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import builders as b
-from batchwright.api.v1alpha1 import ComputeEnvironmentSpec, JobQueueSpec
-from batchwright.domain.declarations import environment_status, queue_status
+from batchwright.api.v1alpha1 import ComputeEnvironmentSpec, JobQueueSpec, SchedulingPolicySpec
+from batchwright.domain.declarations import environment_status, policy_status, queue_status
 from batchwright.domain.observations import Node
 
 
@@ -86,9 +86,40 @@ def test_queue(
 ) -> None:
     found = queue_status(spec, 1, environments, {}, b.NOW)
     assert (found.status, found.status_reason) == (want_status, want_text)
-    (condition,) = found.conditions
-    assert condition.reason == want_reason
+    condition, *_ = found.conditions
+    assert (condition.type, condition.reason) == ("Ready", want_reason)
     assert condition.status == ("True" if want_status == "VALID" else "False")
+
+
+@pytest.mark.parametrize(
+    ("environments", "has_policy", "is_stalled"),
+    [
+        pytest.param({"e1": "VALID", "e2": "VALID"}, True, False, id="valid"),
+        pytest.param({"e1": "VALID"}, True, False, id="an environment is not there yet"),
+        pytest.param({"e1": "VALID", "e2": "VALID"}, False, False, id="its policy is not there yet"),
+        pytest.param({"e1": "VALID", "e2": "INVALID"}, True, True, id="an environment that somebody must mend"),
+        pytest.param({"e2": "INVALID"}, False, True, id="that, and others are not there yet"),
+    ],
+)
+def test_a_queue_is_stalled_where_waiting_does_not_help(
+    environments: dict[str, str], has_policy: bool, is_stalled: bool
+) -> None:
+    """kstatus takes Stalled for a failure: what was applied together may come in any order."""
+    held = {"conditions": [{"type": "Stalled", "status": "True", "lastTransitionTime": "2026-03-01T11:00:00.000Z"}]}
+    found = queue_status(queue_spec("e1", "e2"), 1, environments, held, b.NOW, has_policy=has_policy)
+    stalled = [each for each in found.conditions if each.type == "Stalled"]
+    assert [(each.status, each.reason, each.message) for each in stalled] == (
+        [("True", found.conditions[0].reason, found.status_reason)] if is_stalled else []
+    )
+    assert all(each.last_transition_time == "2026-03-01T11:00:00.000Z" for each in stalled)
+
+
+@pytest.mark.parametrize(("names", "is_stalled"), [(("a", "b"), False), (("a*", "ab"), True)])
+def test_a_policy_that_contradicts_itself_is_stalled(names: tuple[str, str], is_stalled: bool) -> None:
+    entries = [{"shareIdentifier": name, "weightFactor": 1} for name in names]
+    spec = SchedulingPolicySpec.model_validate({"fairsharePolicy": {"shareDistribution": entries}})
+    found = policy_status(spec, 1, {}, b.NOW)
+    assert ("Stalled" in [each.type for each in found.conditions]) == is_stalled
 
 
 def test_texts_are_bounded_however_much_is_wrong() -> None:

@@ -99,3 +99,18 @@ def test_an_operator_that_knows_nothing_yet_takes_no_verdict_back(held: str | No
     """A provider that does not answer as an operator starts makes no environment new."""
     for supply in (None, Supply(problem=Problem("ConnectionClosedError", "no answer"))):
         assert status_of(supply, {"status": held})["status"] == want
+
+
+@pytest.mark.parametrize(
+    ("problem", "is_stalled"),
+    [
+        pytest.param(None, False, id="none"),
+        pytest.param(Problem("NoCapacity", "sold out"), False, id="passes by itself"),
+        pytest.param(Problem("Unauthorized", "not allowed", is_invalid=True), True, id="somebody must mend it"),
+    ],
+)
+def test_an_environment_that_somebody_must_mend_is_stalled(problem: Problem | None, is_stalled: bool) -> None:
+    status = status_of(Supply(problem=problem))
+    assert ("Stalled" in [each["type"] for each in status["conditions"]]) == is_stalled
+    if is_stalled:
+        assert condition(status, "Stalled") == ("True", "Unauthorized")

@@ -203,7 +203,10 @@ class ComputeEnvironmentStatus(Model):
     pending_launch: PendingLaunch | None = Field(
         default=None, description="pendingLaunch is written before a launch, so that a restart does not repeat it."
     )
-    conditions: Conditions = Field(default=(), description="conditions: Ready, and Scaling of a MANAGED environment.")
+    conditions: Conditions = Field(
+        default=(),
+        description="conditions: Ready; Stalled, True, where somebody has to mend it; Scaling if it is MANAGED.",
+    )
 
 
 class ComputeEnvironment(Model):

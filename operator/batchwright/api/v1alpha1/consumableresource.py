@@ -68,7 +68,9 @@ class ConsumableResourceStatus(Model):
     used_quantity: int | None = Field(
         default=None, ge=0, description="usedQuantity of a NON_REPLENISHABLE resource: what is gone for good."
     )
-    conditions: Conditions = Field(default=(), description="conditions: Ready.")
+    conditions: Conditions = Field(
+        default=(), description="conditions: Ready; Stalled, True, where somebody has to mend it."
+    )
 
 
 class ConsumableResource(Model):

@@ -81,7 +81,9 @@ class JobDefinitionStatus(Model):
         default=None, description="status as AWS has it: ACTIVE definitions take jobs; INVALID ones say why."
     )
     status_reason: Text | None = Field(default=None, description="statusReason says why the status is what it is.")
-    conditions: Conditions = Field(default=(), description="conditions: Ready.")
+    conditions: Conditions = Field(
+        default=(), description="conditions: Ready; Stalled, True, where somebody has to mend it."
+    )
 
 
 class JobDefinition(Model):

@@ -189,7 +189,9 @@ class JobQueueStatus(Model):
     blocked: Text | None = Field(
         default=None, description="blocked: why the job at the head cannot start. Absent: it can."
     )
-    conditions: Conditions = Field(default=(), description="conditions: Ready.")
+    conditions: Conditions = Field(
+        default=(), description="conditions: Ready; Stalled, True, where somebody has to mend it."
+    )
 
 
 class JobQueue(Model):

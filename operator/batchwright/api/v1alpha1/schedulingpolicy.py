@@ -116,7 +116,9 @@ class SchedulingPolicyStatus(Model):
     observed_generation: int | None = Field(
         default=None, ge=0, description="observedGeneration is the generation of the spec this status speaks of."
     )
-    conditions: Conditions = Field(default=(), description="conditions: Ready.")
+    conditions: Conditions = Field(
+        default=(), description="conditions: Ready; Stalled, True, where somebody has to mend it."
+    )
 
 
 class SchedulingPolicy(Model):
