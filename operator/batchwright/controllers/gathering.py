@@ -107,8 +107,13 @@ def _see(
         size = vcpus.get(instance.type, 0) or instance.vcpus
         return Seen(instance, size, was, lost_since=lost, warned=warned, leaves_at=leaves_at)
     memory.nodes[instance.id] = node.name
-    if node.ready:
+    was_used = node.name in store.tenants.used
+    if was_used or (node.ready and not node.pressed):
+        # What has had pods of ours was ready once, perhaps before this operator began.
         memory.ready.add(instance.id)
+    was_ready = instance.id in memory.ready
+    # A new node that takes nothing yet (it has no network, say) is still starting.
+    is_ready = node.ready and (was_ready or not node.pressed)
     ours, others = store.tenants.ours(node.name), store.tenants.others(node.name)
     word, when, end = (*node.cordoned.split(" "), "", "", "")[:3]
     why = _WHYS.get(word)
@@ -116,16 +121,15 @@ def _see(
     warned, leaves_at = memory.warned.get(instance.id, (None, None))
     is_foreign = not node.schedulable and why is None
     is_expected = node.name in store.expecting
-    is_idle = node.ready and not ours and not others and not is_foreign and not is_expected
-    was_ready = instance.id in memory.ready
+    is_idle = is_ready and not ours and not others and not is_foreign and not is_expected
     return Seen(
         instance,
         vcpus.get(instance.type, 0) or -(-node.allocatable.get("cpu", 0) // 1000) * 1000,
         node.name,
-        is_ready=node.ready,
+        is_ready=is_ready,
         ours=ours,
         others=others,
-        was_used=node.name in store.tenants.used,
+        was_used=was_used,
         idle_since=_since(memory.idle, instance.id, is_idle, now),
         lost_since=_since(memory.lost, instance.id, was_ready and not node.ready, now),
         cordoned=why,

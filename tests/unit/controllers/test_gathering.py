@@ -118,6 +118,26 @@ def test_a_node_that_was_ready_and_is_not_is_lost_since_then() -> None:
     assert look(store, memory, NODE, 40.0).lost_since is None
 
 
+def test_a_node_that_was_lost_before_the_operator_began_is_lost_since_then() -> None:
+    """Pods of ours are there, so it was ready once: nothing else would ever end it."""
+    store, memory = Store(), Memory()
+    store.tenants.put("pod", "n1")
+    assert look(store, memory, replace(NODE, ready=False), 5.0).lost_since == 5.0
+    assert look(store, memory, None, 30.0).lost_since == 5.0
+
+
+def test_a_node_under_pressure_is_not_lost() -> None:
+    store, memory, pressed = Store(), Memory(), replace(NODE, pressed=True)
+    assert not look(store, memory, pressed, 5.0).is_ready
+    look(store, memory, NODE, 10.0)
+    found = look(store, memory, pressed, 20.0)
+    assert (found.is_ready, found.lost_since, found.idle_since) == (True, None, 10.0)
+    used = Store()
+    used.tenants.put("pod", "n1")
+    found = look(used, Memory(), pressed, 20.0)
+    assert (found.is_ready, found.lost_since) == (True, None)
+
+
 def test_what_nodes_teach() -> None:
     store = Store()
     store.put_node("u1", b.node("node-i-1", cpu=3900))
