@@ -18,7 +18,7 @@ from batchwright.capacity.ec2.catalogue import Catalogue
 from batchwright.capacity.ec2.client import JSON, Aws
 from batchwright.capacity.ec2.pricelist import PriceList
 from batchwright.capacity.ec2.prices import SpotPrices
-from batchwright.capacity.ec2.templates import Templates, image_for, template_for
+from batchwright.capacity.ec2.templates import Templates, image_for, template_for, with_tags
 from batchwright.capacity.ec2.warnings import Warnings
 from batchwright.capacity.launching import launch_price, worth
 from batchwright.capacity.port import Blueprint, Instance, InstanceType, Kind, Order, Outcome, Refusal, Warned
@@ -140,6 +140,13 @@ class Ec2Fleet:
         await self._note_prices(outcome.instances)
         return outcome
 
+    async def template(self, blueprint: Blueprint, of: InstanceType) -> str:
+        """The name of the launch template for instances of this type. Raises CapacityError."""
+        # What shuts itself down would stop, and its volumes be paid for; somebody's own template may want that.
+        content = {"InstanceInitiatedShutdownBehavior": "terminate", **await self._templates.content(blueprint, of)}
+        # CreateFleet itself tags instances only.
+        return await self._templates.make(with_tags(content, "volume", self._own(blueprint)))
+
     async def _note_prices(self, instances: Iterable[Instance]) -> None:
         """Tags instances with what they cost: CreateFleet tags all of them alike, whatever type they turn out to be."""
         by_price: defaultdict[Price, list[str]] = defaultdict(list)
@@ -159,7 +166,7 @@ class Ec2Fleet:
         overrides: defaultdict[str, list[JSON]] = defaultdict(list)
         ranks = {name: rank for rank, name in enumerate(dict.fromkeys(kind.type.name for kind in order.kinds))}
         for kind in order.kinds[:MOST_OVERRIDES]:
-            template = await self._templates.ensure(blueprint, kind.type)
+            template = await self.template(blueprint, kind.type)
             override: JSON = {"InstanceType": kind.type.name, "SubnetId": kind.place}
             if prioritized:
                 override["Priority"] = float(ranks[kind.type.name])
@@ -173,7 +180,8 @@ class Ec2Fleet:
             if is_spot
             else {"OnDemandOptions": {"AllocationStrategy": "prioritized" if prioritized else "lowest-price"}}
         )
-        tags = self._tags(blueprint, order)
+        own = self._own(blueprint) | {names.TAG_LAUNCH: order.token}
+        tags = [{"Key": key, "Value": value} for key, value in own.items()]
         return await self._aws.call(
             "create_fleet",
             uncertain=True,
@@ -204,17 +212,16 @@ class Ec2Fleet:
             worth(((CPU, found.vcpus), (MEMORY, found.memory), (GPU_RESOURCE, found.gpus))) if price is None else price
         )
 
-    def _tags(self, blueprint: Blueprint, order: Order) -> list[dict[str, str]]:
-        own = {
+    def _own(self, blueprint: Blueprint) -> dict[str, str]:
+        """The tags of what is the environment's."""
+        return {
             "Name": f"batchwright/{blueprint.environment}",
             **(blueprint.resources.tags or {}),
             names.TAG_CLUSTER: self._cluster,
             names.TAG_ENVIRONMENT: blueprint.environment,
             names.TAG_ENVIRONMENT_UID: blueprint.uid,
-            names.TAG_LAUNCH: order.token,
             names.TAG_BLUEPRINT: blueprint.digest,
         }
-        return [{"Key": key, "Value": value} for key, value in own.items()]
 
     def _outcome(self, blueprint: Blueprint, order: Order, answer: JSON) -> Outcome:
         zones = {kind.place: kind.zone for kind in order.kinds}
