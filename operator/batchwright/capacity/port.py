@@ -21,6 +21,7 @@ from batchwright.domain.observations import Taint
 
 CapacityType = Literal["ON_DEMAND", "SPOT"]
 InstanceState = Literal["pending", "running", "shutting-down", "terminated"]
+Scope = Literal["pool", "place", "own"]
 # What makes no difference to an instance that runs: a change of these replaces nothing (AWS: scaling updates).
 _SCALING = {"minvCpus", "maxvCpus", "desiredvCpus", "scalingPolicy"}
 
@@ -53,7 +54,7 @@ class Kind:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What insufficient capacity is remembered by."""
+        """The pool that it comes from, in whatever subnet."""
         return (self.capacity, self.type.name, self.zone, *((self.pool,) if self.pool else ()))
 
 
@@ -145,13 +146,16 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a part of an order was not filled. With `is_capacity` there is none to be had for the moment of `kinds`;
-    else somebody has to do something about it."""
+    """Why a part of an order was not filled. With `is_capacity` there is none to be had for the moment of `kinds`
+    (`is_lasting`: for a long one); else somebody has to do something about it. `scope` is for whom: of the pool for
+    nobody, at the place for nobody, or for this environment alone, by what it bids or is made of."""
 
     code: str
     message: str
     is_capacity: bool
     kinds: tuple[Kind, ...] = ()
+    scope: Scope = "pool"
+    is_lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

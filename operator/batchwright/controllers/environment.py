@@ -22,7 +22,7 @@ from batchwright.capacity.fleet import WORDS, Bounds, Retirement, Seen, Why, gro
 from batchwright.capacity.launching import Batch, Choice, plan_floor, plan_launches
 from batchwright.capacity.nodes import node_of
 from batchwright.capacity.port import Blueprint, Instance, Kind, Order, Outcome, Provider, Refusal
-from batchwright.capacity.soldout import SoldOut
+from batchwright.capacity.soldout import LASTING, SoldOut
 from batchwright.cluster.client import ApiClient
 from batchwright.cluster.events import EventRecorder, Subject
 from batchwright.cluster.resources import COMPUTE_ENVIRONMENTS
@@ -246,7 +246,7 @@ class ManagedEnvironment:
         barred: list[Choice] = []
         for kind in self._kinds or ():
             choice = Choice(kind, node_of(kind, blueprint, learnt))
-            (barred if self._sold_out.has(kind, now) else offered).append(choice)
+            (barred if self._sold_out.has(kind, now, blueprint.digest) else offered).append(choice)
         return offered, barred
 
     def _tell(self, now: float) -> None:
@@ -363,7 +363,9 @@ class ManagedEnvironment:
         for refusal in refusals:
             metrics.LAUNCHES_REFUSED.labels(self.name, "capacity" if refusal.is_capacity else "error").inc()
             if refusal.is_capacity:
-                self._sold_out.bar(refusal.kinds, now, self._settings.capacity_sold_out_seconds)
+                seconds = self._settings.capacity_sold_out_seconds * (LASTING if refusal.is_lasting else 1)
+                owner = blueprint_of(self._known).digest
+                self._sold_out.bar(refusal.kinds, now, seconds, scope=refusal.scope, owner=owner)
             else:
                 self._problem = Problem(_word(refusal.code), refusal.message, is_invalid=is_invalid)
                 self._paused_until = max(self._paused_until, now + MENDING_SECONDS)

@@ -21,7 +21,7 @@ from batchwright.capacity.ec2.prices import SpotPrices
 from batchwright.capacity.ec2.templates import Templates, image_for, template_for, with_tags
 from batchwright.capacity.ec2.warnings import Warnings
 from batchwright.capacity.launching import launch_price, worth
-from batchwright.capacity.port import Blueprint, Instance, InstanceType, Kind, Order, Outcome, Refusal, Warned
+from batchwright.capacity.port import Blueprint, Instance, InstanceType, Kind, Order, Outcome, Refusal, Scope, Warned
 from batchwright.capacity.types import select
 from batchwright.domain.metering import Price, noted_price, price_notes
 from batchwright.domain.quantities import CPU, MEMORY
@@ -32,9 +32,11 @@ logger = structlog.get_logger(__name__)
 # EC2 Fleet takes at most 300 overrides in all of a request's templates.
 MOST_OVERRIDES = 300
 _TERMINATED_AT_ONCE = 500
-# Codes of which the reason passes by itself, and what they say nothing is to be had of: the one pool, all of the
-# subnet, or all that the order asks for.
-_POOL = {"InsufficientInstanceCapacity", "UnfulfillableCapacity", "SpotMaxPriceTooLow", "InsufficientCapacity"}
+# Codes of which the reason passes by itself, and what they say nothing is to be had of: the one pool, the one pool for
+# who bids so little or has such an image, all of the subnet, or all that the order asks for.
+_POOL = {"InsufficientInstanceCapacity", "UnfulfillableCapacity", "InsufficientCapacity"}
+_LASTING = {"Unsupported"}
+_OWN = {"SpotMaxPriceTooLow"} | _LASTING
 _PLACE = {"InsufficientFreeAddressesInSubnet", "InsufficientAddressCapacity"}
 _ACCOUNT = {
     "MaxSpotInstanceCountExceeded",
@@ -42,7 +44,7 @@ _ACCOUNT = {
     "InstanceLimitExceeded",
     "MaxScheduledInstanceCapacityExceeded",
 }
-CAPACITY_CODES = _POOL | _PLACE | _ACCOUNT
+CAPACITY_CODES = _POOL | _OWN | _PLACE | _ACCOUNT
 _SPOT = {
     "SPOT_CAPACITY_OPTIMIZED": "capacity-optimized",
     "SPOT_PRICE_CAPACITY_OPTIMIZED": "price-capacity-optimized",
@@ -165,7 +167,9 @@ class Ec2Fleet:
         prioritized = blueprint.strategy in ("BEST_FIT_PROGRESSIVE_ORDERED", "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED")
         overrides: defaultdict[str, list[JSON]] = defaultdict(list)
         ranks = {name: rank for rank, name in enumerate(dict.fromkeys(kind.type.name for kind in order.kinds))}
-        for kind in order.kinds[:MOST_OVERRIDES]:
+        # To EC2 all subnets of a zone are one pool, which a request must not name twice.
+        pools = {(kind.type.name, kind.zone): kind for kind in reversed(order.kinds)}
+        for kind in [kind for kind in order.kinds if pools[kind.type.name, kind.zone] is kind][:MOST_OVERRIDES]:
             template = await self.template(blueprint, kind.type)
             override: JSON = {"InstanceType": kind.type.name, "SubnetId": kind.place}
             if prioritized:
@@ -300,7 +304,13 @@ def refusal(order: Order, error: JSON) -> Refusal:
         about = tuple(kind for kind in order.kinds if kind.place == place)
     else:
         about = tuple(kind for kind in order.kinds if kind.type.name == name and (not place or kind.place == place))
-    return Refusal(code, message, code in CAPACITY_CODES, about)
+    return refusal_of(code, message, about, is_capacity=code in CAPACITY_CODES)
+
+
+def refusal_of(code: str, message: str, about: tuple[Kind, ...], *, is_capacity: bool) -> Refusal:
+    """A refusal with this code of AWS's."""
+    scope: Scope = "place" if code in _PLACE else "own" if code in _OWN else "pool"
+    return Refusal(code, message, is_capacity, about, scope, code in _LASTING)
 
 
 def _pool(error: JSON) -> tuple[str, str]:
