@@ -91,7 +91,7 @@ class Bounds:
 class Retirement:
     """What is to be done with instances that are there: `ended` are to be terminated, each with why; `gone` have
     ended, and their nodes are to; `failed` how many of the ended never became nodes; of `drain` the pods of ours are to
-    be ended."""
+    be ended; `kept` would be ended if somebody else had no pods there."""
 
     ended: tuple[tuple[Seen, str], ...] = ()
     cordon: tuple[tuple[Seen, Why], ...] = ()
@@ -99,6 +99,7 @@ class Retirement:
     drain: tuple[Seen, ...] = ()
     gone: tuple[Seen, ...] = ()
     failed: int = 0
+    kept: tuple[Seen, ...] = ()
 
 
 @dataclass
@@ -108,6 +109,7 @@ class _Draft:
     uncordon: list[Seen] = field(default_factory=list)
     drain: list[Seen] = field(default_factory=list)
     failed: int = 0
+    kept: list[Seen] = field(default_factory=list)
 
 
 def retire(fleet: Iterable[Seen], bounds: Bounds, now: float) -> Retirement:
@@ -117,9 +119,10 @@ def retire(fleet: Iterable[Seen], bounds: Bounds, now: float) -> Retirement:
     draft = _Draft()
     staying = [seen for seen in live if not _must_go(seen, bounds, now, draft)]
     _retire_idle(staying, bounds, now, draft)
+    draft.ended += [(seen, "it was stopped") for seen in every if seen.instance.is_stopped]
     gone = tuple(seen for seen in every if seen.node and not seen.instance.is_live)
     decided = tuple(draft.ended), tuple(draft.cordon), tuple(draft.uncordon), tuple(draft.drain)
-    return Retirement(*decided, gone, draft.failed)
+    return Retirement(*decided, gone, draft.failed, tuple(draft.kept))
 
 
 def _must_go(seen: Seen, bounds: Bounds, now: float, draft: _Draft) -> bool:
@@ -153,7 +156,10 @@ def _must_go(seen: Seen, bounds: Bounds, now: float, draft: _Draft) -> bool:
     if seen.cordoned != why:
         draft.cordon.append((seen, why))
     elif now - seen.cordoned_at >= SETTLE_SECONDS and (not seen.ours or _is_overdue(seen, why, bounds, now)):
-        draft.ended.append((seen, WORDS[why]))
+        if seen.others:
+            draft.kept.append(seen)
+        else:
+            draft.ended.append((seen, WORDS[why]))
     return True
 
 

@@ -130,12 +130,19 @@ class ManagedEnvironment:
             self._problem = None
         self._known = known
         blueprint = blueprint_of(known)
+        refused: CapacityError | None = None
         try:
-            await self._ask_kinds(provider, blueprint, now)
+            try:
+                await self._ask_kinds(provider, blueprint, now)
+            except CapacityError as error:
+                # What there is has to be seen to all the same: it may be about to end.
+                refused = error
             self._gather(listed, nodes, now)
             await note_prices(self._api, self._store, self.fleet, self._kinds or ())
             await self._retire(provider, self._bounds(blueprint), nodes, now)
             self._resolve(now)
+            if refused is not None:
+                raise refused
             self._tell(now)
             await self._launch(provider, blueprint, now)
         except CapacityError as error:
@@ -204,6 +211,8 @@ class ManagedEnvironment:
         for seen in decided.drain:
             await self._losing.drain(seen, WORDS[seen.warned or "interrupted"])
         await self._end(provider, decided)
+        for seen in decided.kept:
+            self._notify(acting.kept_for_others(seen.node))
         for seen in decided.gone:
             identity = seen.instance.id
             await self._losing.end_node(seen.node, identity, is_guilty=identity in self.memory.guilty)
@@ -220,8 +229,9 @@ class ManagedEnvironment:
     async def _end(self, provider: Provider, decided: Retirement) -> None:
         ending: list[tuple[Seen, str]] = []
         for seen, why in decided.ended:
-            # What still runs is ended on purpose; an idle node is looked at again.
-            if seen.ours or seen.lost_since is not None or await acting.is_really_empty(self._api, seen):
+            # What still runs is ended on purpose, if it is ours; an idle node is looked at again.
+            is_past = seen.instance.is_stopped or seen.lost_since is not None
+            if is_past or await acting.is_really_empty(self._api, seen.node, but_for_ours=seen.ours > 0):
                 ending.append((seen, why))
         if not ending:
             return
@@ -230,7 +240,7 @@ class ManagedEnvironment:
         for seen, why in ending:
             self._notify(Notice("Terminated", f"Instance {seen.instance.id} ({seen.instance.type}) ended: {why}"))
             self._launched.pop(seen.instance.id, None)
-            if seen.lost_since is not None and not seen.warned:
+            if seen.lost_since is not None and not seen.warned and seen.instance.is_live:
                 self.memory.guilty.add(seen.instance.id)
         gone = {seen.instance.id for seen, _ in ending}
         self.fleet = tuple(
@@ -377,7 +387,8 @@ class ManagedEnvironment:
     def unheeded(self) -> list[str]:
         """Live instances that somebody warned of, and whose nodes do not say so yet: an operator that is started now
         would know nothing of it."""
-        found = []
+        # What has not been looked at since is not heeded either.
+        found = list(self.memory.warned.keys() - {seen.instance.id for seen in self.fleet})
         for seen in self.fleet:
             why = self._cordoned.get(seen.instance.id, seen.cordoned)
             is_said = why == seen.warned or (why is not None and seen.warned == "rebalance")

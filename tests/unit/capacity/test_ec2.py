@@ -104,6 +104,16 @@ async def test_an_answer_that_is_lost_is_no_launch_that_failed(network: Network,
     assert {each.id for each in again.instances} == {each.id for each in await fleet.describe()}
 
 
+async def test_an_instance_that_was_stopped_is_past_and_to_be_ended(network: Network, fleet: Ec2Fleet) -> None:
+    (instance,) = (await launch(fleet, environment(network), count=1)).instances
+    network.client().stop_instances(InstanceIds=[instance.id])
+    (found,) = await fleet.describe()
+    assert (found.is_live, found.is_stopped) == (False, True)
+    await fleet.terminate([instance.id])
+    (found,) = await fleet.describe()
+    assert (found.state, found.is_stopped) == ("terminated", False)
+
+
 async def test_asked_too_often(network: Network, fleet: Ec2Fleet) -> None:
     made = environment(network)
     kinds = await fleet.kinds(made)

@@ -326,9 +326,9 @@ def tags_of(item: JSON) -> dict[str, str]:
 def instance_of(item: JSON) -> Instance:
     """An instance as DescribeInstances shows it."""
     tags = tags_of(item)
-    state: Any = {"stopping": "shutting-down", "stopped": "terminated"}.get(
-        item["State"]["Name"], item["State"]["Name"]
-    )
+    shown = item["State"]["Name"]
+    # To what runs there it is the same; but its volumes are paid for, and somebody may start it again.
+    state: Any = {"stopping": "shutting-down", "stopped": "terminated"}.get(shown, shown)
     return Instance(
         id=item["InstanceId"],
         environment=tags.get(names.TAG_ENVIRONMENT_UID, ""),
@@ -342,6 +342,7 @@ def instance_of(item: JSON) -> Instance:
         environment_name=tags.get(names.TAG_ENVIRONMENT, ""),
         reason=item.get("StateTransitionReason", ""),
         price=noted_price(tags),
+        is_stopped=shown in ("stopping", "stopped"),
     )
 
 

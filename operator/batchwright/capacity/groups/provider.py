@@ -242,7 +242,8 @@ class GroupProvider:
 
 
 def _instance(instance: Instance, group: Group | None, sizes: Mapping[str, InstanceType]) -> Instance:
-    """The instance as one of its group."""
+    """The instance as one of its group, which sees itself to what was stopped (and keeps some so, as a warm pool)."""
+    instance = replace(instance, is_stopped=False)
     if group is None:
         return instance
     size = sizes.get(instance.type)
