@@ -17,7 +17,7 @@ from batchwright.api.v1alpha1.nodejoin import NodeJoin
 from batchwright.capacity.ec2.catalogue import Catalogue
 from batchwright.capacity.ec2.client import Aws
 from batchwright.capacity.ec2.fleet import Ec2Fleet, refusal
-from batchwright.capacity.ec2.userdata import user_data
+from batchwright.capacity.ec2.userdata import labels_flag, user_data
 from batchwright.capacity.ec2.warnings import Warnings, parse
 from batchwright.capacity.port import Blueprint, Order, Outcome, Warned
 from batchwright.errors import Denied, LaunchUncertain, Misconfigured, NotLeading, ProviderThrottled
@@ -248,6 +248,30 @@ def test_nodeadm_is_told_of_the_cluster_and_the_node() -> None:
     assert "name: c" in told
     assert "--node-labels=batchwright.io/capacity-type=ON_DEMAND,batchwright.io/compute-environment=env" in told
     assert "--register-with-taints=batchwright.io/compute-environment=env:NoSchedule" in told
+
+
+@pytest.mark.parametrize(
+    ("key", "want"),
+    [
+        ("team", True),
+        ("example.com/team", True),
+        ("notkubernetes.io/x", True),
+        ("kubernetes.io/arch", True),
+        ("topology.kubernetes.io/zone", True),
+        ("node.kubernetes.io/instance-type", True),
+        ("deep.node.kubernetes.io/x", True),
+        ("kubelet.kubernetes.io/x", True),
+        ("kubernetes.io/role", False),
+        ("node-role.kubernetes.io/batch", False),
+        ("node-restriction.kubernetes.io/team", False),
+        ("k8s.io/x", False),
+        ("cluster.k8s.io/x", False),
+    ],
+)
+def test_labels_that_a_kubelet_starts_with(key: str, want: bool) -> None:
+    flag = labels_flag({key: "1"}, "SPOT")
+    assert (f"{key}=1" in flag.split(",")) is want
+    assert "batchwright.io/capacity-type=SPOT" in flag
 
 
 EKS_JOIN = NodeJoin.model_validate(

@@ -17,6 +17,7 @@ from batchwright.capacity.ec2.catalogue import Catalogue
 from batchwright.capacity.ec2.client import JSON, Clients
 from batchwright.capacity.ec2.fleet import Ec2Fleet
 from batchwright.capacity.ec2.templates import Templates, with_tags
+from batchwright.capacity.ec2.userdata import kubelet_labels
 from batchwright.capacity.ec2.warnings import Warnings
 from batchwright.capacity.groups.calls import Calls
 from batchwright.capacity.groups.existing import Existing
@@ -83,7 +84,7 @@ class EksSource:
         tags = (blueprint.resources.tags or {}) | tags_for(self._calls.cluster, self._calls.provider, blueprint)
         content = await self._content(blueprint, kind, tags)
         image = "CUSTOM" if "ImageId" in content else ami_type(blueprint, kind.type)
-        labels = blueprint.labels | {names.LABEL_CAPACITY: kind.capacity}
+        labels = kubelet_labels(blueprint.labels) | {names.LABEL_CAPACITY: kind.capacity}
         taints = [{"key": each.key, "value": each.value, "effect": _EFFECTS[each.effect]} for each in blueprint.taints]
         try:
             await self._eks.call(
