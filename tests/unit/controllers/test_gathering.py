@@ -14,7 +14,7 @@ from batchwright.controllers.entries import Pinned
 from batchwright.controllers.gathering import Memory, instance_status, learn, leaving, see
 from batchwright.controllers.store import Store
 from batchwright.domain.observations import Node, Occupant
-from capacityparts import instance, seen, starting
+from capacityparts import instance, kind, seen, starting
 
 
 def look(store: Store, memory: Memory, node: Node | None, now: float, **over: Any) -> Seen:
@@ -78,8 +78,8 @@ def test_what_was_warned_of_is_known_from_the_node_too() -> None:
 
 def test_the_most_urgent_warning_counts_and_of_two_the_first_end() -> None:
     store, memory = Store(), Memory()
-    for kind, leaves_at in (("REBALANCE", None), ("SPOT_INTERRUPTION", 150.0), ("SPOT_INTERRUPTION", 160.0)):
-        memory.warn(Warned("i-1", kind, leaves_at=leaves_at), 10.0)  # type: ignore[arg-type]
+    for said, leaves_at in (("REBALANCE", None), ("SPOT_INTERRUPTION", 150.0), ("SPOT_INTERRUPTION", 160.0)):
+        memory.warn(Warned("i-1", said, leaves_at=leaves_at), 10.0)  # type: ignore[arg-type]
     memory.warn(Warned("i-1", "MAINTENANCE", leaves_at=20.0), 10.0)
     found = look(store, memory, NODE, 10.0)
     assert (found.warned, found.leaves_at) == ("interrupted", 150.0)
@@ -143,9 +143,18 @@ def test_what_nodes_teach() -> None:
     store.put_node("u1", b.node("node-i-1", cpu=3900))
     store.put_node("u2", b.node("node-i-2", cpu=3800))
     store.tenants.put_other("d", Occupant("d", "node-i-2", {"cpu": 150}, is_daemon=True))
-    found = learn([seen("i-1"), seen("i-2"), starting("i-3")], store)
+    memory = Memory()
+    found = learn([seen("i-1"), seen("i-2"), starting("i-3")], store, memory)
     assert found.allocatable["m5.xlarge"]["cpu"] == 3800
     assert found.daemons == {"cpu": 150}
+    assert learn([], store, memory) == found
+
+
+def test_a_node_whose_gpus_are_not_known_yet_teaches_only_while_it_is_there() -> None:
+    store, memory, kinds = Store(), Memory(), [kind(gpus=1)]
+    store.put_node("u1", b.node("node-i-1", cpu=3900))
+    assert learn([seen("i-1")], store, memory, kinds).allocatable["m5.xlarge"]["cpu"] == 3900
+    assert learn([], store, memory, kinds).allocatable == {}
 
 
 @pytest.mark.parametrize(
