@@ -114,10 +114,16 @@ def test_what_is_sold_out_is_said_and_tried_again(scene: Stage, cloud: Cloud) ->
 
     text = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity requested for instance type"
     scene.wait("one", lambda status: text in str(status.get("statusReason")), 60)
-    assert status_of(scene, environment)["status"] == "VALID"
+    shown = status_of(scene, environment)
+    assert shown["status"] == "VALID"
+    assert {each["reason"] for each in shown["conditions"]} == {"InsufficientCapacity"}
     cloud.switch(exhausted=["m5.xlarge us-east-1a"])
     assert scene.wait_final("one", 90)["state"] == "SUCCEEDED"
     assert {each["Placement"]["AvailabilityZone"] for each in cloud.instances(environment)} == {"us-east-1b"}
+    until(
+        lambda: {each["reason"] for each in status_of(scene, environment)["conditions"]} & {"Healthy"},
+        "the environment still says that there is no capacity",
+    )
 
 
 def test_the_next_environment_is_taken_when_the_first_is_sold_out(scene: Stage, cloud: Cloud) -> None:

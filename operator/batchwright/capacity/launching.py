@@ -11,8 +11,8 @@ stay within what is left of maxvCpus but for the last one, and BEST_FIT stays wi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from batchwright.api.v1alpha1.computeresources import AllocationStrategy
 from batchwright.capacity.port import Kind
@@ -237,6 +237,13 @@ def _holds(choice: Choice, filling: _Filling, shapes: list[Shape], fits: _Fits) 
         for name, amount in shape.resources:
             free[name] = free.get(name, 0) - amount * count
     return True
+
+
+def available(batches: Iterable[Batch], barred: Collection[Kind]) -> tuple[Batch, ...]:
+    """What of these can be asked for now. What cannot waits for the very kinds it was planned for, as BEST_FIT does
+    (AWS Batch, allocation strategies), which plans with what is sold out too."""
+    found = [replace(each, kinds=tuple(kind for kind in each.kinds if kind not in barred)) for each in batches]
+    return tuple(each for each in found if each.kinds)
 
 
 def _merged(batches: list[Batch]) -> tuple[Batch, ...]:

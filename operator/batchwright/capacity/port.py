@@ -21,6 +21,7 @@ from batchwright.domain.observations import Taint
 
 CapacityType = Literal["ON_DEMAND", "SPOT"]
 InstanceState = Literal["pending", "running", "shutting-down", "terminated"]
+Scope = Literal["pool", "place", "own"]
 # What makes no difference to an instance that runs: a change of these replaces nothing (AWS: scaling updates).
 _SCALING = {"minvCpus", "maxvCpus", "desiredvCpus", "scalingPolicy"}
 
@@ -53,7 +54,7 @@ class Kind:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What insufficient capacity is remembered by."""
+        """The pool that it comes from, in whatever subnet."""
         return (self.capacity, self.type.name, self.zone, *((self.pool,) if self.pool else ()))
 
 
@@ -111,6 +112,8 @@ class Instance:
     order, `digest` that of its blueprint; times are seconds since the epoch; `price` is what an hour of it costs, as it
     was when it was launched, None if the provider has not noted it.
 
+    `is_stopped`: it has gone without having ended, and is to be.
+
     `is_awaited`: it has been asked for, and is not there yet; its id is not the one it will have. Of one in a `group`,
     `spare` is by how many the group may get smaller, and `ordered` the key of the kind that it was ordered as."""
 
@@ -131,6 +134,7 @@ class Instance:
     ordered: tuple[str, ...] = ()
     vcpus: int = 0
     is_awaited: bool = False
+    is_stopped: bool = False
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -145,13 +149,16 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a part of an order was not filled. With `is_capacity` there is none to be had for the moment of `kinds`;
-    else somebody has to do something about it."""
+    """Why a part of an order was not filled. With `is_capacity` there is none to be had for the moment of `kinds`
+    (`is_lasting`: for a long one); else somebody has to do something about it. `scope` is for whom: of the pool for
+    nobody, at the place for nobody, or for this environment alone, by what it bids or is made of."""
 
     code: str
     message: str
     is_capacity: bool
     kinds: tuple[Kind, ...] = ()
+    scope: Scope = "pool"
+    is_lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

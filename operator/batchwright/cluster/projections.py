@@ -41,6 +41,13 @@ ENDING_SECONDS = 1
 # Taints that say what the node's conditions and `unschedulable` say (KEP-382).
 PASSING_TAINTS = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
 CORDONED = "node.kubernetes.io/unschedulable"
+# Of those, what a node has that cannot be counted on. With the others, of pressure, it runs on, and takes nothing new.
+ABSENT_TAINTS = (
+    "node.kubernetes.io/not-ready",
+    "node.kubernetes.io/unreachable",
+    "node.kubernetes.io/out-of-service",
+    "node.cloudprovider.kubernetes.io/",
+)
 # Digits of a count, and no more than what the schema of a status takes.
 LONGEST_COUNT = 10
 BATCH_JOB_KIND = "BatchJob"
@@ -233,10 +240,12 @@ def node(item: JSON) -> Node:
     taints = spec.get("taints") or ()
     ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or ())
     # A node that is starting or in trouble is marked by taints of the control plane's own, which come and go.
-    in_trouble = any(
-        t["key"].startswith(PASSING_TAINTS) and t["key"] != CORDONED and t["effect"] != "PreferNoSchedule"
+    marks = [
+        t["key"]
         for t in taints
-    )
+        if t["key"].startswith(PASSING_TAINTS) and t["key"] != CORDONED and t["effect"] != "PreferNoSchedule"
+    ]
+    is_absent = any(mark.startswith(ABSENT_TAINTS) for mark in marks)
     instance = (spec.get("providerID") or "").rsplit("/", 1)[-1]
     annotations = metadata.get("annotations") or {}
     return Node(
@@ -247,10 +256,11 @@ def node(item: JSON) -> Node:
             Taint(t["key"], t.get("value", ""), t["effect"]) for t in taints if not t["key"].startswith(PASSING_TAINTS)
         ),
         allocatable=resources_from_wire(status.get("allocatable") or {}),
-        ready=ready and not in_trouble,
+        ready=ready and not is_absent,
         schedulable=not spec.get("unschedulable", False) and "deletionTimestamp" not in metadata,
         cordoned=annotations.get(names.ANNOTATION_CORDONED, ""),
         price=_price(metadata["name"], annotations),
+        pressed=any(not mark.startswith(ABSENT_TAINTS) for mark in marks),
     )
 
 

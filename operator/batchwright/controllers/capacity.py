@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import structlog
 
@@ -22,8 +23,9 @@ from batchwright.capacity.fleet import within_spare
 from batchwright.capacity.port import Instance, Provider, Refusal, Warned
 from batchwright.capacity.soldout import SoldOut
 from batchwright.cluster.client import ApiClient
-from batchwright.cluster.events import EventRecorder
-from batchwright.controllers.capacityacting import cordon
+from batchwright.cluster.events import EventRecorder, Subject
+from batchwright.cluster.resources import NODES
+from batchwright.controllers.capacityacting import cordon, is_really_empty, kept_for_others
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.environment import ManagedEnvironment
 from batchwright.controllers.gathering import blueprint_of
@@ -38,6 +40,7 @@ from batchwright.scheduling.snapshot import Demand
 from batchwright.settings import Settings
 
 logger = structlog.get_logger(__name__)
+Result = TypeVar("Result")
 # With no instance anywhere and nothing that waits for one, it is enough to look for what was left over.
 QUIET_SECONDS = 60.0
 # A Node of an instance that nobody knows may be newer than the list of instances.
@@ -139,16 +142,16 @@ class Capacity:
         nodes = {node.instance: node for node in self._store.nodes.values()}
         names = self._providers.in_use(managed.values())
         mine = {name: [known for known in managed.values() if provider_of(known) == name] for name in names}
-        answers = await asyncio.gather(*(self._ask(name, mine[name], now) for name in names))
+        answers = await _all_of([self._ask(name, mine[name], now) for name in names])
         looks = {look.name: look for look in answers if look is not None}
         # Providers may share a queue: whoever reads a warning, it is for all.
         warned = [each for look in looks.values() for each in look.warned]
-        await asyncio.gather(*(self._look_after(look, mine[name], warned, nodes, now) for name, look in looks.items()))
+        await _all_of([self._look_after(look, mine[name], warned, nodes, now) for name, look in looks.items()])
         known = {each.id for look in looks.values() for each in look.listed}
         for look in looks.values():
             # What may be of an instance of one that did not answer is told again.
-            settled = [each for each in look.warned if each.instance in known or len(looks) == len(names)]
-            await self._settle(look.provider, settled)
+            unasked = {each.instance for each in look.warned if each.instance not in known and len(looks) < len(names)}
+            await self._settle(look.provider, look.warned, unasked)
 
     async def _ask(self, name: str, mine: list[Declared[ComputeEnvironmentSpec]], now: float) -> _Look | None:
         """What one provider has; None if it does not say."""
@@ -193,7 +196,7 @@ class Capacity:
                         metrics.WARNED.labels(known.name, news).inc()
             environment.refuse([refusal for uid, refusal in look.refused if uid == known.uid], now, is_invalid=True)
             rounds.append(environment.round(known, provider, by_environment[known.uid], nodes, now))
-        await asyncio.gather(*rounds)
+        await _all_of(rounds)
         kept = {known.uid: blueprint_of(known).digest for known in mine}
         strays = [each for uid, found in by_environment.items() if uid not in kept for each in found]
         await self._end_orphans(look.name, strays, nodes, now)
@@ -209,10 +212,12 @@ class Capacity:
             logger.warning("warnings not read", provider=provider.name, error=str(error))
             return ()
 
-    async def _settle(self, provider: Provider, warned: list[Warned]) -> None:
-        """What was acted upon is settled: its node is cordoned and says why. What was not comes again."""
-        open_ids = {identity for each in self._environments.values() for identity in each.unheeded()}
-        handled = [each for each in warned if each.instance not in open_ids]
+    async def _settle(self, provider: Provider, warned: Collection[Warned], unasked: set[str]) -> None:
+        """What was acted upon is settled: its node is cordoned and says why. What was not comes again, and so does all
+        that was said with it."""
+        open_ids = {identity for each in self._environments.values() for identity in each.unheeded()} | unasked
+        again = {each.handle for each in warned if each.instance in open_ids and each.handle}
+        handled = [each for each in warned if each.instance not in open_ids and each.handle not in again]
         if not handled:
             return
         try:
@@ -247,23 +252,22 @@ class Capacity:
     async def _end_orphans(self, name: str, strays: list[Instance], nodes: dict[str, Node], now: float) -> None:
         """Instances of environments that are deleted: jobs that run there may end, then they go. A moment is given to
         what may be of an environment that is not known yet."""
-        live = {each.id for each in within_spare(each for each in strays if each.is_live)}
+        live = {each.id for each in within_spare(each for each in strays if each.is_live or each.is_stopped)}
         known = self._orphans[name] = {key: since for key, since in self._orphans[name].items() if key in live}
         self._providers.note(name, bool(strays))
         ending = []
         for each in strays:
             node = nodes.get(each.id)
-            if not each.is_live:
-                if node is not None:
-                    await self._losing.end_node(node.name, each.id)
-                continue
+            if not each.is_live and node is not None:
+                await self._losing.end_node(node.name, each.id)
+                node = None
             if each.id not in live:
                 continue
             since = known.setdefault(each.id, now)
             if node is not None and node.schedulable:
                 await cordon(self._api, node.name, "deleted")
-            is_busy = node is not None and self._store.tenants.ours(node.name) > 0
-            if now - since >= min(ORPHAN_SECONDS, 6 * self._settings.capacity_interval_seconds) and not is_busy:
+            is_due = now - since >= min(ORPHAN_SECONDS, 6 * self._settings.capacity_interval_seconds)
+            if is_due and (node is None or await self._is_deserted(node)):
                 ending.append(each.id)
         if ending:
             logger.info("instances without an environment", provider=name, instances=ending)
@@ -271,6 +275,17 @@ class Capacity:
             for identity in ending:
                 if identity in nodes:
                     await self._losing.end_node(nodes[identity].name, identity)
+
+    async def _is_deserted(self, node: Node) -> bool:
+        """Whether nobody is on the node of a deleted environment. Of somebody else it is said there: the environment,
+        which would say it, is gone."""
+        if self._store.tenants.ours(node.name):
+            return False
+        if not self._store.tenants.others(node.name) and await is_really_empty(self._api, node.name):
+            return True
+        uid = next((uid for uid, name in self._store.node_names.items() if name == node.name), "")
+        await self._events.post(Subject(NODES, None, node.name, uid), kept_for_others(node.name))
+        return False
 
     async def _delete_strangers(
         self, provider: str, listed: set[str], mine: list[Declared[ComputeEnvironmentSpec]], now: float
@@ -285,3 +300,17 @@ class Capacity:
                 if now - since.setdefault(node.name, now) >= STRANGER_SECONDS:
                     await self._losing.end_node(node.name, node.instance)
         self._strangers[provider] = {name: when for name, when in since.items() if name in present}
+
+
+async def _all_of(parts: Collection[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """What all of them give, when all have ended: what is left of one round must not act in the next. Raises what one
+    has raised; what others have is logged."""
+    found = await asyncio.gather(*parts, return_exceptions=True)
+    errors = [each for each in found if isinstance(each, BaseException)]
+    # What nobody expects goes first: it ends the operator.
+    errors.sort(key=lambda each: isinstance(each, ApiError | CapacityError))
+    for error in errors[1:]:
+        logger.warning("part of a round failed too", error=str(error))
+    if errors:
+        raise errors[0]
+    return [each for each in found if not isinstance(each, BaseException)]

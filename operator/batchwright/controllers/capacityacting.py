@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from batchwright import names
-from batchwright.capacity.fleet import Seen, Why
+from batchwright.capacity.fleet import Why
 from batchwright.cluster import projections
 from batchwright.cluster.client import ApiClient
 from batchwright.cluster.resources import NODES, PODS
+from batchwright.domain.actions import Notice
 from batchwright.domain.texts import timestamp
 from batchwright.errors import NotFound
 
@@ -43,10 +44,21 @@ async def label(api: ApiClient, node: str, labels: dict[str, str]) -> None:
         return
 
 
-async def is_really_empty(api: ApiClient, seen: Seen) -> bool:
-    """Whether the API server itself knows of no pod on the node but daemons: the watch may lag behind it."""
-    if not seen.node:
+async def is_really_empty(api: ApiClient, node: str, *, but_for_ours: bool = False) -> bool:
+    """Whether the API server itself knows of no pod on the node but daemons (and, if so asked, pods of ours): the watch
+    may lag behind it."""
+    if not node:
         return True
-    fields = f"spec.nodeName={seen.node},status.phase!=Succeeded,status.phase!=Failed"
+    fields = f"spec.nodeName={node},status.phase!=Succeeded,status.phase!=Failed"
     found = await api.list_all(PODS, fields=fields)
-    return all(projections.occupant(item).is_daemon for item in found)
+    return all(
+        projections.occupant(item).is_daemon
+        or (but_for_ours and names.LABEL_JOB_ID in (item["metadata"].get("labels") or {}))
+        for item in found
+    )
+
+
+def kept_for_others(node: str) -> Notice:
+    """Said of a node that would go."""
+    text = f"Node {node} is to go and stays, because pods run there that are not Batchwright's: delete or move them"
+    return Notice("KeptForOthers", text, warning=True)

@@ -50,11 +50,7 @@ class Declarations:
             # What it says of its instances stays until somebody has looked at them.
             return
         environment = environment_of(known)
-        members = [
-            node
-            for node in self._store.nodes.values()
-            if node.ready and node.schedulable and belongs(node, environment)
-        ]
+        members = [node for node in self._store.nodes.values() if node.usable and belongs(node, environment)]
         status = environment_status(known.spec, known.generation, members, known.status, self._now(), supply)
         await self._write(COMPUTE_ENVIRONMENTS, known, status.to_wire())
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from math import inf
@@ -18,23 +18,24 @@ import structlog
 from batchwright import metrics
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
 from batchwright.api.v1alpha1.computeenvironment import PendingLaunch
-from batchwright.capacity.fleet import WORDS, Bounds, Retirement, Seen, Why, growth_of, pause_after, retire
-from batchwright.capacity.launching import Batch, Choice, plan_floor, plan_launches
-from batchwright.capacity.nodes import node_of
+from batchwright.capacity.fleet import WORDS, Bounds, Retirement, Seen, Why, growth_of, retire
+from batchwright.capacity.launching import Batch, Choice, available, plan_floor, plan_launches
+from batchwright.capacity.nodes import Learnt, node_of
 from batchwright.capacity.port import Blueprint, Instance, Kind, Order, Outcome, Provider, Refusal
-from batchwright.capacity.soldout import SoldOut
+from batchwright.capacity.soldout import LASTING, SoldOut
 from batchwright.cluster.client import ApiClient
 from batchwright.cluster.events import EventRecorder, Subject
 from batchwright.cluster.resources import COMPUTE_ENVIRONMENTS
 from batchwright.controllers import capacityacting as acting
 from batchwright.controllers.declared import Declared
-from batchwright.controllers.gathering import Memory, blueprint_of, bounds_of, instance_status, learn, leaving, see
+from batchwright.controllers.gathering import Memory, blueprint_of, bounds_of, learn, leaving, see, supply_of, unheeded
 from batchwright.controllers.hostloss import HostLoss
 from batchwright.controllers.pricing import note_prices
 from batchwright.controllers.scheduling import environment_of
+from batchwright.controllers.setbacks import Failures, Shortage, word
 from batchwright.controllers.store import Store
 from batchwright.domain.actions import Notice
-from batchwright.domain.declarations import Problem, Supply
+from batchwright.domain.declarations import Problem
 from batchwright.domain.observations import Node
 from batchwright.domain.texts import moment, timestamp
 from batchwright.errors import ApiError, CapacityError, Denied, LaunchUncertain, Misconfigured
@@ -89,7 +90,7 @@ class ManagedEnvironment:
         self._cordoned: dict[str, Why] = {}
         self._problem: Problem | None = None
         self._paused_until = 0.0
-        self._failures = 0
+        self._failures, self._shortage = Failures(), Shortage()
         self._version = 0
         self._told: object = None
         self._notices: list[Notice] = []
@@ -108,7 +109,7 @@ class ManagedEnvironment:
         """The provider did not answer, or not as one would wish."""
         lasting = isinstance(error, Misconfigured | Denied)
         reason = error.code or type(error).__name__
-        self._problem = Problem(_word(reason), str(error), is_invalid=lasting)
+        self._problem = Problem(word(reason), str(error), is_invalid=lasting)
         metrics.PROVIDER_ERRORS.labels(self.name).inc()
         self._paused_until = max(self._paused_until, now + (MENDING_SECONDS if lasting else PASSING_SECONDS))
         self._notify(Notice(type(error).__name__, str(error), warning=True))
@@ -128,14 +129,22 @@ class ManagedEnvironment:
             self._paused_until, self._kinds_at, self._problem = 0.0, 0.0, None
         if self._problem is not None and not self._problem.is_invalid and self._paused_until <= now:
             self._problem = None
+        self._shortage.see(now)
         self._known = known
         blueprint = blueprint_of(known)
+        refused: CapacityError | None = None
         try:
-            await self._ask_kinds(provider, blueprint, now)
+            try:
+                await self._ask_kinds(provider, blueprint, now)
+            except CapacityError as error:
+                # What there is has to be seen to all the same: it may be about to end.
+                refused = error
             self._gather(listed, nodes, now)
             await note_prices(self._api, self._store, self.fleet, self._kinds or ())
-            await self._retire(provider, self._bounds(blueprint), nodes, now)
+            await self._retire(provider, bounds_of(self._known.spec, blueprint, self._settings), nodes, now)
             self._resolve(now)
+            if refused is not None:
+                raise refused
             self._tell(now)
             await self._launch(provider, blueprint, now)
         except CapacityError as error:
@@ -145,9 +154,6 @@ class ManagedEnvironment:
         self._tell(time.time())
         await self.post()
 
-    def _bounds(self, blueprint: Blueprint) -> Bounds:
-        return bounds_of(self._known.spec, blueprint, self._settings)
-
     # 1. What there is.
 
     async def _ask_kinds(self, provider: Provider, blueprint: Blueprint, now: float) -> None:
@@ -156,6 +162,9 @@ class ManagedEnvironment:
             return
         if self._paused_until > now and self._digest == blueprint.digest:
             return
+        if self._digest != blueprint.digest:
+            # Another image keeps something else for itself.
+            self.memory.learnt = Learnt()
         self._digest = blueprint.digest
         self._kinds = None
         self._kinds = await provider.kinds(blueprint)
@@ -204,24 +213,25 @@ class ManagedEnvironment:
         for seen in decided.drain:
             await self._losing.drain(seen, WORDS[seen.warned or "interrupted"])
         await self._end(provider, decided)
+        for seen in decided.kept:
+            self._notify(acting.kept_for_others(seen.node))
         for seen in decided.gone:
             identity = seen.instance.id
             await self._losing.end_node(seen.node, identity, is_guilty=identity in self.memory.guilty)
             self.memory.nodes.pop(identity, None)
         self._second_look = now + 3.5 if decided.cordon else 0.0
-        if any(seen.is_ready for seen in self.fleet):
-            self._failures = 0
+        self._failures.see(self.fleet)
         if decided.failed:
-            self._failures += 1
-            self._paused_until = max(self._paused_until, now + pause_after(self._failures))
+            self._paused_until = max(self._paused_until, now + self._failures.count(decided, now))
             text = f"{decided.failed} instances did not become ready nodes within {bounds.start_seconds:.0f} s"
             self._problem = Problem("NodesNotReady", f"{text}; the next launch is tried after a pause")
 
     async def _end(self, provider: Provider, decided: Retirement) -> None:
         ending: list[tuple[Seen, str]] = []
         for seen, why in decided.ended:
-            # What still runs is ended on purpose; an idle node is looked at again.
-            if seen.ours or seen.lost_since is not None or await acting.is_really_empty(self._api, seen):
+            # What still runs is ended on purpose, if it is ours; an idle node is looked at again.
+            is_past = seen.instance.is_stopped or seen.lost_since is not None
+            if is_past or await acting.is_really_empty(self._api, seen.node, but_for_ours=seen.ours > 0):
                 ending.append((seen, why))
         if not ending:
             return
@@ -230,7 +240,7 @@ class ManagedEnvironment:
         for seen, why in ending:
             self._notify(Notice("Terminated", f"Instance {seen.instance.id} ({seen.instance.type}) ended: {why}"))
             self._launched.pop(seen.instance.id, None)
-            if seen.lost_since is not None and not seen.warned:
+            if seen.lost_since is not None and not seen.warned and seen.instance.is_live:
                 self.memory.guilty.add(seen.instance.id)
         gone = {seen.instance.id for seen, _ in ending}
         self.fleet = tuple(
@@ -241,17 +251,17 @@ class ManagedEnvironment:
     # 3. What the scheduler is to know.
 
     def _choices(self, now: float) -> tuple[list[Choice], list[Choice]]:
-        blueprint, learnt = blueprint_of(self._known), learn(self.fleet, self._store)
+        blueprint, learnt = blueprint_of(self._known), learn(self.fleet, self._store, self.memory, self._kinds or ())
         offered: list[Choice] = []
         barred: list[Choice] = []
         for kind in self._kinds or ():
             choice = Choice(kind, node_of(kind, blueprint, learnt))
-            (barred if self._sold_out.has(kind, now) else offered).append(choice)
+            (barred if self._sold_out.has(kind, now, blueprint.digest) else offered).append(choice)
         return offered, barred
 
     def _tell(self, now: float) -> None:
         offered, barred = self._choices(now)
-        bounds = self._bounds(blueprint_of(self._known))
+        bounds = bounds_of(self._known.spec, blueprint_of(self._known), self._settings)
         is_known = self._kinds is not None and (self._problem is None or self._paused_until <= now)
         growth = growth_of(
             self.fleet,
@@ -273,18 +283,8 @@ class ManagedEnvironment:
         self._show()
 
     def _show(self) -> None:
-        live = [seen for seen in self.fleet if seen.instance.is_live]
-        # EC2 shows instances for an hour after their end: those whose nodes are gone too are past.
-        there = [seen for seen in self.fleet if seen.node or seen.instance.state != "terminated"]
-        shown = sorted(there, key=lambda seen: (seen.instance.launched_at, seen.instance.id))
-        supply = Supply(
-            desired=sum(seen.vcpus for seen in live) // 1000,
-            starting=sum(not seen.is_ready and not seen.was_used for seen in live),
-            instances=tuple(instance_status(seen) for seen in shown),
-            pending=self._pending,
-            problem=self._problem,
-            is_known=self._kinds is not None,
-        )
+        problem = self._problem or self._shortage.problem
+        supply = supply_of(self.fleet, self._pending, problem, is_known=self._kinds is not None)
         if supply != self._store.supplies.get(self.name):
             self._store.supplies[self.name] = supply
             self._publish()
@@ -294,13 +294,15 @@ class ManagedEnvironment:
     async def _launch(self, provider: Provider, blueprint: Blueprint, now: float) -> None:
         if self._kinds is None or self._pending is not None or self._paused_until > now:
             return
-        offered, _ = self._choices(now)
-        batches = self._floor(offered) or self._wanted(blueprint, offered)
+        if self._failures and self._failures.is_tried(self.fleet):
+            return
+        offered, barred = self._choices(now)
+        batches = self._floor(offered) or self._wanted(blueprint, offered, barred)
         if not batches:
             self._floor_for = self._known.generation
             return
         if self._failures:
-            # Nothing of this environment has become a node: one shows whether it does now.
+            # What was launched has not become nodes: one shows whether it does now.
             batches = (replace(batches[0], count=1),)
         token = uuid.uuid4().hex[:20]
         total = sum(batch.count for batch in batches)
@@ -334,12 +336,16 @@ class ManagedEnvironment:
         live = sum(seen.vcpus for seen in self.fleet if seen.instance.is_live and not seen.cordoned)
         return plan_floor(1000 * wanted - live, offered, 1000 * (found.max_vcpus or 0) - live)
 
-    def _wanted(self, blueprint: Blueprint, offered: list[Choice]) -> tuple[Batch, ...]:
+    def _wanted(self, blueprint: Blueprint, offered: list[Choice], barred: list[Choice]) -> tuple[Batch, ...]:
         demand = [each for each in self._demand() if each.version == self._version]
         live = sum(seen.vcpus for seen in self.fleet if seen.is_counted)
         left = 1000 * (self._known.spec.compute_resources.max_vcpus or 0) - live
         asked = [(each.shape, each.count) for each in demand]
-        return plan_launches(asked, offered, environment_of(self._known), blueprint.strategy, left)
+        if blueprint.strategy == "BEST_FIT":
+            places = {kind: place for place, kind in enumerate(self._kinds or ())}
+            offered = sorted((*offered, *barred), key=lambda each: places[each.kind])
+        planned = plan_launches(asked, offered, environment_of(self._known), blueprint.strategy, left)
+        return available(planned, {each.kind for each in barred})
 
     def _take(self, order: Order, outcome: Outcome, now: float) -> None:
         """Takes over what came of a launch."""
@@ -356,32 +362,34 @@ class ManagedEnvironment:
             fresh = [each for each in outcome.instances if each.id not in known]
             vcpus = {kind.type.name: kind.type.vcpus for kind in self._kinds or ()}
             self.fleet += see(fresh, {}, self._store, vcpus, self.memory, now)
-        self.refuse(outcome.refusals, now, is_invalid=not outcome.instances)
+        is_filled = len(outcome.instances) >= order.count
+        if is_filled:
+            self._shortage.end()
+        self.refuse(outcome.refusals, now, is_invalid=not outcome.instances, is_filled=is_filled)
 
-    def refuse(self, refusals: Iterable[Refusal], now: float, *, is_invalid: bool) -> None:
-        """These were not filled; with `is_invalid` nothing else was either."""
+    def refuse(self, refusals: Collection[Refusal], now: float, *, is_invalid: bool, is_filled: bool = False) -> None:
+        """These were not filled; with `is_invalid` nothing else was either, with `is_filled` enough came of others."""
+        short = [refusal for refusal in refusals if refusal.is_capacity]
+        until = now
         for refusal in refusals:
             metrics.LAUNCHES_REFUSED.labels(self.name, "capacity" if refusal.is_capacity else "error").inc()
             if refusal.is_capacity:
-                self._sold_out.bar(refusal.kinds, now, self._settings.capacity_sold_out_seconds)
+                seconds = self._settings.capacity_sold_out_seconds * (LASTING if refusal.is_lasting else 1)
+                until, owner = max(until, now + seconds), blueprint_of(self._known).digest
+                self._sold_out.bar(refusal.kinds, now, seconds, scope=refusal.scope, owner=owner)
             else:
-                self._problem = Problem(_word(refusal.code), refusal.message, is_invalid=is_invalid)
+                self._problem = Problem(word(refusal.code), refusal.message, is_invalid=is_invalid)
                 self._paused_until = max(self._paused_until, now + MENDING_SECONDS)
-            self._notify(Notice(_word(refusal.code), refusal.message, warning=True))
+            self._notify(Notice(word(refusal.code), refusal.message, warning=True))
+        if short and not is_filled:
+            self._shortage.begin(short, until)
 
     def _notify(self, notice: Notice) -> None:
         self._notices.append(notice)
 
     def unheeded(self) -> list[str]:
-        """Live instances that somebody warned of, and whose nodes do not say so yet: an operator that is started now
-        would know nothing of it."""
-        found = []
-        for seen in self.fleet:
-            why = self._cordoned.get(seen.instance.id, seen.cordoned)
-            is_said = why == seen.warned or (why is not None and seen.warned == "rebalance")
-            if seen.instance.is_live and seen.warned is not None and not is_said:
-                found.append(seen.instance.id)
-        return found
+        """Instances that somebody warned of, and whose nodes do not say so yet."""
+        return unheeded(self.fleet, self._cordoned, self.memory)
 
     async def post(self) -> None:
         """Makes events of what happened."""
@@ -389,8 +397,3 @@ class ManagedEnvironment:
         notices, self._notices = self._notices, []
         for notice in notices:
             await self._events.post(subject, notice)
-
-
-def _word(code: str) -> str:
-    """A provider's error code as a condition's reason: a word in CamelCase."""
-    return "".join(part[:1].upper() + part[1:] for part in code.replace(".", " ").replace("_", " ").split()) or "Failed"

@@ -284,7 +284,7 @@ def usable_machines(store: Store, entry: Entry, layout: NodeLayout, placement: t
     tolerated = environment_of(environment).tolerations if environment is not None else ()
     for kind, name in zip(layout.kinds, placement, strict=False):
         node = store.nodes.get(name)
-        if node is not None and node.ready and node.schedulable:
+        if node is not None and node.usable:
             own = tuple(toleration(each) for each in kind.request.tolerations)
             if admits(node, own + tolerated):
                 yield name

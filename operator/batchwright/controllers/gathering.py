@@ -14,18 +14,19 @@ from math import inf
 from typing import Any, get_args
 
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
-from batchwright.api.v1alpha1.computeenvironment import InstanceStatus
+from batchwright.api.v1alpha1.computeenvironment import InstanceStatus, PendingLaunch
 from batchwright.api.v1alpha1.computeresources import UpdatePolicy
 from batchwright.capacity.fleet import REPLACE_SECONDS, Alert, Bounds, Seen, Why
 from batchwright.capacity.nodes import Learnt
-from batchwright.capacity.port import Blueprint, Instance, Warned
+from batchwright.capacity.port import Blueprint, Instance, Kind, Warned
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.membership import node_labels
 from batchwright.controllers.store import Store
+from batchwright.domain.declarations import Problem, Supply
 from batchwright.domain.observations import Node, Taint
 from batchwright.domain.quantities import Resources
 from batchwright.domain.texts import moment, timestamp
-from batchwright.names import LABEL_ENVIRONMENT, label_value
+from batchwright.names import GPU_RESOURCE, LABEL_ENVIRONMENT, label_value
 from batchwright.scheduling.snapshot import Shape
 from batchwright.settings import Settings
 
@@ -46,7 +47,9 @@ Said = tuple[Alert, float | None]
 @dataclass
 class Memory:
     """When things began, by instance id, in seconds since the epoch; `warned` is what was said of an instance, and when
-    it ends; `nodes` the node it was; `guilty` are those that we ended because of what became of their nodes."""
+    it ends; `nodes` the node it was; `guilty` are those that we ended because of what became of their nodes;
+    `learnt` is what nodes of each type turned out to have, also when none of it is left: what did not fit then would be
+    bought again, and not fit again."""
 
     idle: dict[str, float] = field(default_factory=dict)
     lost: dict[str, float] = field(default_factory=dict)
@@ -54,6 +57,7 @@ class Memory:
     warned: dict[str, Said] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)
     guilty: set[str] = field(default_factory=set)
+    learnt: Learnt = field(default_factory=Learnt)
 
     def keep(self, ids: set[str]) -> None:
         """Forgets all other instances."""
@@ -107,8 +111,13 @@ def _see(
         size = vcpus.get(instance.type, 0) or instance.vcpus
         return Seen(instance, size, was, lost_since=lost, warned=warned, leaves_at=leaves_at)
     memory.nodes[instance.id] = node.name
-    if node.ready:
+    was_used = node.name in store.tenants.used
+    if was_used or (node.ready and not node.pressed):
+        # What has had pods of ours was ready once, perhaps before this operator began.
         memory.ready.add(instance.id)
+    was_ready = instance.id in memory.ready
+    # A new node that takes nothing yet (it has no network, say) is still starting.
+    is_ready = node.ready and (was_ready or not node.pressed)
     ours, others = store.tenants.ours(node.name), store.tenants.others(node.name)
     word, when, end = (*node.cordoned.split(" "), "", "", "")[:3]
     why = _WHYS.get(word)
@@ -116,16 +125,15 @@ def _see(
     warned, leaves_at = memory.warned.get(instance.id, (None, None))
     is_foreign = not node.schedulable and why is None
     is_expected = node.name in store.expecting
-    is_idle = node.ready and not ours and not others and not is_foreign and not is_expected
-    was_ready = instance.id in memory.ready
+    is_idle = is_ready and not ours and not others and not is_foreign and not is_expected
     return Seen(
         instance,
         vcpus.get(instance.type, 0) or -(-node.allocatable.get("cpu", 0) // 1000) * 1000,
         node.name,
-        is_ready=node.ready,
+        is_ready=is_ready,
         ours=ours,
         others=others,
-        was_used=node.name in store.tenants.used,
+        was_used=was_used,
         idle_since=_since(memory.idle, instance.id, is_idle, now),
         lost_since=_since(memory.lost, instance.id, was_ready and not node.ready, now),
         cordoned=why,
@@ -180,8 +188,9 @@ def blueprint_of(known: Declared[ComputeEnvironmentSpec]) -> Blueprint:
     )
 
 
-def learn(fleet: Iterable[Seen], store: Store) -> Learnt:
-    """What the environment's nodes show of their kind: what is allocatable, and the most that daemons take."""
+def learn(fleet: Iterable[Seen], store: Store, memory: Memory, kinds: Iterable[Kind] = ()) -> Learnt:
+    """What the environment's nodes show of their kind, or have shown: what is allocatable, and the most that daemons
+    take."""
     allocatable: dict[str, Resources] = {}
     daemons: Resources = {}
     for seen in fleet:
@@ -196,7 +205,13 @@ def learn(fleet: Iterable[Seen], store: Store) -> Learnt:
         )
         for name, amount in store.tenants.daemons(seen.node).items():
             daemons[name] = max(amount, daemons.get(name, 0))
-    return Learnt(allocatable, daemons)
+    before = memory.learnt
+    now = Learnt(dict(before.allocatable) | allocatable, daemons or before.daemons)
+    # A node without its GPUs may only be new: what makes them before comes after the kubelet.
+    gpus = {kind.type.name for kind in kinds if kind.type.gpus}
+    lasting = {name: has for name, has in allocatable.items() if name not in gpus or has.get(GPU_RESOURCE)}
+    memory.learnt = Learnt(dict(before.allocatable) | lasting, now.daemons)
+    return now
 
 
 def leaving(fleet: Iterable[Seen], store: Store, now: float) -> tuple[tuple[Shape, int], ...]:
@@ -209,6 +224,37 @@ def leaving(fleet: Iterable[Seen], store: Store, now: float) -> tuple[tuple[Shap
         pods = entry.pods.values() if entry.array is None else entry.array.elements.live.values()
         found[entry.pinned.shape] += sum(pod.node in nodes and not pod.is_finished for pod in pods)
     return tuple(sorted((shape, count) for shape, count in found.items() if count))
+
+
+def unheeded(fleet: Iterable[Seen], cordoned: Mapping[str, Why], memory: Memory) -> list[str]:
+    """Live instances that somebody warned of, and whose nodes do not say so yet: an operator that is started now would
+    know nothing of it. What has not been looked at since is not heeded either."""
+    seen_ids, found = set(), []
+    for seen in fleet:
+        seen_ids.add(seen.instance.id)
+        why = cordoned.get(seen.instance.id, seen.cordoned)
+        is_said = why == seen.warned or (why is not None and seen.warned == "rebalance")
+        if seen.instance.is_live and seen.warned is not None and not is_said:
+            found.append(seen.instance.id)
+    return found + sorted(memory.warned.keys() - seen_ids)
+
+
+def supply_of(
+    fleet: Iterable[Seen], pending: PendingLaunch | None, problem: Problem | None, *, is_known: bool
+) -> Supply:
+    """What the environment's status is made of."""
+    # EC2 shows instances for an hour after their end: those whose nodes are gone too are past.
+    there = [seen for seen in fleet if seen.node or seen.instance.state != "terminated"]
+    live = [seen for seen in there if seen.instance.is_live]
+    shown = sorted(there, key=lambda seen: (seen.instance.launched_at, seen.instance.id))
+    return Supply(
+        desired=sum(seen.vcpus for seen in live) // 1000,
+        starting=sum(not seen.is_ready and not seen.was_used for seen in live),
+        instances=tuple(instance_status(seen) for seen in shown),
+        pending=pending,
+        problem=problem,
+        is_known=is_known,
+    )
 
 
 def instance_status(seen: Seen) -> InstanceStatus:

@@ -178,7 +178,8 @@ class Taint:
 @dataclass(frozen=True, slots=True)
 class Node:
     """A node; `instance` is its EC2 instance id where it has one, else its name. `cordoned` says why and when the
-    operator cordoned it; `price` what an hour of it costs, where it says so."""
+    operator cordoned it; `price` what an hour of it costs, where it says so. One that is `pressed` (for memory, disk,
+    a network) runs what it has, and takes nothing new."""
 
     name: str
     instance: str
@@ -189,6 +190,12 @@ class Node:
     schedulable: bool
     cordoned: str = ""
     price: Price | None = None
+    pressed: bool = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether it takes new pods."""
+        return self.ready and self.schedulable and not self.pressed
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,9 +123,7 @@ class Nodes:
             usable = [
                 self._column[name]
                 for name in self.names
-                if (node := self._known[name]).ready
-                and node.schedulable
-                and has_labels(node, environment.node_selector)
+                if (node := self._known[name]).usable and has_labels(node, environment.node_selector)
             ]
             found = self._members[key] = np.array(usable, dtype=np.intp)
         return found
@@ -179,7 +177,7 @@ class Nodes:
             and self._suits(node, shape)
             and all(node.allocatable.get(name, 0) >= amount for name, amount in shape.resources)
             for node in self._known.values()
-            if not (node.ready and node.schedulable)
+            if not node.usable
         )
 
     def amounts_of(self, amounts: Amounts, column: int) -> Resources:

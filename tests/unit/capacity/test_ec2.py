@@ -17,7 +17,7 @@ from batchwright.api.v1alpha1.nodejoin import NodeJoin
 from batchwright.capacity.ec2.catalogue import Catalogue
 from batchwright.capacity.ec2.client import Aws
 from batchwright.capacity.ec2.fleet import Ec2Fleet, refusal
-from batchwright.capacity.ec2.userdata import user_data
+from batchwright.capacity.ec2.userdata import labels_flag, user_data
 from batchwright.capacity.ec2.warnings import Warnings, parse
 from batchwright.capacity.port import Blueprint, Order, Outcome, Warned
 from batchwright.errors import Denied, LaunchUncertain, Misconfigured, NotLeading, ProviderThrottled
@@ -67,6 +67,19 @@ async def test_what_is_sold_out_in_one_zone_comes_from_the_next(network: Network
     assert [each.key for each in refused.kinds] == [("ON_DEMAND", "m5.large", "us-east-1a")]
 
 
+async def test_of_two_subnets_in_a_zone_one_is_asked_for(network: Network, fleet: Ec2Fleet) -> None:
+    """EC2 takes them for one pool, and refuses a request that names it twice."""
+    ec2 = network.client()
+    vpc = ec2.describe_subnets(SubnetIds=[network.subnets[0]])["Subnets"][0]["VpcId"]
+    made = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.77.0/24", AvailabilityZone="us-east-1a")
+    both = [network.subnets[0], made["Subnet"]["SubnetId"]]
+    for first, second in (both, both[::-1]):
+        found = await launch(fleet, environment(network, subnets=[first, second]), count=1, token=first)
+        (instance,) = found.instances
+        shown = ec2.describe_instances(InstanceIds=[instance.id])["Reservations"][0]["Instances"][0]
+        assert (found.refusals, shown["SubnetId"]) == ((), first)
+
+
 async def test_everything_is_sold_out(network: Network, fleet: Ec2Fleet) -> None:
     network.switches.change({"exhausted": ["* *"]})
     found = await launch(fleet, environment(network))
@@ -89,6 +102,16 @@ async def test_an_answer_that_is_lost_is_no_launch_that_failed(network: Network,
     assert {each.token.rpartition("/")[2] for each in await fleet.describe()} == {"t1"}
     again = await launch(fleet, environment(network))
     assert {each.id for each in again.instances} == {each.id for each in await fleet.describe()}
+
+
+async def test_an_instance_that_was_stopped_is_past_and_to_be_ended(network: Network, fleet: Ec2Fleet) -> None:
+    (instance,) = (await launch(fleet, environment(network), count=1)).instances
+    network.client().stop_instances(InstanceIds=[instance.id])
+    (found,) = await fleet.describe()
+    assert (found.is_live, found.is_stopped) == (False, True)
+    await fleet.terminate([instance.id])
+    (found,) = await fleet.describe()
+    assert (found.state, found.is_stopped) == ("terminated", False)
 
 
 async def test_asked_too_often(network: Network, fleet: Ec2Fleet) -> None:
@@ -185,24 +208,29 @@ async def test_an_image_is_for_its_architecture(network: Network, fleet: Ec2Flee
 
 
 @pytest.mark.parametrize(
-    ("code", "want_capacity", "want_kinds"),
+    ("code", "want", "want_kinds"),
     [
-        pytest.param("InsufficientInstanceCapacity", True, [("m5.large", "a")], id="a pool"),
-        pytest.param("InsufficientFreeAddressesInSubnet", True, [("m5.large", "a"), ("c5.large", "a")], id="a subnet"),
+        pytest.param("InsufficientInstanceCapacity", (True, "pool", False), ["m5.large a"], id="a pool"),
+        pytest.param(
+            "InsufficientFreeAddressesInSubnet", (True, "place", False), ["m5.large a", "c5.large a"], id="a subnet"
+        ),
         pytest.param(
             "MaxSpotInstanceCountExceeded",
-            True,
-            [("m5.large", "a"), ("c5.large", "a"), ("m5.large", "b")],
+            (True, "pool", False),
+            ["m5.large a", "c5.large a", "m5.large b"],
             id="an account",
         ),
-        pytest.param("UnauthorizedOperation", False, [("m5.large", "a")], id="no capacity at all"),
+        pytest.param("SpotMaxPriceTooLow", (True, "own", False), ["m5.large a"], id="a bid"),
+        pytest.param("Unsupported", (True, "own", True), ["m5.large a"], id="a type that is not to be had there"),
+        pytest.param("UnauthorizedOperation", (False, "pool", False), ["m5.large a"], id="no capacity at all"),
     ],
 )
-def test_what_a_refusal_is_about(code: str, want_capacity: bool, want_kinds: list[tuple[str, str]]) -> None:
+def test_what_a_refusal_is_about(code: str, want: tuple[bool, str, bool], want_kinds: list[str]) -> None:
     order = Order("t", 1, (kind("m5.large"), kind("c5.large"), kind("m5.large", zone="b")))
     overrides = {"InstanceType": "m5.large", "SubnetId": "subnet-a"}
     found = refusal(order, {"ErrorCode": code, "LaunchTemplateAndOverrides": {"Overrides": overrides}})
-    assert (found.is_capacity, [(each.type.name, each.zone) for each in found.kinds]) == (want_capacity, want_kinds)
+    assert (found.is_capacity, found.scope, found.is_lasting) == want
+    assert [f"{each.type.name} {each.zone}" for each in found.kinds] == want_kinds
 
 
 def test_nodeadm_is_told_of_the_cluster_and_the_node() -> None:
@@ -220,6 +248,30 @@ def test_nodeadm_is_told_of_the_cluster_and_the_node() -> None:
     assert "name: c" in told
     assert "--node-labels=batchwright.io/capacity-type=ON_DEMAND,batchwright.io/compute-environment=env" in told
     assert "--register-with-taints=batchwright.io/compute-environment=env:NoSchedule" in told
+
+
+@pytest.mark.parametrize(
+    ("key", "want"),
+    [
+        ("team", True),
+        ("example.com/team", True),
+        ("notkubernetes.io/x", True),
+        ("kubernetes.io/arch", True),
+        ("topology.kubernetes.io/zone", True),
+        ("node.kubernetes.io/instance-type", True),
+        ("deep.node.kubernetes.io/x", True),
+        ("kubelet.kubernetes.io/x", True),
+        ("kubernetes.io/role", False),
+        ("node-role.kubernetes.io/batch", False),
+        ("node-restriction.kubernetes.io/team", False),
+        ("k8s.io/x", False),
+        ("cluster.k8s.io/x", False),
+    ],
+)
+def test_labels_that_a_kubelet_starts_with(key: str, want: bool) -> None:
+    flag = labels_flag({key: "1"}, "SPOT")
+    assert (f"{key}=1" in flag.split(",")) is want
+    assert "batchwright.io/capacity-type=SPOT" in flag
 
 
 EKS_JOIN = NodeJoin.model_validate(

@@ -22,6 +22,7 @@ class Case:
     uncordon: list[str] = field(default_factory=list)
     drain: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
     failed: int = 0
 
 
@@ -73,6 +74,15 @@ CASES = [
         Case([cordoned(why="update", of=OLD, ours=1)], bounds=bounds(ends_jobs_on_update=True), ended=["i-1"]),
         id="terminateJobsOnUpdate",
     ),
+    pytest.param(
+        Case(
+            [cordoned(why="update", of=OLD, ours=1, others=1, at=0.0)],
+            bounds=bounds(update_seconds=1000.0),
+            kept=["i-1"],
+        ),
+        id="its jobs ran on for too long, and somebody else is there: left alone",
+    ),
+    pytest.param(Case([cordoned(why="update", of=OLD, others=1)], kept=["i-1"]), id="somebody else is there"),
     pytest.param(Case([cordoned(why="update")], uncordon=["i-1"]), id="the change was taken back"),
     pytest.param(Case([taken(ours=1, cordoned=None)], cordon={"i-1": "interrupted"}), id="EC2 wants it: no new work"),
     pytest.param(Case([taken(ours=1)]), id="EC2 wants it: its jobs run on"),
@@ -109,6 +119,10 @@ CASES = [
         Case([cordoned(why="update", of=OLD, warned="rebalance", ours=1)]), id="rebalance of what is replaced already"
     ),
     pytest.param(Case([seen(of=instance(state="terminated"))], gone=["node-i-1"]), id="ended: its Node goes"),
+    pytest.param(
+        Case([seen(of=instance(state="terminated", is_stopped=True), ours=1)], ended=["i-1"], gone=["node-i-1"]),
+        id="stopped: it ends for good",
+    ),
     pytest.param(Case([seen(ours=1)], bounds=bounds(digest=None), cordon={"i-1": "deleted"}), id="deleted, with jobs"),
     pytest.param(Case([starting(launched=999.0)], bounds=bounds(digest=None), ended=["i-1"]), id="deleted, starting"),
 ]
@@ -122,6 +136,7 @@ def test_which_instances_go(case: Case) -> None:
     assert [each.instance.id for each in found.uncordon] == case.uncordon
     assert [each.instance.id for each in found.drain] == case.drain
     assert [each.node for each in found.gone] == case.gone
+    assert [each.instance.id for each in found.kept] == case.kept
     assert found.failed == case.failed
 
 

@@ -95,6 +95,39 @@ def test_what_is_sold_out_is_so_for_a_while_and_in_one_zone() -> None:
     assert sold_out.next_end(280.0) is None
 
 
+@pytest.mark.parametrize(
+    ("scope", "over", "owner", "want"),
+    [
+        pytest.param("pool", {}, "another", True, id="a pool: for everybody"),
+        pytest.param("pool", {"place": "subnet-2"}, "another", True, id="a pool: in whatever subnet"),
+        pytest.param("pool", {"zone": "b", "place": "subnet-a"}, "mine", False, id="a pool: not the next"),
+        pytest.param("place", {}, "another", True, id="a subnet: for everybody"),
+        pytest.param("place", {"place": "subnet-2"}, "another", False, id="a subnet: not the next in its zone"),
+        pytest.param("own", {}, "mine", True, id="a bid: for who made it"),
+        pytest.param("own", {"place": "subnet-2"}, "mine", True, id="a bid: in whatever subnet"),
+        pytest.param("own", {}, "another", False, id="a bid: for nobody else"),
+    ],
+)
+def test_for_whom_it_is_sold_out(scope: Any, over: dict[str, Any], owner: str, want: bool) -> None:
+    sold_out = SoldOut()
+    sold_out.bar([kind()], 100.0, scope=scope, owner="mine")
+    assert sold_out.has(kind(**over), 101.0, owner) is want
+    assert not sold_out.has(kind(**over), 300.0, owner)
+
+
+def test_a_subnet_that_is_full_is_so_for_every_type() -> None:
+    sold_out = SoldOut()
+    sold_out.bar([kind()], 100.0, scope="place")
+    assert sold_out.has(kind("c5.large"), 101.0)
+
+
+def test_what_is_sold_out_for_long_is_not_so_for_shorter() -> None:
+    sold_out = SoldOut()
+    sold_out.bar([kind()], 100.0, 3600.0)
+    sold_out.bar([kind()], 200.0, 180.0)
+    assert sold_out.has(kind(), 3000.0)
+
+
 def test_who_is_on_a_node() -> None:
     tenants = Tenants()
     tenants.put("a", "n1")

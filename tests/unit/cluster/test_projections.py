@@ -238,6 +238,31 @@ def test_node() -> None:
     assert not found.schedulable
 
 
+@pytest.mark.parametrize(
+    ("status", "key", "effect", "want"),
+    [
+        pytest.param("True", "node.kubernetes.io/memory-pressure", "NoSchedule", (True, True), id="memory pressure"),
+        pytest.param("True", "node.kubernetes.io/disk-pressure", "NoSchedule", (True, True), id="disk pressure"),
+        pytest.param("True", "node.kubernetes.io/pid-pressure", "NoSchedule", (True, True), id="pid pressure"),
+        pytest.param("True", "node.kubernetes.io/network-unavailable", "NoSchedule", (True, True), id="no network"),
+        pytest.param("True", "node.kubernetes.io/unschedulable", "NoSchedule", (True, False), id="cordoned"),
+        pytest.param("True", "node.kubernetes.io/not-ready", "PreferNoSchedule", (True, False), id="a preference"),
+        pytest.param("True", "node.kubernetes.io/not-ready", "NoExecute", (False, False), id="not ready"),
+        pytest.param("True", "node.kubernetes.io/unreachable", "NoSchedule", (False, False), id="unreachable"),
+        pytest.param("True", "node.kubernetes.io/out-of-service", "NoExecute", (False, False), id="out of service"),
+        pytest.param("True", "node.cloudprovider.kubernetes.io/uninitialized", "NoSchedule", (False, False), id="new"),
+        pytest.param("Unknown", "node.kubernetes.io/disk-pressure", "NoSchedule", (False, True), id="silent"),
+    ],
+)
+def test_a_node_under_pressure_runs_what_it_has(status: str, key: str, effect: str, want: tuple[bool, bool]) -> None:
+    """It takes nothing new meanwhile; that is all that the taints of its conditions say."""
+    shown = {"conditions": [{"type": "Ready", "status": status}]}
+    body = {"metadata": {"name": "n"}, "spec": {"taints": [{"key": key, "effect": effect}]}, "status": shown}
+    found = projections.node(body)
+    assert (found.ready, found.pressed, found.taints) == (*want, ())
+    assert found.usable == (want == (True, False))
+
+
 def test_a_node_that_is_no_instance_goes_by_its_name() -> None:
     found = projections.node({"metadata": {"name": "n"}, "spec": {"providerID": "kind://docker/kind/n"}})
     assert found.instance == "n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -20,6 +21,7 @@ from batchwright.controllers.entries import Pinned
 from batchwright.controllers.environment import ManagedEnvironment
 from batchwright.controllers.gathering import blueprint_of
 from batchwright.controllers.store import Store
+from batchwright.domain.observations import Occupant
 from batchwright.domain.texts import moment
 from batchwright.errors import ApiUnavailable, NotLeading, ProviderUnavailable
 from batchwright.names import ANNOTATION_CORDONED, LABEL_ENVIRONMENT
@@ -84,6 +86,9 @@ class Api:
     def __init__(self) -> None:
         self.notes: dict[str, str] = {}
         self.is_down = False
+        self.pods: list[Any] = []
+
+    async def delete(self, *_: object) -> None: ...
 
     async def patch(self, resource: Any, namespace: str | None, name: str, body: Any, **_: object) -> None:
         if self.is_down:
@@ -92,12 +97,16 @@ class Api:
         if note is not None:
             self.notes[name] = note
 
-    async def list_all(self, *_: object, **__: object) -> list[Any]:
-        return []
+    async def list_all(self, *_: object, labels: str = "", **__: object) -> list[Any]:
+        return [] if labels else self.pods
 
 
 class Events:
-    async def post(self, *_: object) -> None: ...
+    def __init__(self) -> None:
+        self.posted: list[tuple[Any, Any]] = []
+
+    async def post(self, subject: Any, notice: Any) -> None:
+        self.posted.append((subject, notice))
 
 
 class Providers:
@@ -135,7 +144,7 @@ class World:
         self.store.put_node("uid-n1", replace(node, labels={**node.labels, LABEL_ENVIRONMENT: "env"}))
         self.store.tenants.put("pod", "n1")
         self.provider = Fake(instance(capacity="SPOT", digest=digest, launched=NOW))
-        self.api = Api()
+        self.api, self.events = Api(), Events()
 
         async def write(_: object) -> None: ...
 
@@ -143,7 +152,7 @@ class World:
             self.api,  # type: ignore[arg-type]
             self.store,
             Settings(),
-            Events(),  # type: ignore[arg-type]
+            self.events,  # type: ignore[arg-type]
             Providers(self.provider),  # type: ignore[arg-type]
             changed=lambda: None,
             publish=lambda _: None,
@@ -303,3 +312,87 @@ async def test_a_warning_is_counted_once_however_often_it_comes() -> None:
         return REGISTRY.get_sample_value("batchwright_instances_warned_total", labels)
 
     assert [counted(each) for each in ("rebalance", "interrupted", "maintenance")] == [1, 1, 0]
+
+
+async def test_a_message_is_settled_when_all_that_it_names_is_seen_to() -> None:
+    """AWS Health names many instances in one, and to delete it for one of them is to forget the others."""
+    world = World()
+    first, second = world.provider.instances[0], replace(world.provider.instances[0], id="i-2")
+    world.provider.instances = (first, second)
+    health = [Warned(each, "MAINTENANCE", "both", NOW + 9000) for each in ("i-1", "i-2")]
+    world.provider.said = (*health, Warned("i-9", "REBALANCE", "other"))
+    await world.round()
+    assert world.api.notes["n1"].startswith("maintenance ")
+    assert world.provider.settled == [world.provider.said[2]]
+    world.store.put_node("uid-n2", b.node("n2", instance="i-2", labels={LABEL_ENVIRONMENT: "env"}))
+    await world.round(NOW + 5)
+    assert world.provider.settled[1:] == list(world.provider.said)
+
+
+async def test_a_warning_is_heeded_though_nobody_says_what_may_be_had() -> None:
+    world = World()
+    world.provider.said = (SAID,)
+    world.provider.kinds_error = ProviderUnavailable("connection closed")
+    world.api.is_down = True
+    await world.round()
+    assert world.provider.settled == []
+    world.api.is_down = False
+    await world.round(NOW + 5)
+    assert world.api.notes["n1"].startswith("interrupted ")
+    assert world.provider.settled == [SAID]
+    supply = world.store.supplies["env"]
+    assert (supply.problem is not None, [each.id for each in supply.instances]) == (True, ["i-1"])
+
+
+def deserted(world: World, **over: Any) -> None:
+    """Its environment is deleted, and has been for long."""
+    world.store.environments.clear()
+    world.provider.instances = (replace(world.provider.instances[0], **over),)
+
+
+@pytest.mark.parametrize("is_seen", [pytest.param(True, id="seen"), pytest.param(False, id="not seen yet")])
+async def test_somebody_elses_pods_keep_a_node_of_a_deleted_environment(is_seen: bool) -> None:
+    world = World()
+    world.store.tenants.put("pod", "")
+    deserted(world)
+    if is_seen:
+        world.store.tenants.put_other("o", Occupant("o", "n1", {}))
+    theirs = {"metadata": {"uid": "o"}, "spec": {"nodeName": "n1"}}
+    world.api.pods = [theirs]
+    for seconds in (0, 40, 80):
+        await world.round(NOW + seconds)
+    assert world.provider.terminated == []
+    assert [(subject.name, notice.reason) for subject, notice in world.events.posted] == [("n1", "KeptForOthers")] * 2
+    world.store.tenants.put_other("o", None)
+    world.api.pods = [{"metadata": {"uid": "d", "ownerReferences": [{"kind": "DaemonSet", "controller": True}]}}]
+    await world.round(NOW + 120)
+    assert world.provider.terminated == ["i-1"]
+
+
+async def test_a_stopped_instance_of_a_deleted_environment_ends() -> None:
+    world = World()
+    deserted(world, state="terminated", is_stopped=True)
+    for seconds in (0, 40):
+        await world.round(NOW + seconds)
+    assert world.provider.terminated == ["i-1"]
+
+
+async def test_a_round_ends_when_all_of_it_has() -> None:
+    """What one environment meets with stops no other; and nothing of a round goes on in the next."""
+    world = World()
+    other = replace(world.known, uid="uid-other", name="other")
+    world.store.environments["", "other"] = other
+    ended = []
+
+    async def slow(*_: object) -> None:
+        await asyncio.sleep(0.01)
+        ended.append("other")
+
+    async def broken(*_: object) -> None:
+        raise ApiUnavailable("no answer")
+
+    for known, act in ((world.known, broken), (other, slow)):
+        world.capacity._environment(known).round = act  # type: ignore[method-assign]
+    with pytest.raises(ApiUnavailable):
+        await world.round()
+    assert ended == ["other"]

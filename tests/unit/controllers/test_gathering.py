@@ -14,7 +14,7 @@ from batchwright.controllers.entries import Pinned
 from batchwright.controllers.gathering import Memory, instance_status, learn, leaving, see
 from batchwright.controllers.store import Store
 from batchwright.domain.observations import Node, Occupant
-from capacityparts import instance, seen, starting
+from capacityparts import instance, kind, seen, starting
 
 
 def look(store: Store, memory: Memory, node: Node | None, now: float, **over: Any) -> Seen:
@@ -78,8 +78,8 @@ def test_what_was_warned_of_is_known_from_the_node_too() -> None:
 
 def test_the_most_urgent_warning_counts_and_of_two_the_first_end() -> None:
     store, memory = Store(), Memory()
-    for kind, leaves_at in (("REBALANCE", None), ("SPOT_INTERRUPTION", 150.0), ("SPOT_INTERRUPTION", 160.0)):
-        memory.warn(Warned("i-1", kind, leaves_at=leaves_at), 10.0)  # type: ignore[arg-type]
+    for said, leaves_at in (("REBALANCE", None), ("SPOT_INTERRUPTION", 150.0), ("SPOT_INTERRUPTION", 160.0)):
+        memory.warn(Warned("i-1", said, leaves_at=leaves_at), 10.0)  # type: ignore[arg-type]
     memory.warn(Warned("i-1", "MAINTENANCE", leaves_at=20.0), 10.0)
     found = look(store, memory, NODE, 10.0)
     assert (found.warned, found.leaves_at) == ("interrupted", 150.0)
@@ -118,14 +118,43 @@ def test_a_node_that_was_ready_and_is_not_is_lost_since_then() -> None:
     assert look(store, memory, NODE, 40.0).lost_since is None
 
 
+def test_a_node_that_was_lost_before_the_operator_began_is_lost_since_then() -> None:
+    """Pods of ours are there, so it was ready once: nothing else would ever end it."""
+    store, memory = Store(), Memory()
+    store.tenants.put("pod", "n1")
+    assert look(store, memory, replace(NODE, ready=False), 5.0).lost_since == 5.0
+    assert look(store, memory, None, 30.0).lost_since == 5.0
+
+
+def test_a_node_under_pressure_is_not_lost() -> None:
+    store, memory, pressed = Store(), Memory(), replace(NODE, pressed=True)
+    assert not look(store, memory, pressed, 5.0).is_ready
+    look(store, memory, NODE, 10.0)
+    found = look(store, memory, pressed, 20.0)
+    assert (found.is_ready, found.lost_since, found.idle_since) == (True, None, 10.0)
+    used = Store()
+    used.tenants.put("pod", "n1")
+    found = look(used, Memory(), pressed, 20.0)
+    assert (found.is_ready, found.lost_since) == (True, None)
+
+
 def test_what_nodes_teach() -> None:
     store = Store()
     store.put_node("u1", b.node("node-i-1", cpu=3900))
     store.put_node("u2", b.node("node-i-2", cpu=3800))
     store.tenants.put_other("d", Occupant("d", "node-i-2", {"cpu": 150}, is_daemon=True))
-    found = learn([seen("i-1"), seen("i-2"), starting("i-3")], store)
+    memory = Memory()
+    found = learn([seen("i-1"), seen("i-2"), starting("i-3")], store, memory)
     assert found.allocatable["m5.xlarge"]["cpu"] == 3800
     assert found.daemons == {"cpu": 150}
+    assert learn([], store, memory) == found
+
+
+def test_a_node_whose_gpus_are_not_known_yet_teaches_only_while_it_is_there() -> None:
+    store, memory, kinds = Store(), Memory(), [kind(gpus=1)]
+    store.put_node("u1", b.node("node-i-1", cpu=3900))
+    assert learn([seen("i-1")], store, memory, kinds).allocatable["m5.xlarge"]["cpu"] == 3900
+    assert learn([], store, memory, kinds).allocatable == {}
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ from botocore.exceptions import (
     EndpointConnectionError,
     NoCredentialsError,
     NoRegionError,
+    ParamValidationError,
 )
+from botocore.model import ListShape, Shape, StructureShape
 from botocore.parsers import ResponseParserError
 
 from batchwright.capacity.buckets import TokenBucket
@@ -109,9 +111,7 @@ class Aws:
         await bucket.take()
         loop = asyncio.get_running_loop()
         try:
-            async with self._making:
-                if self._client is None:
-                    self._client = await loop.run_in_executor(self._pool, self._make)
+            await self._begin()
             ask = partial(getattr(self._client, operation), **parameters)
             # In the thread, where nothing can hold it up any more.
             made: JSON = await loop.run_in_executor(
@@ -126,6 +126,20 @@ class Aws:
                 bucket.drain()
             raise found from error
         return made
+
+    async def _begin(self) -> None:
+        async with self._making:
+            if self._client is None:
+                self._client = await asyncio.get_running_loop().run_in_executor(self._pool, self._make)
+
+    async def shape(self, operation: str, member: str) -> Shape:
+        """What an operation (in CamelCase) takes as that parameter. Raises CapacityError."""
+        try:
+            await self._begin()
+        except BotoCoreError as error:
+            raise typed(error) from error
+        found: Shape = self._client.meta.service_model.operation_model(operation).input_shape.members[member]
+        return found
 
     def _write(self, operation: str, ask: Callable[[], JSON]) -> JSON:
         if not self._may_write():
@@ -155,6 +169,9 @@ def typed(error: ClientError | BotoCoreError, *, uncertain: bool = False) -> Cap
     """The error in our terms."""
     if isinstance(error, NoCredentialsError | NoRegionError):
         return Denied(f"{error}. Give the operator credentials and AWS_REGION", type(error).__name__)
+    if isinstance(error, ParamValidationError):
+        # Never sent: this version of the API has no such thing, however often it is tried.
+        return Misconfigured(str(error), type(error).__name__)
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
         return ProviderUnavailable(str(error), type(error).__name__)
     if isinstance(error, BotoCoreError):
@@ -172,6 +189,15 @@ def typed(error: ClientError | BotoCoreError, *, uncertain: bool = False) -> Cap
     if status >= 500:
         return (LaunchUncertain if uncertain else ProviderUnavailable)(message, code)
     return Misconfigured(message, code)
+
+
+def taken(shape: Shape, value: Any) -> Any:
+    """Of what AWS has shown, that which it takes back: members that only answers have are left out."""
+    if isinstance(shape, StructureShape):
+        return {key: taken(shape.members[key], each) for key, each in value.items() if key in shape.members}
+    if isinstance(shape, ListShape):
+        return [taken(shape.member, each) for each in value]
+    return value
 
 
 def code_of(error: ClientError) -> str:

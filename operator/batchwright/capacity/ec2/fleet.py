@@ -18,10 +18,10 @@ from batchwright.capacity.ec2.catalogue import Catalogue
 from batchwright.capacity.ec2.client import JSON, Aws
 from batchwright.capacity.ec2.pricelist import PriceList
 from batchwright.capacity.ec2.prices import SpotPrices
-from batchwright.capacity.ec2.templates import Templates, image_for, template_for
+from batchwright.capacity.ec2.templates import Templates, image_for, template_for, with_tags
 from batchwright.capacity.ec2.warnings import Warnings
 from batchwright.capacity.launching import launch_price, worth
-from batchwright.capacity.port import Blueprint, Instance, InstanceType, Kind, Order, Outcome, Refusal, Warned
+from batchwright.capacity.port import Blueprint, Instance, InstanceType, Kind, Order, Outcome, Refusal, Scope, Warned
 from batchwright.capacity.types import select
 from batchwright.domain.metering import Price, noted_price, price_notes
 from batchwright.domain.quantities import CPU, MEMORY
@@ -32,9 +32,11 @@ logger = structlog.get_logger(__name__)
 # EC2 Fleet takes at most 300 overrides in all of a request's templates.
 MOST_OVERRIDES = 300
 _TERMINATED_AT_ONCE = 500
-# Codes of which the reason passes by itself, and what they say nothing is to be had of: the one pool, all of the
-# subnet, or all that the order asks for.
-_POOL = {"InsufficientInstanceCapacity", "UnfulfillableCapacity", "SpotMaxPriceTooLow", "InsufficientCapacity"}
+# Codes of which the reason passes by itself, and what they say nothing is to be had of: the one pool, the one pool for
+# who bids so little or has such an image, all of the subnet, or all that the order asks for.
+_POOL = {"InsufficientInstanceCapacity", "UnfulfillableCapacity", "InsufficientCapacity"}
+_LASTING = {"Unsupported"}
+_OWN = {"SpotMaxPriceTooLow"} | _LASTING
 _PLACE = {"InsufficientFreeAddressesInSubnet", "InsufficientAddressCapacity"}
 _ACCOUNT = {
     "MaxSpotInstanceCountExceeded",
@@ -42,7 +44,7 @@ _ACCOUNT = {
     "InstanceLimitExceeded",
     "MaxScheduledInstanceCapacityExceeded",
 }
-CAPACITY_CODES = _POOL | _PLACE | _ACCOUNT
+CAPACITY_CODES = _POOL | _OWN | _PLACE | _ACCOUNT
 _SPOT = {
     "SPOT_CAPACITY_OPTIMIZED": "capacity-optimized",
     "SPOT_PRICE_CAPACITY_OPTIMIZED": "price-capacity-optimized",
@@ -140,6 +142,13 @@ class Ec2Fleet:
         await self._note_prices(outcome.instances)
         return outcome
 
+    async def template(self, blueprint: Blueprint, of: InstanceType) -> str:
+        """The name of the launch template for instances of this type. Raises CapacityError."""
+        # What shuts itself down would stop, and its volumes be paid for; somebody's own template may want that.
+        content = {"InstanceInitiatedShutdownBehavior": "terminate", **await self._templates.content(blueprint, of)}
+        # CreateFleet itself tags instances only.
+        return await self._templates.make(with_tags(content, "volume", self._own(blueprint)))
+
     async def _note_prices(self, instances: Iterable[Instance]) -> None:
         """Tags instances with what they cost: CreateFleet tags all of them alike, whatever type they turn out to be."""
         by_price: defaultdict[Price, list[str]] = defaultdict(list)
@@ -158,8 +167,10 @@ class Ec2Fleet:
         prioritized = blueprint.strategy in ("BEST_FIT_PROGRESSIVE_ORDERED", "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED")
         overrides: defaultdict[str, list[JSON]] = defaultdict(list)
         ranks = {name: rank for rank, name in enumerate(dict.fromkeys(kind.type.name for kind in order.kinds))}
-        for kind in order.kinds[:MOST_OVERRIDES]:
-            template = await self._templates.ensure(blueprint, kind.type)
+        # To EC2 all subnets of a zone are one pool, which a request must not name twice.
+        pools = {(kind.type.name, kind.zone): kind for kind in reversed(order.kinds)}
+        for kind in [kind for kind in order.kinds if pools[kind.type.name, kind.zone] is kind][:MOST_OVERRIDES]:
+            template = await self.template(blueprint, kind.type)
             override: JSON = {"InstanceType": kind.type.name, "SubnetId": kind.place}
             if prioritized:
                 override["Priority"] = float(ranks[kind.type.name])
@@ -173,7 +184,8 @@ class Ec2Fleet:
             if is_spot
             else {"OnDemandOptions": {"AllocationStrategy": "prioritized" if prioritized else "lowest-price"}}
         )
-        tags = self._tags(blueprint, order)
+        own = self._own(blueprint) | {names.TAG_LAUNCH: order.token}
+        tags = [{"Key": key, "Value": value} for key, value in own.items()]
         return await self._aws.call(
             "create_fleet",
             uncertain=True,
@@ -204,17 +216,16 @@ class Ec2Fleet:
             worth(((CPU, found.vcpus), (MEMORY, found.memory), (GPU_RESOURCE, found.gpus))) if price is None else price
         )
 
-    def _tags(self, blueprint: Blueprint, order: Order) -> list[dict[str, str]]:
-        own = {
+    def _own(self, blueprint: Blueprint) -> dict[str, str]:
+        """The tags of what is the environment's."""
+        return {
             "Name": f"batchwright/{blueprint.environment}",
             **(blueprint.resources.tags or {}),
             names.TAG_CLUSTER: self._cluster,
             names.TAG_ENVIRONMENT: blueprint.environment,
             names.TAG_ENVIRONMENT_UID: blueprint.uid,
-            names.TAG_LAUNCH: order.token,
             names.TAG_BLUEPRINT: blueprint.digest,
         }
-        return [{"Key": key, "Value": value} for key, value in own.items()]
 
     def _outcome(self, blueprint: Blueprint, order: Order, answer: JSON) -> Outcome:
         zones = {kind.place: kind.zone for kind in order.kinds}
@@ -293,7 +304,13 @@ def refusal(order: Order, error: JSON) -> Refusal:
         about = tuple(kind for kind in order.kinds if kind.place == place)
     else:
         about = tuple(kind for kind in order.kinds if kind.type.name == name and (not place or kind.place == place))
-    return Refusal(code, message, code in CAPACITY_CODES, about)
+    return refusal_of(code, message, about, is_capacity=code in CAPACITY_CODES)
+
+
+def refusal_of(code: str, message: str, about: tuple[Kind, ...], *, is_capacity: bool) -> Refusal:
+    """A refusal with this code of AWS's."""
+    scope: Scope = "place" if code in _PLACE else "own" if code in _OWN else "pool"
+    return Refusal(code, message, is_capacity, about, scope, code in _LASTING)
 
 
 def _pool(error: JSON) -> tuple[str, str]:
@@ -309,9 +326,9 @@ def tags_of(item: JSON) -> dict[str, str]:
 def instance_of(item: JSON) -> Instance:
     """An instance as DescribeInstances shows it."""
     tags = tags_of(item)
-    state: Any = {"stopping": "shutting-down", "stopped": "terminated"}.get(
-        item["State"]["Name"], item["State"]["Name"]
-    )
+    shown = item["State"]["Name"]
+    # To what runs there it is the same; but its volumes are paid for, and somebody may start it again.
+    state: Any = {"stopping": "shutting-down", "stopped": "terminated"}.get(shown, shown)
     return Instance(
         id=item["InstanceId"],
         environment=tags.get(names.TAG_ENVIRONMENT_UID, ""),
@@ -325,6 +342,7 @@ def instance_of(item: JSON) -> Instance:
         environment_name=tags.get(names.TAG_ENVIRONMENT, ""),
         reason=item.get("StateTransitionReason", ""),
         price=noted_price(tags),
+        is_stopped=shown in ("stopping", "stopped"),
     )
 
 

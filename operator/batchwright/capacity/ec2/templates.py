@@ -1,4 +1,4 @@
-"""Launch templates named after their content: made when first needed, never changed, shared by who needs the same.
+"""Launch templates named after their content: made when first needed, and never changed.
 
 computeResources goes before what a template of one's own says (AWS Batch API, launchTemplate). A template that somebody
 deleted is made anew: `forget` it, and ask again.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable, Mapping
 
 import orjson
 
 from batchwright import names
 from batchwright.api.v1alpha1.computeresources import LaunchTemplate, LaunchTemplateOverride
-from batchwright.capacity.ec2.client import JSON, Aws
+from batchwright.capacity.ec2.client import JSON, Aws, taken
 from batchwright.capacity.ec2.userdata import user_data
 from batchwright.capacity.port import Blueprint, InstanceType
 from batchwright.capacity.types import family
@@ -30,10 +31,6 @@ class Templates:
         self._made: set[str] = set()
         self._bases: dict[tuple[str | None, str | None, str | None], JSON] = {}
 
-    async def ensure(self, blueprint: Blueprint, of: InstanceType) -> str:
-        """The name of the template for instances of this type. Raises CapacityError."""
-        return await self.make(await self.content(blueprint, of))
-
     async def content(self, blueprint: Blueprint, of: InstanceType, *, needs_image: bool = True) -> JSON:
         """LaunchTemplateData: what a template of one's own says, and over it what computeResources does."""
         found = blueprint.resources
@@ -48,8 +45,6 @@ class Templates:
         if found.instance_role:
             key = "Arn" if found.instance_role.startswith("arn:") else "Name"
             own["IamInstanceProfile"] = {key: found.instance_role}
-        if found.security_group_ids:
-            own["SecurityGroupIds"] = list(found.security_group_ids)
         if found.placement_group:
             own["Placement"] = {"GroupName": found.placement_group}
         told = user_data(blueprint, chosen.userdata_type if chosen is not None else None)
@@ -57,6 +52,13 @@ class Templates:
             own["UserData"] = base64.b64encode(told.encode()).decode()
         # Somebody's own metadata options stay: an image may need the older way.
         merged = own | base | {key: value for key, value in own.items() if key != "MetadataOptions"}
+        if found.security_group_ids:
+            merged = with_groups(merged, found.security_group_ids)
+        if found.subnets and merged.get("NetworkInterfaces"):
+            # An interface would be bound to its own.
+            merged["NetworkInterfaces"] = [
+                {key: value for key, value in each.items() if key != "SubnetId"} for each in merged["NetworkInterfaces"]
+            ]
         if needs_image and "ImageId" not in merged:
             raise Misconfigured(
                 "No image: give computeResources.imageId, ec2Configuration.imageIdOverride or a launchTemplate",
@@ -81,7 +83,9 @@ class Templates:
             versions = answer["LaunchTemplateVersions"]
             if not versions:
                 raise Misconfigured(f"launchTemplate {key[0] or key[1]} has no version {key[2]}", "LaunchTemplate")
-            known = self._bases[key] = dict(versions[0]["LaunchTemplateData"])
+            known = self._bases[key] = taken(
+                await self._aws.shape("CreateLaunchTemplate", "LaunchTemplateData"), versions[0]["LaunchTemplateData"]
+            )
         return known
 
     async def make(self, content: JSON) -> str:
@@ -108,6 +112,28 @@ class Templates:
         """Somebody has deleted one: what is there has to be found out anew."""
         self._made.clear()
         self._bases.clear()
+
+
+def with_groups(content: JSON, groups: Iterable[str]) -> JSON:
+    """The content with these security groups in place of others. EC2 takes them in one place only: at the interfaces,
+    where the template has any."""
+    rest = {key: value for key, value in content.items() if key not in ("SecurityGroups", "SecurityGroupIds")}
+    if not content.get("NetworkInterfaces"):
+        return {**rest, "SecurityGroupIds": list(groups)}
+    interfaces = [
+        # One that exists already has its own.
+        each if "NetworkInterfaceId" in each else {**each, "Groups": list(groups)}
+        for each in content["NetworkInterfaces"]
+    ]
+    return {**rest, "NetworkInterfaces": interfaces}
+
+
+def with_tags(content: JSON, resource: str, tags: Mapping[str, str]) -> JSON:
+    """The content, which tags such resources so besides what it says of them."""
+    listed = content.get("TagSpecifications", [])
+    theirs = {tag["Key"]: tag["Value"] for each in listed if each["ResourceType"] == resource for tag in each["Tags"]}
+    ours = {"ResourceType": resource, "Tags": [{"Key": k, "Value": v} for k, v in sorted({**theirs, **tags}.items())]}
+    return {**content, "TagSpecifications": [*(each for each in listed if each["ResourceType"] != resource), ours]}
 
 
 def template_for(own: LaunchTemplate | None, name: str) -> LaunchTemplate | LaunchTemplateOverride | None:

@@ -8,6 +8,7 @@ older ones' bootstrap.sh; or somebody's own text, with @LABELS@ and @TAINTS@ fil
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 
 import yaml
 
@@ -17,11 +18,37 @@ from batchwright.errors import Misconfigured
 from batchwright.names import LABEL_CAPACITY
 
 _BOUNDARY = "batchwright"
+# Of the reserved ones; kubelet's own list.
+_KUBELETS = {
+    "kubernetes.io/hostname",
+    "kubernetes.io/os",
+    "kubernetes.io/arch",
+    "topology.kubernetes.io/zone",
+    "topology.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/region",
+    "beta.kubernetes.io/instance-type",
+    "beta.kubernetes.io/os",
+    "beta.kubernetes.io/arch",
+}
 
 
 def labels_flag(labels: dict[str, str], capacity: CapacityType) -> str:
     """As kubelet's --node-labels takes them."""
-    return ",".join(f"{key}={value}" for key, value in sorted((labels | {LABEL_CAPACITY: capacity}).items()))
+    found = kubelet_labels(labels | {LABEL_CAPACITY: capacity})
+    return ",".join(f"{key}={value}" for key, value in sorted(found.items()))
+
+
+def kubelet_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Those that a kubelet may give its own node, and starts with (NodeRestriction, KEP-279). The operator adds the
+    others when it sees the node."""
+    return {key: value for key, value in labels.items() if _is_for_kubelets(key)}
+
+
+def _is_for_kubelets(key: str) -> bool:
+    domain = f".{key.rpartition('/')[0]}"
+    is_reserved = domain.endswith((".kubernetes.io", ".k8s.io"))
+    return not is_reserved or key in _KUBELETS or domain.endswith((".kubelet.kubernetes.io", ".node.kubernetes.io"))
 
 
 def taints_flag(blueprint: Blueprint) -> str:

@@ -11,7 +11,7 @@ from batchwright import names
 from batchwright.capacity.ec2.catalogue import Catalogue
 from batchwright.capacity.ec2.client import JSON, Clients
 from batchwright.capacity.ec2.fleet import Ec2Fleet
-from batchwright.capacity.ec2.templates import Templates
+from batchwright.capacity.ec2.templates import Templates, with_tags
 from batchwright.capacity.ec2.warnings import Warnings
 from batchwright.capacity.groups.calls import Calls
 from batchwright.capacity.groups.existing import Existing
@@ -53,7 +53,8 @@ class AutoScalingSource:
             names.TAG_MADE: "true",
         }
         if name not in await self._calls.named([name]):
-            template = await self._templates.make(await self._content(blueprint, kind))
+            content = with_tags(await self._content(blueprint, kind), "volume", tags)
+            template = await self._templates.make(content)
             await self._calls.make(name, template, kind.place, MOST_INSTANCES, tags)
         return name, tags
 

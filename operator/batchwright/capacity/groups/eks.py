@@ -16,7 +16,8 @@ from batchwright import names
 from batchwright.capacity.ec2.catalogue import Catalogue
 from batchwright.capacity.ec2.client import JSON, Clients
 from batchwright.capacity.ec2.fleet import Ec2Fleet
-from batchwright.capacity.ec2.templates import Templates
+from batchwright.capacity.ec2.templates import Templates, with_tags
+from batchwright.capacity.ec2.userdata import kubelet_labels
 from batchwright.capacity.ec2.warnings import Warnings
 from batchwright.capacity.groups.calls import Calls
 from batchwright.capacity.groups.existing import Existing
@@ -32,6 +33,8 @@ MOST_INSTANCES = 450
 _EFFECTS = {"NoSchedule": "NO_SCHEDULE", "NoExecute": "NO_EXECUTE", "PreferNoSchedule": "PREFER_NO_SCHEDULE"}
 # What AWS Batch calls an image, in EKS's words (EKS API reference, amiType).
 _AMI = {"EKS_AL2": "AL2", "EKS_AL2023": "AL2023", "EKS_BOTTLEROCKET": "BOTTLEROCKET"}
+# What a template of a node group must not say.
+EKS_FORBIDS = ("IamInstanceProfile", "InstanceType", "InstanceMarketOptions", "InstanceInitiatedShutdownBehavior")
 CLUSTER_TAG, NODE_GROUP_TAG = "eks:cluster-name", "eks:nodegroup-name"
 
 
@@ -81,7 +84,7 @@ class EksSource:
         tags = (blueprint.resources.tags or {}) | tags_for(self._calls.cluster, self._calls.provider, blueprint)
         content = await self._content(blueprint, kind, tags)
         image = "CUSTOM" if "ImageId" in content else ami_type(blueprint, kind.type)
-        labels = blueprint.labels | {names.LABEL_CAPACITY: kind.capacity}
+        labels = kubelet_labels(blueprint.labels) | {names.LABEL_CAPACITY: kind.capacity}
         taints = [{"key": each.key, "value": each.value, "effect": _EFFECTS[each.effect]} for each in blueprint.taints]
         try:
             await self._eks.call(
@@ -108,13 +111,10 @@ class EksSource:
     async def _content(self, blueprint: Blueprint, kind: Kind, tags: Mapping[str, str]) -> JSON:
         """What CreateNodegroup takes no word for. The nodes' role and the market are not for templates of EKS."""
         content = dict(await self._templates.content(blueprint, kind.type, needs_image=False))
-        for word in ("IamInstanceProfile", "InstanceType", "InstanceMarketOptions"):
+        for word in EKS_FORBIDS:
             content.pop(word, None)
         listed = {"Name": f"batchwright/{blueprint.environment}", **tags}
-        content["TagSpecifications"] = [
-            {"ResourceType": "instance", "Tags": [{"Key": key, "Value": value} for key, value in listed.items()]}
-        ]
-        return content
+        return with_tags(with_tags(content, "instance", listed), "volume", listed)
 
     async def trouble(self, group: Group) -> Failure | None:
         """What EKS says of the node group's health."""

@@ -21,7 +21,7 @@ import structlog
 
 from batchwright import names
 from batchwright.capacity.ec2.catalogue import Catalogue
-from batchwright.capacity.ec2.fleet import instance_of, tags_of
+from batchwright.capacity.ec2.fleet import instance_of, refusal_of, tags_of
 from batchwright.capacity.ec2.warnings import Warnings
 from batchwright.capacity.groups.calls import Calls
 from batchwright.capacity.groups.group import MARK, Group, spread
@@ -172,7 +172,8 @@ class GroupProvider:
                 continue
             await self._take_back(group, group.unfilled)
             self._told.add(failure.id)
-            refusal = Refusal(failure.code, failure.message, failure.is_capacity, (group.offered,))
+            about = (group.offered,)
+            refusal = refusal_of(failure.code, failure.message, about, is_capacity=failure.is_capacity)
             found.append((group.environment, refusal))
         return tuple(found)
 
@@ -241,7 +242,8 @@ class GroupProvider:
 
 
 def _instance(instance: Instance, group: Group | None, sizes: Mapping[str, InstanceType]) -> Instance:
-    """The instance as one of its group."""
+    """The instance as one of its group, which sees itself to what was stopped (and keeps some so, as a warm pool)."""
+    instance = replace(instance, is_stopped=False)
     if group is None:
         return instance
     size = sizes.get(instance.type)

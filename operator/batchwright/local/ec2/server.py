@@ -122,6 +122,10 @@ class Endpoint:
         for name, value in form:
             if found := _OVERRIDE.fullmatch(name):
                 overrides.setdefault((found[1], found[2]), {})[found[3]] = value
+        pools = [(each.get("InstanceType"), zone_of(each.get("SubnetId", ""))) for each in overrides.values()]
+        if any(zone and pools.count((name, zone)) > 1 for name, zone in pools):
+            text = "The fleet configuration contains duplicate instance pools."
+            return _error("400 Bad Request", "InvalidFleetConfig", text)
         sold_out = {
             key: each
             for key, each in overrides.items()

@@ -1,0 +1,106 @@
+"""Launches that come to nothing: when the next is made, and what is said meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import builders as b
+from batchwright.capacity.port import Order, Outcome
+from batchwright.controllers.gathering import blueprint_of
+from batchwright.domain.declarations import Problem
+from batchwright.domain.observations import Node
+from batchwright.names import LABEL_ENVIRONMENT
+from batchwright.settings import Settings
+from environmentparts import PASSED, SECOND, World
+
+
+def node_of(instance: str, cpu: int = 2000, **over: Any) -> Node:
+    labels = {LABEL_ENVIRONMENT: "env"}
+    return replace(b.node(f"node-{instance}", cpu=cpu, instance=instance, labels=labels), **over)
+
+
+async def test_an_older_node_that_is_well_ends_no_row_of_failures() -> None:
+    """It says nothing of the image and the zone of what is launched now."""
+    world, start = World(), Settings().capacity_start_seconds
+    world.count = 1
+    await world.round()
+    (old,) = world.cloud.instances
+    world.launched[old.id] = world.now - 9999
+    world.store.tenants.put("pod", f"node-{old.id}")
+    nodes = (node_of(old.id),)
+    world.count = 4
+    await world.round(1, nodes)
+    pause = 0.0
+    for number, want in enumerate((60, 120, 240)):
+        at = pause + (start + 1) * (number + 1)
+        fresh = [each.id for each in world.cloud.instances if each.id != old.id]
+        await world.round(at, nodes)
+        assert set(world.cloud.ended[-len(fresh) :]) == set(fresh)
+        await world.round(at + want - 1, nodes)
+        assert len(world.cloud.orders) == number + 2
+        pause += want + 1
+        await world.round(at + want + 1, nodes)
+        assert [order.count for order in world.cloud.orders[2:]] == [1] * (number + 1)
+        (probe,) = [each.id for each in world.cloud.instances if each.id != old.id]
+        world.launched[probe] = world.now + at + want + 1
+        for seconds in (5, 10, 600):
+            await world.round(at + want + seconds, nodes)
+        assert len(world.cloud.orders) == number + 3
+    await world.round(at + want + 700, (*nodes, node_of(probe)))
+    await world.round(at + want + 701, (*nodes, node_of(probe)))
+    assert world.cloud.orders[-1].count > 1
+
+
+async def test_what_a_type_turned_out_to_have_is_remembered_when_its_last_node_is_gone() -> None:
+    world = World()
+    world.count = 1
+    await world.round()
+    (made,) = world.cloud.instances
+    await world.round(5, (node_of(made.id, cpu=1700),))
+    world.cloud.instances, world.count = [], 0
+    world.store.put_node(f"node-{made.id}", None)
+    await world.round(70)
+    cpus = {offer.node.name: offer.node.allocatable["cpu"] for offer in world.store.growth["env"].offers}
+    assert cpus["m5.large/a"] == 1700
+    # What is made of something else has to show it anew.
+    world.resources, world.generation = {"imageId": "ami-2"}, 2
+    await world.round(75)
+    cpus = {offer.node.name: offer.node.allocatable["cpu"] for offer in world.store.growth["env"].offers}
+    assert cpus["m5.large/a"] > 1800
+
+
+async def test_best_fit_waits_for_its_type() -> None:
+    world = World(allocationStrategy="BEST_FIT")
+    world.count, world.cloud.answer = 2, Outcome((), (PASSED,))
+    await world.round()
+    world.cloud.answer = None
+    await world.round(1)
+    assert [[each.type.name for each in order.kinds] for order in world.cloud.orders] == [["m5.large"]]
+    await world.round(181)
+    assert [[each.type.name for each in order.kinds] for order in world.cloud.orders] == [["m5.large"]] * 2
+
+
+async def test_a_shortage_is_said_as_long_as_it_lasts() -> None:
+    world = World()
+    both = replace(PASSED, message="no r5 either", kinds=(SECOND,))
+    world.count, world.cloud.answer = 2, Outcome((), (PASSED, both, PASSED))
+    await world.round()
+    want = Problem("InsufficientCapacity", "none left; no r5 either")
+    # What is sold out is asked for again when that is past, and the answer is waited for.
+    for seconds in (5, 100, 181, 239):
+        world.count = 0
+        await world.round(seconds)
+        assert world.problem == want
+    await world.round(241)
+    assert world.problem is None
+
+
+async def test_an_order_that_is_filled_from_elsewhere_is_no_shortage() -> None:
+    world = World()
+    world.count = 1
+    made = world.cloud.instance(blueprint_of(world.known), Order("t", 1, (SECOND,)), 0)
+    world.cloud.answer = Outcome((made,), (PASSED,))
+    await world.round()
+    assert world.problem is None
+    assert [each.node.name for each in world.store.growth["env"].barred] == ["m5.large/a"]
