@@ -15,7 +15,7 @@ from itertools import islice
 
 from batchwright.domain.observations import Node
 from batchwright.names import INSTANCE_TYPE
-from batchwright.scheduling.nearness import Labels, missing, options
+from batchwright.scheduling.nearness import Labels, apart, missing, options
 from batchwright.scheduling.offers import Fitting, fitting, room_for, suits
 from batchwright.scheduling.room import Room, cpu_of
 from batchwright.scheduling.snapshot import Demand, Gang, Growth, Shape, Shortfall, WaitKind
@@ -98,8 +98,8 @@ class Growing:
         before = [replace(run) for run in self._runs[name]], self._left.get(name, 0), dict(self._wanted)
         shapes = self._shapes[name]
         for shape, count in asked.items():
-            found = self._from_coming(name, _apart(shape, gang, needed), count, is_alone=True)
-            if self._ask(name, _apart(shape, gang, wanted), count - found) < count - found:
+            found = self._from_coming(name, apart(shape, gang, needed), count, is_alone=True)
+            if self._ask(name, apart(shape, gang, wanted), count - found) < count - found:
                 self._runs[name], self._left[name], self._wanted = before
                 self._shapes[name], self.kept = shapes, kept
                 return False
@@ -263,11 +263,6 @@ class Growing:
         if found is None:
             found = self._suited[key] = suits(node, self._state.environments[name], shape)
         return found
-
-
-def _apart(shape: Shape, gang: Gang, labels: Labels) -> Shape:
-    """The shape of a node of the gang as it is asked for: on machines of its own, which have these labels."""
-    return replace(shape, node_selector=tuple(sorted({*shape.node_selector, *labels})), apart=gang.per_node)
 
 
 def _less(free: Mapping[str, int], shape: Shape, count: int) -> dict[str, int]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from batchwright.domain.observations import Node
-from batchwright.scheduling.snapshot import Shape, Topology
+from batchwright.scheduling.snapshot import Gang, Shape, Topology
 
 Labels = tuple[tuple[str, str], ...]
 Kinds = Mapping[Shape, Collection[Node]]
@@ -26,6 +27,17 @@ def missing(topology: Sequence[Topology], kinds: Kinds) -> str:
     required = tuple(level for level in topology if level.is_required)
     found = (level.key for n, level in enumerate(required, 1) if next(options(required[:n], kinds), None) is None)
     return next(found, "")
+
+
+def apart(shape: Shape, gang: Gang, labels: Labels = ()) -> Shape:
+    """The shape of a node of the gang as it is asked for: on machines of its own, which have these labels."""
+    return replace(shape, node_selector=tuple(sorted({*shape.node_selector, *labels})), apart=gang.per_node)
+
+
+def alike(shape: Shape, gang: Gang, labels: Mapping[str, str]) -> Shape:
+    """The same for one that is to take the place of a machine with these labels."""
+    required = [level.key for level in gang.topology if level.is_required]
+    return apart(shape, gang, tuple((key, labels[key]) for key in required if key in labels))
 
 
 def _within(topology: Sequence[Topology], kinds: Kinds, known: Counter[tuple[str, str]]) -> Iterator[Labels]:
