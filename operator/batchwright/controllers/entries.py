@@ -60,7 +60,8 @@ class Array:
 
 @dataclass(slots=True)
 class Entry:
-    """A BatchJob on its way. `held` is the status the API server holds, `status` the one it should have."""
+    """A BatchJob on its way. `held` is the status the API server holds, `status` the one it should have; `preempting`
+    says why it is being suspended, if it is, and `making_room` whether that is a preemption."""
 
     job: Job
     status: BatchJobStatus
@@ -87,6 +88,7 @@ class Entry:
     items_due: datetime | None = None
     nodes: Nodes | None = None
     preempting: str = ""
+    making_room: bool = False
     resuming: bool = False
     blocked: Blocked | None = None
     expired: str | None = None
