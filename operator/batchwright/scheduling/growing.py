@@ -9,14 +9,14 @@ more than a single instance"). Nodes on their way are kept in runs of equal ones
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 
 from batchwright.domain.observations import Node
 from batchwright.names import INSTANCE_TYPE
 from batchwright.scheduling.nearness import Labels, apart, missing, options
-from batchwright.scheduling.offers import Fitting, fitting, room_for, suits
+from batchwright.scheduling.offers import Bill, Fitting, bill, fitting, room_for, suits
 from batchwright.scheduling.room import Room, cpu_of
 from batchwright.scheduling.snapshot import Demand, Gang, Growth, Shape, Shortfall, WaitKind
 from batchwright.scheduling.state import State
@@ -97,12 +97,39 @@ class Growing:
         kept = set(self.kept)
         before = [replace(run) for run in self._runs[name]], self._left.get(name, 0), dict(self._wanted)
         shapes = self._shapes[name]
+        taking = {shape: apart(shape, gang, needed) for shape in asked}
+        takers = {
+            id(run): [shape for shape in asked if self._takes(run, name, taking[shape])] for run in self._runs[name]
+        }
+        rest: dict[Shape, int] = {}
+        # As such machines will be given out (scheduling.gang): what fits the fewest of them first, and of them those
+        # that the fewest others fit; of these the smallest, for what comes after it may need the large ones.
+        for shape in sorted(asked, key=lambda each: (sum(each in found for found in takers.values()), each)):
+            runs = sorted(self._runs[name], key=lambda run: (len(takers[id(run)]), sorted(run.free.items())))
+            found = self._from_coming(name, taking[shape], asked[shape], runs, is_alone=True)
+            rest[apart(shape, gang, wanted)] = asked[shape] - found
+        if self._ask_all(name, {shape: count for shape, count in rest.items() if count > 0}):
+            return True
+        self._runs[name], self._left[name], self._wanted = before
+        self._shapes[name], self.kept = shapes, kept
+        return False
+
+    def _ask_all(self, name: str, asked: Mapping[Shape, int]) -> bool:
+        """Asks for all of these, if maxvCpus leaves room for machines for all of them, the last of which may exceed it;
+        what is launched for them is held to the same (capacity.launching)."""
+        whole = Bill()
         for shape, count in asked.items():
-            found = self._from_coming(name, apart(shape, gang, needed), count, is_alone=True)
-            if self._ask(name, apart(shape, gang, wanted), count - found) < count - found:
-                self._runs[name], self._left[name], self._wanted = before
-                self._shapes[name], self.kept = shapes, kept
+            if not self._may_ask(name, shape):
                 return False
+            found = [
+                bill(each.node.allocatable, each.vcpus, shape, count) for each in self._fitting(name, shape).offers
+            ]
+            whole += min((each for each in found if each), key=lambda each: (each.total, each.largest))
+        if asked and not whole.is_within(self._left[name]):
+            return False
+        for shape, count in asked.items():
+            self._want(name, shape, count)
+        self._left[name] = self._left.get(name, 0) - whole.total
         return True
 
     def _together(
@@ -115,7 +142,7 @@ class Growing:
         runs, nodes = self._make_runs(name), self._state.nodes
         kinds = {shape: [offer.node for offer in self._fitting(name, shape).offers] for shape in asked}
         for shape, known in kinds.items():
-            known += [run.node for run in runs if self._suits(run.node, name, shape) and room_for(run.free, shape)]
+            known += [run.node for run in runs if self._takes(run, name, shape)]
         near: list[Mapping[str, str]] = [run.node.labels for run in runs for _ in range(min(run.count, gang.size))]
         columns = [column for each in there if (column := nodes.column(each)) is not None]
         near += [{level.key: nodes.label(column, level.key) for level in gang.topology} for column in columns]
@@ -204,21 +231,27 @@ class Growing:
         return found
 
     def _ask(self, name: str, shape: Shape, count: int) -> int:
-        if count <= 0 or name not in self._state.growth or self._left[name] <= 0:
+        if count <= 0 or not self._may_ask(name, shape):
             return 0
+        cost = self._fitting(name, shape).cost
+        count = min(count, -(-self._left[name] // cost))
+        self._left[name] -= count * cost
+        self._want(name, shape, count)
+        return count
+
+    def _may_ask(self, name: str, shape: Shape) -> bool:
+        if name not in self._state.growth or self._left[name] <= 0:
+            return False
         if (name, shape) not in self._wanted and self._shapes[name] >= MOST_SHAPES:
-            return 0
-        known = self._fitting(name, shape)
+            return False
         most = self._state.environments[name].max_vcpus
-        if not known.offers or (most is not None and cpu_of(shape) > most):
-            return 0
-        count = min(count, -(-self._left[name] // known.cost))
-        self._left[name] -= count * known.cost
+        return bool(self._fitting(name, shape).offers) and (most is None or cpu_of(shape) <= most)
+
+    def _want(self, name: str, shape: Shape, count: int) -> None:
         if (name, shape) not in self._wanted:
             self._shapes[name] += 1
             self._wanted[name, shape] = 0
         self._wanted[name, shape] += count
-        return count
 
     def _make_runs(self, name: str) -> list[_Run]:
         runs = self._runs.get(name)
@@ -227,10 +260,15 @@ class Growing:
             runs = self._runs[name] = [] if growth is None else self._runs_of(growth)
         return runs
 
-    def _from_coming(self, name: str, shape: Shape, count: int, *, is_alone: bool = False) -> int:
+    def _takes(self, run: _Run, name: str, shape: Shape) -> bool:
+        return self._suits(run.node, name, shape) and room_for(run.free, shape) > 0
+
+    def _from_coming(
+        self, name: str, shape: Shape, count: int, order: Iterable[_Run] = (), *, is_alone: bool = False
+    ) -> int:
         runs = self._make_runs(name)
         rest = count
-        for run in list(runs):
+        for run in list(order) or list(runs):
             if rest <= 0:
                 break
             fits = room_for(run.free, shape) if self._suits(run.node, name, shape) else 0

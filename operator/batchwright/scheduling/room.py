@@ -7,7 +7,7 @@ node only if they end before that.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import inf
@@ -127,9 +127,11 @@ class Room:
         barred = {column for node in without if (column := self._nodes.column(node)) is not None}
         left: dict[Shape, int] = {}
         taken: set[int] = set(barred)
-        for shape, count in gang.counts.items():
+        takers = Counter(column for fits in spaces.fits.values() for column in fits)
+        # As `gang` gives machines out: what fits the fewest first, and of them what the fewest others fit.
+        for shape, count in sorted(gang.counts.items(), key=lambda each: (len(spaces.fits[each[0]]), each)):
             found = 0
-            for column, fits in spaces.fits[shape].items():
+            for column, fits in sorted(spaces.fits[shape].items(), key=lambda each: (takers[each[0]], each)):
                 if found < count and column not in taken:
                     found += min(fits, count - found)
                     taken.add(column)
