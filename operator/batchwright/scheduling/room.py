@@ -15,6 +15,7 @@ from math import inf
 import numpy as np
 
 from batchwright.domain.quantities import CPU
+from batchwright.names import GPU_RESOURCE
 from batchwright.scheduling.gang import Spaces, place, slots
 from batchwright.scheduling.nodes import MOST, Amounts, Columns, Nodes
 from batchwright.scheduling.snapshot import Environment, Gang, Shape, Shortfall
@@ -156,7 +157,12 @@ class Room:
             for row, amount in demand:
                 most = np.minimum(most, amounts[row, columns] // amount)
             fits[shape] = dict(zip(columns.tolist(), most.tolist(), strict=True))
-        return Spaces(fits, lambda column: dict(enumerate(amounts[:, column].tolist())), asked)
+        extended = {name for shape in gang.counts for name, _ in shape.resources if "/" in name}
+        rows = [nodes.rows[name] for name in sorted(extended | {GPU_RESOURCE}) if name in nodes.rows]
+        every = sorted({column for found in fits.values() for column in found})
+        left = amounts[rows][:, every].sum(axis=0).tolist() if rows else []
+        scarce = dict(zip(every, left, strict=False))
+        return Spaces(fits, scarce, lambda column: dict(enumerate(amounts[:, column].tolist())), asked)
 
     def reserve(self, node: str, shape: Shape, count: int) -> None:
         """Takes room on this node for pods that are to come to it, there or not."""

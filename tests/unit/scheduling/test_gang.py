@@ -378,6 +378,36 @@ def test_gpus_whole_machines() -> None:
     assert start.machines == ("g1", "g2")
 
 
+def with_gpus(shape: Shape, count: int) -> Shape:
+    return replace(shape, resources=tuple(sorted((*shape.resources, ("nvidia.com/gpu", count)))))
+
+
+GPUS_TAKEN = [
+    pytest.param(
+        gang(2, with_gpus(ONE, 2)), (0, 6, 0, 5), ("g1", "g3"), id="those that are in part taken, the fullest"
+    ),
+    pytest.param(gang(2, with_gpus(ONE, 3)), (0, 6, 0, 5), ("g3", "g0"), id="as far as they do"),
+    pytest.param(gang(2, with_gpus(ONE, 2)), (0, 0, 0, 0), ("g0", "g1"), id="all alike: by name"),
+    pytest.param(gang(1), (0, 8, 0, 5), ("g1",), id="who asks for none takes where none are left"),
+    pytest.param(gang(4, with_gpus(ONE, 2), per_node=4), (0, 6, 4, 0), ("g0",) * 4, id="as few machines first"),
+    pytest.param(gang(2, with_gpus(ONE, 2), per_node=2), (0, 6, 4, 0), ("g2",) * 2, id="and of these the fullest"),
+    pytest.param(
+        Gang(((with_gpus(ONE, 4), 1), (with_gpus(ONE, 1), 1))), (0, 7, 4, 0), ("g2", "g1"), id="nodes of several sizes"
+    ),
+]
+
+
+@pytest.mark.parametrize(("of", "taken", "want"), GPUS_TAKEN)
+def test_machines_with_all_of_their_gpus_are_kept_whole(
+    of: Gang, taken: tuple[int, ...], want: tuple[str, ...]
+) -> None:
+    has = b.resources(64_000, 64 * b.GIB, 110, **{"nvidia.com/gpu": 8})
+    there = [b.node(f"g{n}", allocatable=has) for n in range(len(taken))]
+    used = {f"g{n}": b.resources(**{"nvidia.com/gpu": count}) for n, count in enumerate(taken) if count}
+    [start] = plan(b.snapshot(b.queue(job(of=of)), nodes=there, occupied=used)).starts
+    assert start.machines == want
+
+
 def test_a_thousand_nodes_are_placed_in_a_moment() -> None:
     of = gang(1000, TWO)
     there = [b.node(f"n{n:04}", cpu=2000) for n in range(1000)]
