@@ -54,6 +54,8 @@ ANNOTATION_DEFINITION: Final = f"{GROUP}/job-definition"
 ANNOTATION_GATED: Final = f"{GROUP}/gated"
 # How often the Kubernetes Job of a single job was suspended to make room.
 ANNOTATION_PREEMPTIONS: Final = f"{GROUP}/preemptions"
+# How often that of a multi-node job was because its nodes went back for another reason.
+ANNOTATION_GIVEN_BACK: Final = f"{GROUP}/given-back"
 
 # A pod whose job has attempts left gets AWS_BATCH_JOB_ATTEMPT from the MutatingAdmissionPolicy of that name.
 LABEL_RETRIES: Final = f"{GROUP}/retries"

@@ -5,6 +5,8 @@ The scheduler's demand and what is launched for it are played against each other
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +16,7 @@ from batchwright.capacity.port import InstanceType, Kind
 from batchwright.domain.observations import Node
 from batchwright.scheduling.cycle import plan
 from batchwright.scheduling.offers import room_for
-from batchwright.scheduling.snapshot import Candidate, Growth, Offer
+from batchwright.scheduling.snapshot import Candidate, Gang, Growth, Offer, Plan
 
 ENVIRONMENT = b.environment("e1")
 AMPLE = 10**9
@@ -86,6 +88,46 @@ def test_demand_and_launches_come_to_an_end(waiting: list[Candidate], known: lis
         raise AssertionError("it does not come to an end")
     assert made <= pods, "more nodes than pods"
     assert spent <= most + (biggest if pods else 0), "beyond maxvCpus by more than an instance"
+
+
+@st.composite
+def gangs(draw: st.DrawFn) -> list[Candidate]:
+    """Multi-node jobs, of one or two sizes of nodes; or one job some nodes of which share a machine, which with several
+    jobs may be one of both, and then another is asked for."""
+    part = st.tuples(st.integers(1, 30).map(lambda n: b.shape(cpu=250 * n)), st.integers(1, 6))
+    found = draw(st.lists(st.tuples(st.lists(part, min_size=1, max_size=2), st.integers(1, 3)), min_size=1, max_size=4))
+    of = [Gang(tuple(parts), per_node if len(found) == 1 else 1) for parts, per_node in found]
+    return [b.candidate(f"g{n}", after=n, shape=each.total, gang=each) for n, each in enumerate(of)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(gangs(), choices(), st.data(), st.integers(0, 100_000))
+def test_machines_for_all_nodes_of_a_job_or_for_none(
+    waiting: list[Candidate], known: list[Choice], data: st.DataObject, most: int
+) -> None:
+    """Whatever the kinds cost, and whichever of them are to be had."""
+    prices = st.sampled_from([0.01, 0.1, 1.0])
+    known = [replace(each, kind=replace(each.kind, price=data.draw(prices))) for each in known]
+    nodes = {each.kind.key: each.node for each in known}
+    environment = b.environment("e1")
+
+    def decided(coming: list[tuple[Node, int]], spent: int, version: int) -> Plan:
+        growth = growth_of(known, coming, most, spent, version)
+        return plan(b.snapshot(b.queue(*waiting), environments=(environment,), growth={"e1": growth}))
+
+    first = decided([], 0, 0)
+    asked = [(each.shape, each.count) for each in first.demand]
+    coming: list[tuple[Node, int]] = []
+    spent = 0
+    for batch in plan_launches(asked, known, environment, "SPOT_PRICE_CAPACITY_OPTIMIZED", most):
+        chosen = data.draw(st.sampled_from(batch.kinds))
+        coming.append((nodes[chosen.key], batch.count))
+        spent += batch.count * chosen.type.vcpus
+    assert bool(coming) == bool(asked)
+    assert spent <= most + max(each.kind.type.vcpus for each in known)
+    again = decided(coming, spent, 1)
+    assert again.demand == (), "what was launched is not enough for those that it was for"
+    assert not coming or again.expecting, "what was launched is kept for nobody"
 
 
 @settings(max_examples=100, deadline=None)

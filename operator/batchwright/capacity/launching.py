@@ -5,13 +5,15 @@ One kind of node at a time: the largest request that is left is put on a node of
 it fits too, and that cost and hold no more than twice as much, are alternatives of the same request, so that one
 CreateFleet call finds its way around what is sold out.
 
+Nodes of a multi-node job come first, each on a machine of its own or with its like: machines for all of them, or none.
+
 Invariants, property-tested: every batch has a node that each of its pods fits; no more nodes than pods; the instances
 stay within what is left of maxvCpus but for the last one, and BEST_FIT stays within it (AWS Batch API, maxvCpus).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from batchwright.api.v1alpha1.computeresources import AllocationStrategy
@@ -20,7 +22,7 @@ from batchwright.domain.metering import Price
 from batchwright.domain.observations import Node
 from batchwright.domain.quantities import CPU, MEMORY
 from batchwright.names import GPU_RESOURCE
-from batchwright.scheduling.offers import room_for, suits
+from batchwright.scheduling.offers import Bill, bill, room_for, suits
 from batchwright.scheduling.snapshot import Environment, Shape
 
 MOST_BATCHES = 20
@@ -95,7 +97,9 @@ def plan_launches(
     for choice in choices:
         by_type.setdefault(choice.kind.type.name, []).append(choice)
     fits = _Fits(environment)
-    batches: list[Batch] = []
+    batches, spent = _for_gangs(shapes, counts, by_type, choices, fits, strategy, left)
+    left -= spent
+    counts = [0 if shape.apart else count for shape, count in zip(shapes, counts, strict=True)]
     while left > 0 and len(batches) < MOST_BATCHES:
         seed = next((number for number, count in enumerate(counts) if count > 0), None)
         if seed is None:
@@ -118,6 +122,62 @@ def plan_launches(
         left -= batch.count * batch.vcpus
         batches.append(batch)
     return _merged(batches)
+
+
+def _for_gangs(
+    shapes: list[Shape],
+    counts: list[int],
+    by_type: Mapping[str, list[Choice]],
+    choices: Sequence[Choice],
+    fits: _Fits,
+    strategy: AllocationStrategy,
+    left: int,
+) -> tuple[list[Batch], int]:
+    """The batches for nodes of multi-node jobs, and the most milli-vCPUs they are: machines for all of them within what
+    is left or, if there is no other way, but for one; or none, for some of them would be of no use. A kind that would
+    leave too little for the others is not taken, however cheap it is."""
+    bills: dict[int, dict[str, Bill]] = {}
+    for number, shape in enumerate(shapes):
+        if shape.apart and counts[number]:
+            kinds = {name: [choice for choice in known if fits(choice, shape)] for name, known in by_type.items()}
+            costs = {name: _bill(known, shape, counts[number]) for name, known in kinds.items()}
+            bills[number] = {name: cost for name, cost in costs.items() if cost is not None}
+    # What fits nowhere stops nobody.
+    rest = {number: min(costs.values(), key=_least) for number, costs in bills.items() if costs}
+    batches: list[Batch] = []
+    spent = Bill()
+    for number in sorted(rest):
+        shape, count = shapes[number], counts[number]
+        del rest[number]
+        others = sum(rest.values(), spent)
+        within = {name: cost for name, cost in bills[number].items() if (others + cost).is_within(left, exactly=True)}
+        if not within and strategy != "BEST_FIT":
+            within = {name: cost for name, cost in bills[number].items() if (others + cost).is_within(left)}
+        found = []
+        for position, (name, known) in enumerate(by_type.items()):
+            if name in within:
+                able = tuple(choice for choice in known if fits(choice, shape))
+                each = min(count, room_for(dict(able[0].node.allocatable), shape))
+                price = min(price_of(choice.kind) for choice in able)
+                rank = _Order(strategy, position, left).rank(price, worth(shape.resources) * each, able[0])
+                found.append(_Filling(((number, each),), able, rank))
+        if not found:
+            return [], 0
+        best = min(found, key=lambda filling: filling.rank)
+        machines = -(-count // best.pods[0][1])
+        batch = _with_others(best, machines, shapes, choices, fits, strategy, left - others.total)
+        batches.append(batch)
+        most = max(kind.type.vcpus for kind in batch.kinds)
+        spent += Bill(machines * most, most)
+    return batches, spent.total
+
+
+def _bill(known: Sequence[Choice], shape: Shape, count: int) -> Bill | None:
+    return bill(dict(known[0].node.allocatable), known[0].kind.type.vcpus, shape, count) if known else None
+
+
+def _least(cost: Bill) -> tuple[int, int]:
+    return cost.total, cost.largest
 
 
 def plan_floor(vcpus: int, choices: Sequence[Choice], left: int) -> tuple[Batch, ...]:
@@ -176,8 +236,7 @@ def _fill(
     value = 0.0
     for number in range(seed, len(shapes)):
         shape = shapes[number]
-        # A node of a gang has its machine for itself, and those of its shape that may share it.
-        if counts[number] <= 0 or (number != seed and (shape.apart or shapes[seed].apart)):
+        if counts[number] <= 0:
             continue
         count = min(counts[number], room_for(free, shape))
         able = [choice for choice in kinds if fits(choice, shape)] if count else []
@@ -206,8 +265,20 @@ def _batch(
     first = best.kinds[0].kind.type
     # The last instance may exceed what is left; with BEST_FIT none does.
     count = min(repeats, left // first.vcpus if strategy == "BEST_FIT" else -(-left // first.vcpus))
-    if count <= 0:
-        return None
+    return _with_others(best, count, shapes, choices, fits, strategy, left) if count > 0 else None
+
+
+def _with_others(
+    best: _Filling,
+    count: int,
+    shapes: list[Shape],
+    choices: Sequence[Choice],
+    fits: _Fits,
+    strategy: AllocationStrategy,
+    left: int,
+) -> Batch:
+    """So many of the kind, or of others that would do and stay within what is left."""
+    first = best.kinds[0].kind.type
     preferred = tuple(choice.kind for choice in sorted(best.kinds, key=lambda each: price_of(each.kind)))
     if strategy == "BEST_FIT":
         return Batch(count, preferred, first.vcpus)

@@ -135,6 +135,7 @@ def work(item: JSON) -> Work:
         completed_indexes=status.get("completedIndexes", ""),
         failed_indexes=status.get("failedIndexes", ""),
         placement=annotations.get(names.ANNOTATION_PLACEMENT, ""),
+        given_back=_count(annotations.get(names.ANNOTATION_GIVEN_BACK)),
     )
 
 
@@ -185,7 +186,7 @@ def pod(item: JSON) -> Pod:
         pod_message=status.get("message", ""),
         unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else "",
         disruption=_words(disruption) if disruption.get("status") == "True" else "",
-        mark=Mark(mark["type"], mark.get("message", "")) if mark else None,
+        mark=Mark(mark["type"], mark.get("message", ""), mark.get("reason", "")) if mark else None,
         request=_requests(spec),
     )
 

@@ -71,9 +71,12 @@ async def end_work(api: ApiClient, work: Work) -> None:
     await _patch_job(api, work, {"activeDeadlineSeconds": projections.ENDING_SECONDS})
 
 
-async def suspend_work(api: ApiClient, work: Work) -> None:
-    """Stops the pods of a Job, and counts it. What the Job controller stops counts as no failure (KEP-2232)."""
-    counted = {names.ANNOTATION_PREEMPTIONS: str(work.preemptions + 1)}
+async def suspend_work(api: ApiClient, work: Work, *, makes_room: bool = True) -> None:
+    """Stops the pods of a Job, and counts it, by why. What the Job controller stops counts as no failure (KEP-2232)."""
+    if makes_room:
+        counted = {names.ANNOTATION_PREEMPTIONS: str(work.preemptions + 1)}
+    else:
+        counted = {names.ANNOTATION_GIVEN_BACK: str(work.given_back + 1)}
     await _patch_job(api, work, {"suspend": True}, counted)
 
 
@@ -133,10 +136,10 @@ async def end_attempt(api: ApiClient, action: EndAttempt) -> None:
         return  # It ended by itself meanwhile.
 
 
-async def mark_preempted(api: ApiClient, pod: Pod, message: str) -> None:
+async def mark_preempted(api: ApiClient, pod: Pod, message: str, reason: str = "Preempted") -> None:
     """Marks the pod of a single job that is to make room. It says so even if its Job was not suspended in time."""
     try:
-        await _mark(api, pod, EndAttempt(pod, names.POD_CONDITION_PREEMPTED, "Preempted", message))
+        await _mark(api, pod, EndAttempt(pod, names.POD_CONDITION_PREEMPTED, reason, message))
     except NotFound:
         return
 

@@ -60,7 +60,9 @@ class Array:
 
 @dataclass(slots=True)
 class Entry:
-    """A BatchJob on its way. `held` is the status the API server holds, `status` the one it should have;
+    """A BatchJob on its way. `held` is the status the API server holds, `status` the one it should have; `preempting`
+    says why it is being suspended, if it is, and `making_room` whether that is a preemption;
+    `together` is the main node's pod with which all nodes of a multi-node job have run, by uid;
     `runnable_since` since when it, or more of its elements, could start but for room."""
 
     job: Job
@@ -89,6 +91,8 @@ class Entry:
     items_due: datetime | None = None
     nodes: Nodes | None = None
     preempting: str = ""
+    making_room: bool = False
+    together: str = ""
     resuming: bool = False
     blocked: Blocked | None = None
     expired: str | None = None

@@ -7,7 +7,7 @@ started takes it to have begun now, which errs on the side of the instance.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import inf
@@ -20,6 +20,7 @@ from batchwright.capacity.fleet import REPLACE_SECONDS, Alert, Bounds, Seen, Why
 from batchwright.capacity.nodes import Learnt
 from batchwright.capacity.port import Blueprint, Instance, Kind, Warned
 from batchwright.controllers.declared import Declared
+from batchwright.controllers.entries import Entry
 from batchwright.controllers.membership import node_labels
 from batchwright.controllers.store import Store
 from batchwright.domain.declarations import Problem, Supply
@@ -27,8 +28,10 @@ from batchwright.domain.observations import Node, Taint
 from batchwright.domain.quantities import Resources
 from batchwright.domain.texts import moment, timestamp
 from batchwright.names import GPU_RESOURCE, LABEL_ENVIRONMENT, label_value
-from batchwright.scheduling.snapshot import Shape
+from batchwright.scheduling.nearness import alike
+from batchwright.scheduling.snapshot import Gang, Shape
 from batchwright.settings import Settings
+from batchwright.workloads.nodes import NodeLayout
 
 _WHYS: dict[str, Why] = {why: why for why in get_args(Why)}
 _WARNINGS: dict[str, Alert] = {
@@ -221,6 +224,9 @@ def leaving(fleet: Iterable[Seen], store: Store, now: float) -> tuple[tuple[Shap
     for entry in store.entries.values() if nodes else ():
         if entry.pinned is None or entry.pinned.shape is None:
             continue
+        if entry.pinned.gang is not None and entry.pinned.layout is not None:
+            found.update(_gang_leaving(entry, entry.pinned.gang, entry.pinned.layout, nodes, store))
+            continue
         pods = entry.pods.values() if entry.array is None else entry.array.elements.live.values()
         found[entry.pinned.shape] += sum(pod.node in nodes and not pod.is_finished for pod in pods)
     return tuple(sorted((shape, count) for shape, count in found.items() if count))
@@ -255,6 +261,21 @@ def supply_of(
         problem=problem,
         is_known=is_known,
     )
+
+
+def _gang_leaving(
+    entry: Entry, gang: Gang, layout: NodeLayout, nodes: Collection[str], store: Store
+) -> Iterator[Shape]:
+    """What the nodes of a multi-node job on these machines ask, each of a machine like its own: the others stay where
+    they are, and all start together again."""
+    shapes = [shape for shape, count in gang.parts for _ in range(count)]
+    others = entry.nodes.pods.values() if entry.nodes is not None else ()
+    ranked = [(0, pod) for pod in entry.pods.values()] + [(layout.rank_of(pod.index), pod) for pod in others]
+    for rank, pod in ranked:
+        if pod.node in nodes and not pod.is_finished:
+            node = store.nodes.get(pod.node)
+            has = node.labels if node is not None else {}
+            yield alike(shapes[rank], gang, has)
 
 
 def instance_status(seen: Seen) -> InstanceStatus:

@@ -15,9 +15,13 @@ from batchwright.cluster.client import ApiClient
 from batchwright.controllers import acting
 from batchwright.controllers.entries import Array, Entry
 from batchwright.domain.actions import Action, EndAttempt, Notice, SuspendWork
+from batchwright.domain.observations import Pod
 from batchwright.domain.texts import bounded
 from batchwright.joblog import about_job
 from batchwright.scheduling.snapshot import Preempt
+
+# The reason of the mark on the pod of a main node whose job goes back, and is not preempted.
+GAVE_BACK = "GaveBack"
 
 
 class Preempting:
@@ -65,13 +69,23 @@ class Preempting:
     def _single(self, entry: Entry, preempt: Preempt) -> int:
         if entry.preempting or entry.resuming or entry.work is None:
             return 0
-        entry.preempting = bounded(preempt.why)
+        entry.preempting, entry.making_room = bounded(preempt.why), True
         self._act(entry.job.uid, entry, SuspendWork(entry.work))
         return 1
 
     async def suspend(self, entry: Entry, action: SuspendWork) -> None:
-        """Marks the pods of a single job, and suspends its Kubernetes Job."""
-        for pod in list(entry.pods.values()):
-            if not pod.is_finished and pod.mark is None:
-                await acting.mark_preempted(self._api, pod, entry.preempting or "Preempted")
-        await acting.suspend_work(self._api, action.work)
+        """Marks the pods of a single job, and suspends its Kubernetes Job. Only to make room is a preemption, which is
+        counted: a multi-node job also goes back because it has lost a machine, say."""
+        live = [pod for pod in entry.pods.values() if not pod.is_finished]
+        # Where an operator before this one has begun, the mark says why.
+        is_ours = bool(entry.preempting)
+        makes_room = entry.making_room if is_ours else not any(_went_back(pod) for pod in live)
+        for pod in live:
+            if pod.mark is None:
+                reason = "Preempted" if makes_room else GAVE_BACK
+                await acting.mark_preempted(self._api, pod, entry.preempting or "Preempted", reason)
+        await acting.suspend_work(self._api, action.work, makes_room=makes_room)
+
+
+def _went_back(pod: Pod) -> bool:
+    return pod.mark is not None and pod.mark.type == names.POD_CONDITION_PREEMPTED and pod.mark.reason == GAVE_BACK

@@ -116,6 +116,7 @@ class Starting:
         uid = start.uid
         _remember(entry, start)
         entry.resuming, entry.preempting, entry.waits, entry.waits_kind = True, "", "", None
+        entry.making_room = False
         entry.doing = {key for key in entry.doing if not key.startswith(SuspendWork.__name__)}
         self._scheduling.tell(uid, entry, is_runnable=False, now=now)
         self._spawn(self._go_on(uid, entry, work))

@@ -270,7 +270,8 @@ def _is_attempt(view: View, pod: Pod) -> bool:
 
 
 def _was_preempted(view: View) -> bool:
-    return bool(view.preempting or _preemptions(view) or (view.work is not None and view.work.suspended))
+    work = view.work
+    return bool(view.preempting or _preemptions(view) or (work is not None and (work.suspended or work.given_back)))
 
 
 def _made_room(view: View, pod: Pod) -> bool:

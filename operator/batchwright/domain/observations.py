@@ -67,7 +67,8 @@ class FinishedJob:
 class Work:
     """The Kubernetes Job of a BatchJob. `failure` is its Failed condition's message; `gated` whether its pods come with
     our gate; `ending` whether it was told to end, `suspended` whether it was preempted and waits again, `preemptions`
-    how often it was; then positions, as "0-41,57"; `placement` are the machines of a multi-node job, by rank."""
+    how often it was; then positions, as "0-41,57"; `placement` are the machines of a multi-node job, by rank, and
+    `given_back` is how often it was suspended for another reason than to make room."""
 
     uid: str
     namespace: str
@@ -89,6 +90,7 @@ class Work:
     completed_indexes: str = ""
     failed_indexes: str = ""
     placement: str = ""
+    given_back: int = 0
 
     @property
     def is_finished(self) -> bool:
@@ -102,6 +104,7 @@ class Mark:
 
     type: str
     message: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

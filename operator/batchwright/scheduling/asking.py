@@ -62,9 +62,7 @@ class Asking:
                 asked, there = gang.counts, set[str]()
                 if not provided and not gang.has_required:
                     asked, there = self._growing.lacking(name, gang)
-                apart = {self._growing.apart(name, shape, gang): number for shape, number in asked.items()}
-                total = cpu_of(gang.total)
-                if not self._growing.take_gang(name, apart, total, there):
+                if not self._growing.take_gang(name, gang, asked, there):
                     return provided
                 provided = True
                 self._count(cursor.queue, one, 1)
@@ -95,11 +93,14 @@ class Asking:
     def why_no_gang(self, environments: list[str], gang: Gang) -> WaitKind:
         """Why none of these environments, which grow, grows for all nodes of the gang."""
         total, known = cpu_of(gang.total), self._state.environments
-        kinds = {self._growing.why_not(name, shape) for name in environments for shape in gang.counts}
+        # What stands in the way of one node stands in that of all; of environments, what may pass is said first.
+        kinds = {
+            next(kind for kind in reversed(_PASSING) if kind in self._growing.why_no_gang(name, gang))
+            for name in environments
+        }
         if all((most := known[name].max_vcpus) is not None and total > most for name in environments):
             kinds = {WaitKind.OVER_MAXIMUM} if kinds <= {WaitKind.AT_MAXIMUM, WaitKind.OVER_MAXIMUM} else kinds
-        # What stands in the way of one node stands in that of all.
-        return next(kind for kind in reversed(_PASSING) if kind in kinds)
+        return next(kind for kind in _PASSING if kind in kinds)
 
     def why_not(self, environments: list[str], shape: Shape) -> WaitKind:
         """Of environments of which some grow and none has a node that would do. What may pass is said first: while it

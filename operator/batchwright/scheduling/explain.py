@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from batchwright.domain.quantities import format_bytes, format_cpu
-from batchwright.names import GPU_RESOURCE
+from batchwright.names import GPU_RESOURCE, ZONE
 from batchwright.scheduling.snapshot import Gang, Shape, Shortfall, Wait, WaitKind
 
 # AWS Batch User Guide, "Jobs stuck in RUNNABLE": clients match this text.
@@ -73,6 +73,11 @@ def explain(wait: Wait, shape: Shape, queue: str) -> str:
     if wait.kind is WaitKind.NODES_AWAY:
         detail = "; ".join(_never(shortfall, shape) for shortfall in wait.shortfalls)
         return f"Only nodes of JobQueue {queue} that are not ready or cordoned are big enough. {asked}. {detail}"
+    if wait.kind is WaitKind.UNSUITABLE and wait.detail:
+        return (
+            f"No nodes of JobQueue {queue} take the job. {asked}. {wait.detail}. Ask there for a label that "
+            f"they have, such as {ZONE}, or set its mode to Preferred"
+        )
     if wait.kind is WaitKind.UNSUITABLE:
         detail = "; ".join(_unsuitable(shortfall, shape) for shortfall in wait.shortfalls)
         return f"No node of JobQueue {queue} takes the pod. {detail}. Label or untaint nodes, or change the definition"

@@ -22,6 +22,8 @@ class Spaces:
     """Machines by number, and for each shape how many such pods each could take now (none: left out)."""
 
     fits: dict[Shape, dict[int, int]]
+    # What each has free of what is scarce (GPUs, and what else of that sort the gang asks for).
+    scarce: dict[int, int]
     # What is free on a machine, for gangs of several shapes: by row of the resource.
     free: Callable[[int], dict[int, int]]
     demand: dict[Shape, list[tuple[int, int]]]
@@ -30,9 +32,11 @@ class Spaces:
 def place(gang: Gang, spaces: Spaces, label_of: Callable[[int, str], str]) -> tuple[int, ...] | None:
     """The machine of every node by rank; None when they do not all fit. `label_of` gives a machine's label."""
     machines = sorted({machine for fits in spaces.fits.values() for machine in fits})
+    # Those with the least of what is scarce, so that the others keep all of theirs.
+    machines.sort(key=lambda machine: spaces.scarce.get(machine, 0))
     if gang.per_node > 1:
         # As few machines as may be.
-        machines.sort(key=lambda machine: (-max(fits.get(machine, 0) for fits in spaces.fits.values()), machine))
+        machines.sort(key=lambda machine: -max(fits.get(machine, 0) for fits in spaces.fits.values()))
     # What is preferred is had where it can be, the widest before the narrower.
     levels = gang.topology
     for kept in range(len(levels), -1, -1):

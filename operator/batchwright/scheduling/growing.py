@@ -9,18 +9,22 @@ more than a single instance"). Nodes on their way are kept in runs of equal ones
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from batchwright.domain.observations import Node
 from batchwright.names import INSTANCE_TYPE
-from batchwright.scheduling.offers import Fitting, fitting, room_for, suits
+from batchwright.scheduling.nearness import Labels, apart, missing, options
+from batchwright.scheduling.offers import Bill, Fitting, bill, fitting, room_for, suits
 from batchwright.scheduling.room import Room, cpu_of
 from batchwright.scheduling.snapshot import Demand, Gang, Growth, Shape, Shortfall, WaitKind
 from batchwright.scheduling.state import State
 
 # Beyond so many kinds of request an environment is not asked to grow for more at one time.
 MOST_SHAPES = 200
+# So many places are looked at for the machines of one gang that are to be close to each other.
+MOST_PLACES = 32
 
 
 @dataclass(slots=True)
@@ -70,26 +74,87 @@ class Growing:
         self._cpu[name] += taken * cpu
         return taken
 
-    def take_gang(self, name: str, asked: Mapping[Shape, int], total: int, there: set[str]) -> bool:
-        """The same for all nodes of a gang, of `total` milli-vCPUs: all of them, or nothing is taken. Nodes that are
-        coming are for it alone then, so that there are as many as it needs; those that are `there` wait for them."""
-        environment = self._state.environments.get(name)
+    def take_gang(self, name: str, gang: Gang, asked: Mapping[Shape, int], there: set[str]) -> bool:
+        """The same for these nodes of a gang, all of them, or nothing is taken. Nodes that are coming are for it alone
+        then, so that there are as many as it needs; those that are `there` wait for them."""
+        environment, total = self._state.environments.get(name), cpu_of(gang.total)
         left = self._room.vcpus_left(name) if environment is not None else 0
         if environment is None or (left is not None and total > left - self._cpu[name]):
             return False
         self._make_runs(name)
+        required = {level.key for level in gang.topology if level.is_required}
+        for labels in islice(self._together(name, gang, asked, there), MOST_PLACES):
+            # Of what is only preferred, nothing that is coming is bought again.
+            needed = tuple(label for label in labels if label[0] in required)
+            if self._take_all(name, gang, asked, needed, labels):
+                self.kept |= there
+                self._cpu[name] += total
+                return True
+        return False
+
+    def _take_all(self, name: str, gang: Gang, asked: Mapping[Shape, int], needed: Labels, wanted: Labels) -> bool:
+        """Of what is coming, that with the labels that are needed; of what is asked for, that with those wanted."""
         kept = set(self.kept)
         before = [replace(run) for run in self._runs[name]], self._left.get(name, 0), dict(self._wanted)
         shapes = self._shapes[name]
+        taking = {shape: apart(shape, gang, needed) for shape in asked}
+        takers = {
+            id(run): [shape for shape in asked if self._takes(run, name, taking[shape])] for run in self._runs[name]
+        }
+        rest: dict[Shape, int] = {}
+        # As such machines will be given out (scheduling.gang): what fits the fewest of them first, and of them those
+        # that the fewest others fit; of these the smallest, for what comes after it may need the large ones.
+        for shape in sorted(asked, key=lambda each: (sum(each in found for found in takers.values()), each)):
+            runs = sorted(self._runs[name], key=lambda run: (len(takers[id(run)]), sorted(run.free.items())))
+            found = self._from_coming(name, taking[shape], asked[shape], runs, is_alone=True)
+            rest[apart(shape, gang, wanted)] = asked[shape] - found
+        if self._ask_all(name, {shape: count for shape, count in rest.items() if count > 0}):
+            return True
+        self._runs[name], self._left[name], self._wanted = before
+        self._shapes[name], self.kept = shapes, kept
+        return False
+
+    def _ask_all(self, name: str, asked: Mapping[Shape, int]) -> bool:
+        """Asks for all of these, if maxvCpus leaves room for machines for all of them, the last of which may exceed it;
+        what is launched for them is held to the same (capacity.launching)."""
+        whole = Bill()
         for shape, count in asked.items():
-            rest = count - self._from_coming(name, shape, count, is_alone=True)
-            if self._ask(name, shape, rest) < rest:
-                self._runs[name], self._left[name], self._wanted = before
-                self._shapes[name], self.kept = shapes, kept
+            if not self._may_ask(name, shape):
                 return False
-        self.kept |= there
-        self._cpu[name] += total
+            found = [
+                bill(each.node.allocatable, each.vcpus, shape, count) for each in self._fitting(name, shape).offers
+            ]
+            whole += min((each for each in found if each), key=lambda each: (each.total, each.largest))
+        if asked and not whole.is_within(self._left[name]):
+            return False
+        for shape, count in asked.items():
+            self._want(name, shape, count)
+        self._left[name] = self._left.get(name, 0) - whole.total
         return True
+
+    def _together(
+        self, name: str, gang: Gang, asked: Collection[Shape], there: Collection[str] = ()
+    ) -> Iterator[Labels]:
+        """The labels that new machines for these nodes of a gang could share, the best first; nothing where none is to
+        be had that must be."""
+        if not gang.topology or name not in self._state.growth:
+            return iter(((),))
+        runs, nodes = self._make_runs(name), self._state.nodes
+        kinds = {shape: [offer.node for offer in self._fitting(name, shape).offers] for shape in asked}
+        for shape, known in kinds.items():
+            known += [run.node for run in runs if self._takes(run, name, shape)]
+        near: list[Mapping[str, str]] = [run.node.labels for run in runs for _ in range(min(run.count, gang.size))]
+        columns = [column for each in there if (column := nodes.column(each)) is not None]
+        near += [{level.key: nodes.label(column, level.key) for level in gang.topology} for column in columns]
+        return options(gang.topology, kinds, near)
+
+    def unshared(self, name: str, gang: Gang) -> str:
+        """A label that all nodes of the gang must share, and that the environment cannot give them, whatever is to be
+        had; empty for none."""
+        growth = self._state.growth[name]
+        known = {shape: self._fitting(name, shape) for shape in gang.counts}
+        kinds = {shape: [offer.node for offer in each.offers + each.barred] for shape, each in known.items()}
+        return missing(gang.topology, kinds) if growth.is_known and all(kinds.values()) else ""
 
     def lacking(self, name: str, gang: Gang) -> tuple[dict[Shape, int], set[str]]:
         """How many nodes of each shape found no room on machines that are there, and are not new; and the machines
@@ -97,21 +162,6 @@ class Growing:
         growth = self._state.growth.get(name)
         fresh = {node.name for node in growth.unused} if growth is not None else set()
         return self._room.lacking(name, gang, fresh)
-
-    def apart(self, name: str, shape: Shape, gang: Gang) -> Shape:
-        """The shape of a node of the gang as it is asked for: on machines of its own, and where all must be in one
-        place, in one that has what it takes."""
-        growth = self._state.growth.get(name)
-        if growth is None or not gang.has_required:
-            return replace(shape, apart=gang.per_node)
-        for level in gang.topology:
-            suited = [offer for offer in growth.offers if suits(offer.node, self._state.environments[name], shape)]
-            values = sorted({value for offer in suited if (value := offer.node.labels.get(level.key))})
-            if level.is_required and values:
-                # The first that would do, the same for all of its nodes: they come together.
-                where = (*shape.node_selector, (level.key, values[0]))
-                shape = replace(shape, node_selector=tuple(sorted(set(where))))
-        return replace(shape, apart=gang.per_node)
 
     def hold(self, name: str, shape: Shape, count: int) -> None:
         """As `take`, for pods that were started already: the environment's vCPUs count them."""
@@ -134,6 +184,17 @@ class Growing:
         if not growth.is_known:
             return WaitKind.NO_NODES
         return WaitKind.NEVER_FITS if known.suited else WaitKind.UNSUITABLE
+
+    def why_no_gang(self, name: str, gang: Gang) -> set[WaitKind]:
+        """Why the environment does not grow for each of the nodes of the gang, or for all of them together."""
+        if self.unshared(name, gang):
+            return {WaitKind.UNSUITABLE}
+        kinds = {self.why_not(name, shape) for shape in gang.counts}
+        return (
+            kinds
+            if next(self._together(name, gang, gang.counts), None) is not None
+            else kinds | {WaitKind.INSUFFICIENT}
+        )
 
     def barred(self, name: str, shape: Shape) -> set[str]:
         """The instance types that would take the pod, and that nobody has to give at present."""
@@ -170,21 +231,27 @@ class Growing:
         return found
 
     def _ask(self, name: str, shape: Shape, count: int) -> int:
-        if count <= 0 or name not in self._state.growth or self._left[name] <= 0:
+        if count <= 0 or not self._may_ask(name, shape):
             return 0
+        cost = self._fitting(name, shape).cost
+        count = min(count, -(-self._left[name] // cost))
+        self._left[name] -= count * cost
+        self._want(name, shape, count)
+        return count
+
+    def _may_ask(self, name: str, shape: Shape) -> bool:
+        if name not in self._state.growth or self._left[name] <= 0:
+            return False
         if (name, shape) not in self._wanted and self._shapes[name] >= MOST_SHAPES:
-            return 0
-        known = self._fitting(name, shape)
+            return False
         most = self._state.environments[name].max_vcpus
-        if not known.offers or (most is not None and cpu_of(shape) > most):
-            return 0
-        count = min(count, -(-self._left[name] // known.cost))
-        self._left[name] -= count * known.cost
+        return bool(self._fitting(name, shape).offers) and (most is None or cpu_of(shape) <= most)
+
+    def _want(self, name: str, shape: Shape, count: int) -> None:
         if (name, shape) not in self._wanted:
             self._shapes[name] += 1
             self._wanted[name, shape] = 0
         self._wanted[name, shape] += count
-        return count
 
     def _make_runs(self, name: str) -> list[_Run]:
         runs = self._runs.get(name)
@@ -193,10 +260,15 @@ class Growing:
             runs = self._runs[name] = [] if growth is None else self._runs_of(growth)
         return runs
 
-    def _from_coming(self, name: str, shape: Shape, count: int, *, is_alone: bool = False) -> int:
+    def _takes(self, run: _Run, name: str, shape: Shape) -> bool:
+        return self._suits(run.node, name, shape) and room_for(run.free, shape) > 0
+
+    def _from_coming(
+        self, name: str, shape: Shape, count: int, order: Iterable[_Run] = (), *, is_alone: bool = False
+    ) -> int:
         runs = self._make_runs(name)
         rest = count
-        for run in list(runs):
+        for run in list(order) or list(runs):
             if rest <= 0:
                 break
             fits = room_for(run.free, shape) if self._suits(run.node, name, shape) else 0

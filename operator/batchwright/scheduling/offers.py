@@ -27,6 +27,27 @@ def room_for(free: dict[str, int], shape: Shape) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class Bill:
+    """What machines cost in all, in milli-vCPUs of instances, and the largest of them."""
+
+    total: int = 0
+    largest: int = 0
+
+    def __add__(self, other: Bill) -> Bill:
+        return Bill(self.total + other.total, max(self.largest, other.largest))
+
+    def is_within(self, left: int, *, exactly: bool = False) -> bool:
+        """Whether no more than one instance goes beyond what is left; with `exactly`, none."""
+        return self.total - (0 if exactly else self.largest) < left + exactly
+
+
+def bill(allocatable: dict[str, int], vcpus: int, shape: Shape, count: int) -> Bill | None:
+    """What machines of one kind cost for so many pods; None where it takes none."""
+    room = room_for(allocatable, shape)
+    return Bill(-(-count // room) * vcpus, vcpus if count else 0) if room > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
 class Fitting:
     """The offers that would take a pod of one shape. `cost` is the least that one such pod costs in milli-vCPUs of
     instances; `suited` whether any offer, also of those that are too small or barred, suits it by labels and taints."""

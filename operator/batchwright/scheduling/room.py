@@ -7,7 +7,7 @@ node only if they end before that.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import inf
@@ -15,6 +15,7 @@ from math import inf
 import numpy as np
 
 from batchwright.domain.quantities import CPU
+from batchwright.names import GPU_RESOURCE
 from batchwright.scheduling.gang import Spaces, place, slots
 from batchwright.scheduling.nodes import MOST, Amounts, Columns, Nodes
 from batchwright.scheduling.snapshot import Environment, Gang, Shape, Shortfall
@@ -127,9 +128,11 @@ class Room:
         barred = {column for node in without if (column := self._nodes.column(node)) is not None}
         left: dict[Shape, int] = {}
         taken: set[int] = set(barred)
-        for shape, count in gang.counts.items():
+        takers = Counter(column for fits in spaces.fits.values() for column in fits)
+        # As `gang` gives machines out: what fits the fewest first, and of them what the fewest others fit.
+        for shape, count in sorted(gang.counts.items(), key=lambda each: (len(spaces.fits[each[0]]), each)):
             found = 0
-            for column, fits in spaces.fits[shape].items():
+            for column, fits in sorted(spaces.fits[shape].items(), key=lambda each: (takers[each[0]], each)):
                 if found < count and column not in taken:
                     found += min(fits, count - found)
                     taken.add(column)
@@ -154,7 +157,12 @@ class Room:
             for row, amount in demand:
                 most = np.minimum(most, amounts[row, columns] // amount)
             fits[shape] = dict(zip(columns.tolist(), most.tolist(), strict=True))
-        return Spaces(fits, lambda column: dict(enumerate(amounts[:, column].tolist())), asked)
+        extended = {name for shape in gang.counts for name, _ in shape.resources if "/" in name}
+        rows = [nodes.rows[name] for name in sorted(extended | {GPU_RESOURCE}) if name in nodes.rows]
+        every = sorted({column for found in fits.values() for column in found})
+        left = amounts[rows][:, every].sum(axis=0).tolist() if rows else []
+        scarce = dict(zip(every, left, strict=False))
+        return Spaces(fits, scarce, lambda column: dict(enumerate(amounts[:, column].tolist())), asked)
 
     def reserve(self, node: str, shape: Shape, count: int) -> None:
         """Takes room on this node for pods that are to come to it, there or not."""

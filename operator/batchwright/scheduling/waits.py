@@ -129,11 +129,24 @@ class Waits(Answers):
                 return "; ".join(f"ComputeEnvironment {name}: {text}" for name, text in told if text)
             case WaitKind.INSUFFICIENT:
                 names = known.environments if candidate.environment is None else (candidate.environment,)
-                kinds = {kind for name in names for kind in self._growing.barred(name, candidate.shape)}
+                shapes = (candidate.shape,) if candidate.gang is None else candidate.gang.counts
+                kinds = {kind for name in names for each in shapes for kind in self._growing.barred(name, each)}
                 return f"[{', '.join(sorted(kinds)[:10])}]"
+            case WaitKind.UNSUITABLE if candidate.gang is not None:
+                return "; ".join(self._apart(known.environments, candidate, candidate.gang))
             case WaitKind.QUOTA:
                 return self._quota(queue, candidate)
         return ""
+
+    def _apart(self, names: tuple[str, ...], candidate: Candidate, gang: Gang) -> Iterator[str]:
+        """Which environments cannot give all nodes of the gang a label that they must share."""
+        for name in names if candidate.environment is None else (candidate.environment,):
+            key = self._growing.unshared(name, gang) if self._growing.has(name) else ""
+            if key:
+                yield (
+                    f"ComputeEnvironment {name} may start no nodes that share the label {key}, which "
+                    "nodeProperties.topology requires"
+                )
 
     def _quota(self, queue: str, candidate: Candidate) -> str:
         book = self._books.get(queue)

@@ -28,6 +28,9 @@ ONE, BIG = b.shape(cpu=1000), b.shape(cpu=3500)
 HUNGRY = b.shape(cpu=1000, memory=24 * b.GIB)
 ON_ARM = b.shape(node_selector=(("kubernetes.io/arch", "arm64"),))
 IN_B = b.shape(node_selector=(("topology.kubernetes.io/zone", "b"),))
+NODE, BIG_NODE, PAIR = b.shape(apart=1), b.shape(cpu=3500, apart=1), b.shape(apart=2)
+# The price of Spot: twice as much of it costs less.
+CHEAP = kind("m5.cheap", 8, 32, price=0.01)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,28 @@ CASES = [
         Case([(BIG, 3)], [XLARGE, DOUBLE], [(3, "m5.xlarge")], left=12_000, want_others=[{"m5.xlarge"}]),
         id="no alternative that would go beyond maxvCpus",
     ),
+    pytest.param(Case([(NODE, 4)], [CHEAP, LARGE], [(4, "m5.cheap")]), id="a machine for each node, the cheapest"),
+    pytest.param(
+        Case([(NODE, 4)], [CHEAP, LARGE], [(4, "m5.large")], left=8_000), id="nodes: the kind of which all fit"
+    ),
+    pytest.param(Case([(NODE, 4)], [CHEAP], [(4, "m5.cheap")], left=24_001), id="nodes: the last may exceed maxvCpus"),
+    pytest.param(Case([(NODE, 4)], [CHEAP, LARGE], [], left=6_000), id="not all nodes within maxvCpus: none"),
+    pytest.param(
+        Case([(NODE, 4)], [CHEAP, LARGE], [], left=7_999, strategy="BEST_FIT"), id="nodes: BEST_FIT never exceeds it"
+    ),
+    pytest.param(
+        Case([(BIG_NODE, 1), (NODE, 3)], [CHEAP, LARGE, XLARGE], [(1, "m5.xlarge"), (3, "m5.large")], left=10_000),
+        id="the first of several sizes leaves enough for the others",
+    ),
+    pytest.param(
+        Case([(ONE, 40), (NODE, 2)], [LARGE], [(2, "m5.large")], left=4_000), id="what runs alone takes nothing of it"
+    ),
+    pytest.param(
+        Case([(NODE, 4)], [LARGE, XLARGE], [(4, "m5.large")], left=12_000, want_others=[{"m5.large"}]),
+        id="no alternative that leaves too little",
+    ),
+    pytest.param(Case([(PAIR, 3)], [XLARGE], [(2, "m5.xlarge")]), id="two of its nodes on a machine"),
+    pytest.param(Case([(b.shape(cpu=90_000, apart=1), 2), (NODE, 1)], [LARGE], [(1, "m5.large")]), id="another job's"),
     pytest.param(Case([(ONE, 1)], [GPU, XLARGE], [(1, "m5.xlarge")]), id="no GPU where none is asked for"),
 ]
 

@@ -10,12 +10,35 @@ from typing import Any
 import pytest
 
 import builders as b
+from batchwright.api.v1alpha1 import JobDefinitionSpec
 from batchwright.controllers.engine import Engine
+from batchwright.controllers.gather import gang_view
+from batchwright.controllers.nodepods import Nodes
 from batchwright.controllers.store import Store
+from batchwright.domain.actions import GiveBack
 from batchwright.domain.observations import Pod
 from batchwright.settings import Settings
+from batchwright.workloads.nodes import node_layout
 from unit.controllers.test_gather import World
 
+THREE = JobDefinitionSpec.model_validate(
+    {
+        "type": "multinode",
+        "nodeProperties": {
+            "numNodes": 3,
+            "mainNode": 0,
+            "nodeRangeProperties": [
+                {
+                    "targetNodes": "0:",
+                    "container": {
+                        "image": "i",
+                        "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "64"}],
+                    },
+                }
+            ],
+        },
+    }
+)
 GATED = b.pod(uid="p", gated=True)
 
 
@@ -33,6 +56,45 @@ class Api:
 
 class Events:
     async def post(self, *_: object) -> None: ...
+
+
+ALL, SOME = True, False
+GOING_BACK = [
+    pytest.param([SOME] * 4, [10, 20, 40, 80], id="starts that fail: longer each time"),
+    pytest.param([ALL] * 3, [10, 10, 10], id="what is lost later is no start that failed"),
+    pytest.param([ALL, SOME, SOME], [10, 10, 20], id="nor does it count for the next"),
+    pytest.param([SOME, SOME, ALL, SOME], [10, 20, 10, 10], id="a start that came together begins anew"),
+]
+
+
+@pytest.mark.parametrize(("starts", "want"), GOING_BACK)
+async def test_how_long_a_multi_node_job_waits_before_the_next_start(starts: list[bool], want: list[int]) -> None:
+    world = World()
+    entry = world.submit()
+    world.store.put_work("work-1", b.work())
+    engine = Engine(Api(lambda: None), world.store, Settings(), Events())  # type: ignore[arg-type]
+    engine._gangs._now = lambda: b.NOW
+    layout = node_layout(THREE, b.spec())
+    assert layout is not None
+    waits = []
+    for number, is_whole in enumerate(starts):
+        main = b.running_pod(number, uid=f"main-{number}")
+        node = b.pod(uid=f"n-{number}", main=main.uid, index=1)
+        entry.nodes = entry.nodes or Nodes()
+        entry.pods, entry.preempting = {main.uid: main}, ""
+        # One of the two has ended before the other runs, or never does.
+        entry.nodes.pods = {f"{node.uid}-1": node, f"{node.uid}-2": b.ended_pod(index=2, main=main.uid)}
+        gang_view(world.store, entry, layout)
+        if is_whole:
+            entry.nodes.pods[f"{node.uid}-1"] = replace(node, started_at=b.NOW)
+            gang_view(world.store, entry, layout)
+            del entry.nodes.pods[f"{node.uid}-1"]
+        gang_view(world.store, entry, layout)
+        engine._act(b.UID, entry, GiveBack(b.work(), "a machine is gone"))
+        assert entry.not_before is not None
+        waits.append((entry.not_before - b.NOW).total_seconds())
+    assert waits == want
+    await asyncio.gather(*engine._tasks)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 import builders as b
+from batchwright.api.v1alpha1 import JobDefinitionSpec
 from batchwright.capacity.fleet import Seen
 from batchwright.capacity.port import Warned
 from batchwright.controllers.entries import Pinned
+from batchwright.controllers.gather import pin
 from batchwright.controllers.gathering import Memory, instance_status, learn, leaving, see
+from batchwright.controllers.nodepods import Nodes
 from batchwright.controllers.store import Store
 from batchwright.domain.observations import Node, Occupant
 from capacityparts import instance, kind, seen, starting
@@ -107,6 +110,51 @@ def test_pods_on_instances_that_end_soon() -> None:
     taken = seen(warned="interrupted", leaves_at=1120.0)
     assert leaving([taken, seen("i-2")], store, 1000.0) == ((b.shape(), 1),)
     assert leaving([seen()], store, 1000.0) == ()
+
+
+NODES = {
+    "numNodes": 3,
+    "mainNode": 1,
+    "nodeRangeProperties": [
+        {"targetNodes": target, "container": {"image": "i", "resourceRequirements": [
+            {"type": "VCPU", "value": str(vcpus)}, {"type": "MEMORY", "value": "1024"}]}}
+        for target, vcpus in (("0", 4), ("1", 1), ("2", 2))
+    ],
+}  # fmt: skip
+ON_ZONE = (("topology.kubernetes.io/zone", "a"),)
+
+
+@pytest.mark.parametrize(
+    ("where", "over", "want"),
+    [
+        pytest.param({1: "i-1"}, {}, [(1000, ())], id="main alone, and its own size"),
+        pytest.param({0: "i-1"}, {}, [(4000, ())], id="another node"),
+        pytest.param({0: "i-1", 1: "i-2", 2: "i-1"}, {}, [(2000, ()), (4000, ())], id="two on the machine that leaves"),
+        pytest.param({0: "i-2", 1: "i-2", 2: "i-2"}, {}, [], id="none on it"),
+        pytest.param(
+            {2: "i-1"},
+            {"topology": [{"key": "topology.kubernetes.io/zone", "mode": "Required"}]},
+            [(2000, ON_ZONE)],
+            id="one in the place where the others stay",
+        ),
+    ],
+)
+def test_nodes_of_a_job_on_instances_that_end_soon(
+    where: dict[int, str], over: dict[str, Any], want: list[tuple[int, tuple[tuple[str, str], ...]]]
+) -> None:
+    """Of each its own machine is replaced: those of the others stay."""
+    store = Store()
+    store.put_node("n1", b.node("node-i-1", labels=dict(ON_ZONE)))
+    store.put_job("u1", b.job(uid="u1"))
+    entry = store.entries["u1"]
+    definition = JobDefinitionSpec.model_validate({"type": "multinode", "nodeProperties": NODES | over})
+    entry.pinned, entry.nodes = pin("train:1", definition, b.spec()), Nodes()
+    for index, instance_id in where.items():
+        pod = replace(b.running_pod(uid=f"p{index}", index=index), node=f"node-{instance_id}")
+        (entry.pods if index == 1 else entry.nodes.pods)[pod.uid] = pod
+    found = leaving([seen(warned="interrupted", leaves_at=1120.0), seen("i-2")], store, 1000.0)
+    assert [(dict(shape.resources)["cpu"], shape.node_selector) for shape, _ in found] == want
+    assert all((shape.apart, count) == (1, 1) for shape, count in found)
 
 
 def test_a_node_that_was_ready_and_is_not_is_lost_since_then() -> None:

@@ -11,6 +11,7 @@ import pytest
 import builders as b
 from batchwright import names
 from batchwright.controllers.engine import Engine
+from batchwright.domain.actions import GiveBack
 from batchwright.domain.observations import Mark
 from batchwright.scheduling.snapshot import Preempt
 from batchwright.settings import Settings
@@ -39,11 +40,21 @@ class Api:
 
     @property
     def counts(self) -> list[str]:
+        return self._noted(names.ANNOTATION_PREEMPTIONS)
+
+    @property
+    def given_back(self) -> list[str]:
+        return self._noted(names.ANNOTATION_GIVEN_BACK)
+
+    @property
+    def reasons(self) -> list[str]:
         return [
-            each["metadata"]["annotations"][names.ANNOTATION_PREEMPTIONS]
-            for each in self.patches
-            if "annotations" in each.get("metadata", {})
+            condition["reason"] for each in self.patches for condition in each.get("status", {}).get("conditions", ())
         ]
+
+    def _noted(self, key: str) -> list[str]:
+        annotations = [each.get("metadata", {}).get("annotations", {}) for each in self.patches]
+        return [each[key] for each in annotations if key in each]
 
 
 class Events:
@@ -91,6 +102,46 @@ async def test_a_preemption_that_the_operator_before_began_is_counted(world: Wor
     world.store.put_pod("p", None)
     engine._pass(b.NOW)
     assert entry.status.preemptions == 2
+    await asyncio.gather(*engine._tasks)
+
+
+async def test_what_a_multi_node_job_gives_back_is_no_preemption(world: World) -> None:
+    """It has lost a machine: neither its status says preempted, nor does its limit come nearer."""
+    api = Api()
+    engine = Engine(api, world.store, Settings(), Events())  # type: ignore[arg-type]
+    entry = world.submit(preemptionConfiguration={"preemptionRetriesBeforeTermination": 1})
+    world.store.put_work("work-1", b.work())
+    world.store.put_pod("p", b.running_pod())
+    engine._pass(b.NOW)
+    engine._act(b.UID, entry, GiveBack(b.work(), "Node 1: its machine is gone"))
+    await asyncio.sleep(0.01)
+    assert (api.suspensions, api.counts, api.given_back, api.reasons) == ([True], [], ["1"], ["GaveBack"])
+    world.store.put_work("work-1", b.work(suspended=True, given_back=1))
+    world.store.put_pod("p", None)
+    assert entry.not_before is not None
+    engine._pass(entry.not_before)
+    await asyncio.sleep(0.01)
+    assert api.suspensions == [True, False]
+    world.store.put_work("work-1", b.work(given_back=1))
+    world.store.put_pod("p2", b.running_pod(uid="p2"))
+    engine._pass(entry.not_before)
+    assert entry.status.preemptions is None
+    engine._preempting.begin(entry, PREEMPT)
+    await asyncio.sleep(0.01)
+    assert (entry.expired, api.counts, api.given_back) == (None, ["1"], ["1"])
+    await asyncio.gather(*engine._tasks)
+
+
+async def test_what_the_operator_before_began_to_give_back_is_no_preemption(world: World) -> None:
+    api = Api()
+    engine = Engine(api, world.store, Settings(), Events())  # type: ignore[arg-type]
+    world.submit()
+    world.store.put_work("work-1", b.work(given_back=1))
+    marked = b.running_pod(mark=Mark(names.POD_CONDITION_PREEMPTED, "Node 1: its machine is gone", "GaveBack"))
+    world.store.put_pod("p", marked)
+    engine._pass(b.NOW)
+    await asyncio.sleep(0.01)
+    assert (api.suspensions, api.counts, api.given_back) == ([True], [], ["2"])
     await asyncio.gather(*engine._tasks)
 
 

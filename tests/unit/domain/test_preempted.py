@@ -51,6 +51,9 @@ def test_a_pod_that_was_made_in_the_instant_before_is_no_attempt_although_it_has
     ended = b.ended_pod(exit_code=143, deleting=True)
     assert decision(ended).status.attempts == ()
     assert decision(ended, suspended=False, preempting=True).status.attempts == ()
+    # Not either once a job that had gone back, without being preempted, goes on.
+    again = b.view(work=b.work(given_back=1), pods=(ended, b.running_pod(1)), started=True)
+    assert decide(replace(again, pods=(ended,)), b.NOW).status.attempts == ()
     # Not either once the job goes on, and when it has ended: the Job controller did not count it.
     job = b.job(status=b.status("STARTING", jobName="hello-1", preemptions=1))
     assert decision(ended, suspended=False, job=job).status.attempts == ()

@@ -257,6 +257,115 @@ def test_machines_do_not_wait_for_a_gang_that_will_not_have_the_rest() -> None:
     assert decided.expecting == frozenset()
 
 
+ZONES = tuple(b.offer(f"m/{zone}", labels={"zone": zone}) for zone in "ba")
+ZONE, RACK, PREFERS = Topology("zone", is_required=True), Topology("rack", is_required=True), Topology("zone")
+SMALL = b.offer("s/a", cpu=1000, labels={"zone": "a"})
+GROWS_TOGETHER = [
+    pytest.param((ZONE,), b.growth(*ZONES), [(3, (("zone", "a"),))], WaitKind.NODES_COMING, id="one zone"),
+    pytest.param((RACK,), b.growth(*ZONES), [], WaitKind.UNSUITABLE, id="what no offer has is not bought in vain"),
+    pytest.param((ZONE, RACK), b.growth(*ZONES), [], WaitKind.UNSUITABLE, id="nor where the wider label is had"),
+    pytest.param(
+        (RACK,),
+        b.growth(*ZONES, unused=tuple(b.node(f"u{n}", cpu=3900) for n in range(3))),
+        [],
+        WaitKind.UNSUITABLE,
+        id="what was bought before in vain",
+    ),
+    pytest.param(
+        (ZONE,), b.growth(none=True, barred=ZONES), [], WaitKind.INSUFFICIENT, id="sold out is no want of a label"
+    ),
+    pytest.param(
+        (ZONE,),
+        b.growth(b.offer("m"), barred=ZONES),
+        [],
+        WaitKind.INSUFFICIENT,
+        id="what has the label is sold out, what has not is no use",
+    ),
+    pytest.param(
+        (ZONE,), b.growth(none=True, is_known=False), [], WaitKind.NO_NODES, id="nobody has said yet what there is"
+    ),
+    pytest.param((ZONE,), b.growth(SMALL, *ZONES), [(3, (("zone", "a"),))], WaitKind.NODES_COMING, id="small ones too"),
+    pytest.param(
+        (ZONE,),
+        b.growth(SMALL, ZONES[0]),
+        [(3, (("zone", "b"),))],
+        WaitKind.NODES_COMING,
+        id="where they are big enough",
+    ),
+    pytest.param((PREFERS,), b.growth(*ZONES), [(3, (("zone", "a"),))], WaitKind.NODES_COMING, id="one if possible"),
+    pytest.param((Topology("rack"),), b.growth(), [(3, ())], WaitKind.NODES_COMING, id="preferred, and not to be had"),
+    pytest.param(
+        (PREFERS,),
+        b.growth(*ZONES, coming=((b.node("m", cpu=3900, labels={"zone": "b"}), 2),)),
+        [(1, (("zone", "b"),))],
+        WaitKind.NODES_COMING,
+        id="preferred: what is coming counts, and the rest comes there",
+    ),
+    pytest.param(
+        (PREFERS,),
+        b.growth(ZONES[1], coming=((b.node("m", cpu=3900, labels={"zone": "b"}), 2),)),
+        [(1, (("zone", "a"),))],
+        WaitKind.NODES_COMING,
+        id="preferred: what is coming counts wherever it is",
+    ),
+    pytest.param(
+        (PREFERS,),
+        b.growth(b.offer("m/a", cpu=16_000, labels={"zone": "a"}), ZONES[0], most=12_000),
+        [(3, (("zone", "b"),))],
+        WaitKind.NODES_COMING,
+        id="where maxvCpus would not do, the next",
+    ),
+]
+
+
+@pytest.mark.parametrize(("topology", "growth", "want", "kind"), GROWS_TOGETHER)
+def test_an_environment_grows_by_what_topology_asks_for(
+    topology: tuple[Topology, ...], growth: Any, want: list[tuple[int, tuple[tuple[str, str], ...]]], kind: WaitKind
+) -> None:
+    there = [replace(node, labels={}) for node in growth.unused]
+    decided = plan(b.snapshot(b.queue(job(of=gang(3, TWO, topology=topology))), nodes=there, growth={"e1": growth}))
+    assert [(each.count, each.shape.node_selector) for each in decided.demand] == want
+    assert decided.waits["g"].kind is kind
+    assert not decided.expecting & {node.name for node in there}, "what cannot be of use is not kept"
+
+
+def test_machines_that_are_there_say_which_zone_is_preferred() -> None:
+    there = nodes(1, zone=["b"])
+    decided = plan(
+        b.snapshot(b.queue(job(of=gang(3, topology=(PREFERS,)))), nodes=there, growth={"e1": b.growth(*ZONES)})
+    )
+    assert [(each.count, each.shape.node_selector) for each in decided.demand] == [(2, (("zone", "b"),))]
+
+
+def test_nodes_of_different_sizes_come_to_one_zone() -> None:
+    big = b.offer("l/b", cpu=9000, labels={"zone": "b"})
+    of = Gang(((b.shape(cpu=8000), 1), (ONE, 2)), topology=(ZONE,))
+    decided = plan(b.snapshot(b.queue(job(of=of)), growth={"e1": b.growth(*ZONES, big)}))
+    found = {each.count: each.shape.node_selector for each in decided.demand}
+    assert found == {1: (("zone", "b"),), 2: (("zone", "b"),)}
+
+
+def test_where_no_offer_has_the_label_the_reason_says_so_and_what_to_do() -> None:
+    asked = job(of=gang(3, topology=(RACK,)))
+    wait = plan(b.snapshot(b.queue(asked), growth={"e1": b.growth(*ZONES)})).waits["g"]
+    assert explain(wait, asked.shape, "normal") == (
+        "No nodes of JobQueue normal take the job. It asks 3 nodes at once: 3 of 1 vCPU, 1024 MiB. "
+        "ComputeEnvironment e1 may start no nodes that share the label rack, which nodeProperties.topology requires. "
+        "Ask there for a label that they have, such as topology.kubernetes.io/zone, or set its mode to Preferred"
+    )
+
+
+def test_another_environment_that_has_the_label_grows() -> None:
+    environments = (b.environment("e1"), b.environment("e2", node_selector=(("e", "2"),)))
+    racks = b.growth(b.offer("m", labels={"rack": "r"}))
+    queue = b.queue(job(of=gang(3, topology=(RACK,))), environments=("e1", "e2"))
+    known = {"e1": b.growth(*ZONES), "e2": racks}
+    decided = plan(b.snapshot(queue, environments=environments, growth=known))
+    assert [(each.environment, each.count) for each in decided.demand] == [("e2", 3)]
+    full = plan(b.snapshot(queue, environments=environments, growth=known | {"e2": replace(racks, left=0)}))
+    assert full.waits["g"].kind is WaitKind.AT_MAXIMUM, "what may pass is said first"
+
+
 def test_gpus_whole_machines() -> None:
     """Two nodes of eight GPUs each go to machines that have all of theirs."""
     asks = b.shape(cpu=1000)
@@ -267,6 +376,36 @@ def test_gpus_whole_machines() -> None:
     used = {"g0": b.resources(**{"nvidia.com/gpu": 1})}
     [start] = plan(b.snapshot(b.queue(job(of=gang(2, asks))), nodes=there, occupied=used)).starts
     assert start.machines == ("g1", "g2")
+
+
+def with_gpus(shape: Shape, count: int) -> Shape:
+    return replace(shape, resources=tuple(sorted((*shape.resources, ("nvidia.com/gpu", count)))))
+
+
+GPUS_TAKEN = [
+    pytest.param(
+        gang(2, with_gpus(ONE, 2)), (0, 6, 0, 5), ("g1", "g3"), id="those that are in part taken, the fullest"
+    ),
+    pytest.param(gang(2, with_gpus(ONE, 3)), (0, 6, 0, 5), ("g3", "g0"), id="as far as they do"),
+    pytest.param(gang(2, with_gpus(ONE, 2)), (0, 0, 0, 0), ("g0", "g1"), id="all alike: by name"),
+    pytest.param(gang(1), (0, 8, 0, 5), ("g1",), id="who asks for none takes where none are left"),
+    pytest.param(gang(4, with_gpus(ONE, 2), per_node=4), (0, 6, 4, 0), ("g0",) * 4, id="as few machines first"),
+    pytest.param(gang(2, with_gpus(ONE, 2), per_node=2), (0, 6, 4, 0), ("g2",) * 2, id="and of these the fullest"),
+    pytest.param(
+        Gang(((with_gpus(ONE, 4), 1), (with_gpus(ONE, 1), 1))), (0, 7, 4, 0), ("g2", "g1"), id="nodes of several sizes"
+    ),
+]
+
+
+@pytest.mark.parametrize(("of", "taken", "want"), GPUS_TAKEN)
+def test_machines_with_all_of_their_gpus_are_kept_whole(
+    of: Gang, taken: tuple[int, ...], want: tuple[str, ...]
+) -> None:
+    has = b.resources(64_000, 64 * b.GIB, 110, **{"nvidia.com/gpu": 8})
+    there = [b.node(f"g{n}", allocatable=has) for n in range(len(taken))]
+    used = {f"g{n}": b.resources(**{"nvidia.com/gpu": count}) for n, count in enumerate(taken) if count}
+    [start] = plan(b.snapshot(b.queue(job(of=of)), nodes=there, occupied=used)).starts
+    assert start.machines == want
 
 
 def test_a_thousand_nodes_are_placed_in_a_moment() -> None:
