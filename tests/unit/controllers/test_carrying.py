@@ -84,12 +84,12 @@ async def test_how_long_a_multi_node_job_waits_before_the_next_start(starts: lis
         entry.pods, entry.preempting = {main.uid: main}, ""
         # One of the two has ended before the other runs, or never does.
         entry.nodes.pods = {f"{node.uid}-1": node, f"{node.uid}-2": b.ended_pod(index=2, main=main.uid)}
-        gang_view(world.store, entry, layout)
+        gang_view(world.store, entry, layout, b.NOW)
         if is_whole:
             entry.nodes.pods[f"{node.uid}-1"] = replace(node, started_at=b.NOW)
-            gang_view(world.store, entry, layout)
+            gang_view(world.store, entry, layout, b.NOW)
             del entry.nodes.pods[f"{node.uid}-1"]
-        gang_view(world.store, entry, layout)
+        gang_view(world.store, entry, layout, b.NOW)
         engine._act(b.UID, entry, GiveBack(b.work(), "a machine is gone"))
         assert entry.not_before is not None
         waits.append((entry.not_before - b.NOW).total_seconds())
