@@ -87,11 +87,16 @@ class Installation:
 
 
 @pytest.fixture(scope="module")
-def installation(chart_cluster: local_cluster.Cluster, cluster_helm: Helm, chart_api: ApiServer) -> Installation:
-    """Nothing installed yet, but everything that is needed for it."""
+def installation(
+    chart_cluster: local_cluster.Cluster, cluster_helm: Helm, chart_api: ApiServer
+) -> Iterator[Installation]:
+    """Nothing installed yet, but everything that is needed for it; nothing stays of it."""
     for archive in (ensure_operator_image(), images.ensure_busybox()):
         import_image(chart_cluster.name, chart_cluster.directory, archive)
-    return Installation(cluster_helm, chart_api)
+    made = Installation(cluster_helm, chart_api)
+    yield made
+    made.uninstall()
+    until(lambda: made.pods() == [], "an operator's pod stays", 60)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import yaml
 from apiserver import ApiServer
 from audittail import Request, requests_of
 from batchwright.local import cluster as local_cluster
+from batchwright.settings import Settings
 from helmchart import CHART, RELEASE, Helm, Manifest, with_image
 from kubecluster import Cluster
 from operatorprocess import OperatorProcess
@@ -89,6 +90,9 @@ def asked(
     """What the operator has asked of the API server in all the stories."""
     log = chart_cluster.audit_log
     assert log is not None
+    # Uninstalling leaves the Lease; the first operator of a cluster has to make it.
+    terms = Settings()
+    chart_kubectl.kubectl("-n", terms.lease_namespace, "delete", "lease", terms.lease_name, "--ignore-not-found")
     before = log.stat().st_size
     directory = tmp_path_factory.mktemp("rights")
     kubeconfig = limited_kubeconfig(chart_kubectl, directory)
