@@ -93,10 +93,15 @@ class Growing:
             id(run): [shape for shape in asked if self._takes(run, name, taking[shape])] for run in self._runs[name]
         }
         rest: dict[Shape, int] = {}
+        most = {
+            id(run): max((room_for(run.free, taking[shape]) for shape in takers[id(run)]), default=0)
+            for run in self._runs[name]
+        }
         # As such machines will be given out (scheduling.gang): what fits the fewest of them first, and of them those
-        # that the fewest others fit; of these the smallest, for what comes after it may need the large ones.
+        # that the fewest others fit; of these those that take the most, and then the smallest, for what comes after it
+        # may need the large ones.
         for shape in sorted(asked, key=lambda each: (sum(each in found for found in takers.values()), each)):
-            runs = sorted(self._runs[name], key=lambda run: (len(takers[id(run)]), run.order))
+            runs = sorted(self._runs[name], key=lambda run: (len(takers[id(run)]), -most[id(run)], run.order))
             found = self._from_coming(name, taking[shape], asked[shape], runs, is_alone=True)
             rest[apart(shape, gang, wanted)] = asked[shape] - found
         if self._ask_all(name, {shape: count for shape, count in rest.items() if count > 0}):

@@ -11,11 +11,13 @@ from batchwright.names import GPU_RESOURCE
 from batchwright.scheduling.cycle import plan
 from batchwright.scheduling.explain import explain
 from batchwright.scheduling.limits import BY_KIND
-from batchwright.scheduling.snapshot import Snapshot, WaitKind
+from batchwright.scheduling.snapshot import Gang, Snapshot, WaitKind
 
 LEAVES = b.growth(leaving=((b.shape(), 3),))
 COMING = WaitKind.NODES_COMING
 BIG, HALF = b.shape(cpu=3000), b.shape(cpu=500)
+# Two of the first kind are on the large machine alone, and then one of the second fits the other.
+PAIRS = Gang(((b.shape(cpu=2100), 2), (b.shape(cpu=2200), 1)), per_node=2)
 WITH_GPU = b.shape(resources=(*b.shape().resources, (GPU_RESOURCE, 1)))
 GPU_NODE = b.node("g", cpu=1900)
 GPU_NODE = replace(GPU_NODE, allocatable={**GPU_NODE.allocatable, GPU_RESOURCE: 1})
@@ -122,6 +124,17 @@ CASES = [
             {"j0": COMING, "gpu": COMING},
         ),
         id="and GPUs last, however small the machine",
+    ),
+    pytest.param(
+        Case(
+            b.snapshot(
+                b.queue(b.candidate("g", shape=PAIRS.total, gang=PAIRS)),
+                growth={"e1": b.growth(coming=((b.node("m", cpu=3900), 1), (b.node("l", cpu=7800), 1)))},
+            ),
+            [],
+            {"g": COMING},
+        ),
+        id="nodes of a multi-node job that share machines have those first that take most of them",
     ),
     pytest.param(
         Case(
