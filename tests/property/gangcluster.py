@@ -45,6 +45,8 @@ class GangCluster:
         # What a quota lets nobody make: objects of a kind of a job (kind/uid), main nodes' pods of jobs (uid).
         self.refused: set[str] = set()
         self.podless: set[str] = set()
+        # Whether nodes but the main one run until they are stopped.
+        self.lasting = False
         self._counted: set[str] = set()
         self._made = 0
         self._ends: dict[str, float] = {}
@@ -360,7 +362,7 @@ class GangCluster:
         else:
             assert self.pods[main]["status"]["phase"] != "Pending", "the main node starts first"
             # What it ends with is of no consequence, nor when.
-            self._ends[metadata["uid"]] = self.now + self.random.choice([0.1, 3.0, inf, inf])
+            self._ends[metadata["uid"]] = self.now + (inf if self.lasting else self.random.choice([0.1, 3.0, inf, inf]))
         self.put_pod(pod)
 
 

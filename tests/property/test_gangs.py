@@ -249,6 +249,15 @@ def quiet() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _a_pass_takes_no_time() -> Iterator[None]:
+    """How long to wait after a pass hangs on how long it took by the machine's clock, and the order of all that follows
+    on that: one seed is to be one story, however busy the machine is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("batchwright.controllers.engine.pause_after", lambda _took, shortest: shortest)
+        yield
+
+
 def live_through(scenario: Scenario) -> World:
     world = World(scenario)
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
@@ -326,6 +335,7 @@ def test_evaluate_on_exit_decides_of_a_lost_machine(machine: str, action: str) -
     rules = ({"onStatusReason": "Host EC2*", "action": action},)
     plan = Plan(0, 2, 1, (0, 0), 60.0, 0, rules)
     world = World(Scenario((1, 1), (plan,), 3, 0, (), ()))
+    world.cluster.lasting = True
 
     async def lose() -> None:
         life = asyncio.get_running_loop().create_task(world.live())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import builders as b
@@ -22,11 +22,8 @@ ENVIRONMENT = b.environment("e1")
 AMPLE = 10**9
 
 
-@st.composite
-def choices(draw: st.DrawFn) -> list[Choice]:
-    """Kinds of node of several sizes, of which a tenth is kept back."""
-    sizes = draw(st.lists(st.sampled_from([1, 2, 4, 8, 16, 32]), min_size=1, max_size=4, unique=True))
-    gib = draw(st.sampled_from([2, 4, 8]))
+def kinds_of(sizes: list[int], gib: int) -> list[Choice]:
+    """Kinds of node of so many vCPUs, and so many GiB for each of them, of which a tenth is kept back."""
     return [
         Choice(
             Kind(InstanceType(f"t.{size}", 1000 * size, size * gib * b.GIB), "a", "ON_DEMAND"),
@@ -34,6 +31,20 @@ def choices(draw: st.DrawFn) -> list[Choice]:
         )
         for size in sizes
     ]
+
+
+@st.composite
+def choices(draw: st.DrawFn) -> list[Choice]:
+    """Kinds of node of several sizes, of which the larger has more of everything."""
+    sizes = draw(st.lists(st.sampled_from([1, 2, 4, 8, 16, 32]), min_size=1, max_size=4, unique=True))
+    return kinds_of(sizes, draw(st.sampled_from([2, 4, 8])))
+
+
+# The small one comes first, and has the large node if it is given any that does.
+SMALL_THEN_LARGE = [
+    b.candidate(f"j{number}", after=number, shape=b.shape(cpu=cpu, memory=256 << 20))
+    for number, cpu in enumerate([250, 7000])
+]
 
 
 @st.composite
@@ -64,6 +75,7 @@ def growth_of(known: list[Choice], coming: list[tuple[Node, int]], most: int, sp
 
 @settings(max_examples=150, deadline=None)
 @given(candidates(), choices(), st.sampled_from([AMPLE, 64_000, 7_000, 0]))
+@example(SMALL_THEN_LARGE, kinds_of([1, 2, 8], 2), AMPLE)
 def test_demand_and_launches_come_to_an_end(waiting: list[Candidate], known: list[Choice], most: int) -> None:
     nodes = {each.kind.key: each.node for each in known}
     coming: list[tuple[Node, int]] = []

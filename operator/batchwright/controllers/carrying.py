@@ -64,20 +64,12 @@ class Carrying:
             self._obstacles.ask(uid, action.work.uid)
             return
         if isinstance(action, GiveBack):
-            self._give_back(uid, entry, action)
+            self._gangs.give_back(uid, entry, action)
             return
         key = f"{type(action).__name__}/{action.pod.uid if isinstance(action, EndAttempt | ReleasePod) else ''}"
         if key not in entry.doing:
             entry.doing.add(key)
             self._spawn(self._carry_out(uid, entry, action, key))
-
-    def _give_back(self, uid: str, entry: Entry, action: GiveBack) -> None:
-        """What came together begins anew with its back-off: only starts that failed make the next one wait longer."""
-        if entry.together and entry.nodes is not None:
-            entry.nodes.setbacks = 0
-        self._gangs.give_back(uid, entry, action)
-        if entry.together and entry.nodes is not None:
-            entry.nodes.setbacks = 0
 
     async def _carry_out(self, uid: str, entry: Entry, action: Action, key: str) -> None:
         try:

@@ -62,7 +62,6 @@ class Array:
 class Entry:
     """A BatchJob on its way. `held` is the status the API server holds, `status` the one it should have; `preempting`
     says why it is being suspended, if it is, and `making_room` whether that is a preemption;
-    `together` is the main node's pod with which all nodes of a multi-node job have run, by uid;
     `runnable_since` since when it, or more of its elements, could start but for room."""
 
     job: Job
@@ -92,7 +91,6 @@ class Entry:
     nodes: Nodes | None = None
     preempting: str = ""
     making_room: bool = False
-    together: str = ""
     resuming: bool = False
     blocked: Blocked | None = None
     expired: str | None = None

@@ -48,6 +48,7 @@ STOP_AGAIN_SECONDS = 2.0
 # A job that gave its room back waits before it may have some again.
 BACK_OFF_SECONDS = 10.0
 MOST_BACK_OFF_SECONDS = 600.0
+MOST_DOUBLINGS = 10
 
 
 class Gangs:
@@ -73,12 +74,14 @@ class Gangs:
                 self._spawn(stop_node(self._api, pod))
 
     def give_back(self, uid: str, entry: Entry, action: GiveBack) -> None:
-        """All nodes go back; each time the job waits longer before it may start again."""
+        """All nodes go back, and the job waits before it may start again: longer after each start that failed. What had
+        come together begins anew with its back-off."""
         if entry.preempting or entry.work is None:
             return
         nodes = entry.nodes = entry.nodes or Nodes()
-        nodes.setbacks += 1
-        seconds = min(MOST_BACK_OFF_SECONDS, BACK_OFF_SECONDS * 2 ** (nodes.setbacks - 1))
+        earlier = 0 if nodes.together else nodes.setbacks
+        seconds = min(MOST_BACK_OFF_SECONDS, BACK_OFF_SECONDS * 2 ** min(earlier, MOST_DOUBLINGS))
+        nodes.together, nodes.setbacks = "", 0 if nodes.together else earlier + 1
         entry.preempting, entry.obstacle = action.why, ""
         entry.not_before = self._now() + timedelta(seconds=seconds)
         self._act(uid, entry, SuspendWork(action.work))

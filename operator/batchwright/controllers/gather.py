@@ -250,7 +250,8 @@ def _shape(request: PodRequest) -> Shape:
 
 
 def gang_view(store: Store, entry: Entry, layout: NodeLayout, now: datetime) -> GangView:
-    """What the decision about a multi-node job looks at besides its view. Notes since when its main node has no pod."""
+    """What the decision about a multi-node job looks at besides its view. Notes since when its main node has no pod,
+    and whether all of its nodes have run."""
     nodes, properties = entry.nodes or Nodes(), layout.properties
     entry.nodes, work = nodes, entry.work
     is_due = work is not None and not work.suspended and not entry.preempting
@@ -258,8 +259,9 @@ def gang_view(store: Store, entry: Entry, layout: NodeLayout, now: datetime) -> 
         nodes.vacant_since = nodes.vacant_since or now
     else:
         nodes.vacant_since = None
+    if is_due:
+        nodes.note_start(entry.pods.values(), layout.size)
     placement = decode_placement(entry.work.placement) if entry.work is not None else nodes.machines
-    _note_start(entry, layout.size, nodes)
     known = (*entry.pods.values(), *nodes.pods.values(), *([nodes.lost] if nodes.lost is not None else []))
     on = {pod.node for pod in known if pod.node and not pod.is_finished}
     return GangView(
@@ -277,17 +279,6 @@ def gang_view(store: Store, entry: Entry, layout: NodeLayout, now: datetime) -> 
         released=nodes.released,
         gone=frozenset(name for name in on if name not in store.nodes),
     )
-
-
-def _note_start(entry: Entry, size: int, nodes: Nodes) -> None:
-    """Notes whether the start that is under way has come together, for as long as its main node's pod is the last."""
-    live = [pod for pod in entry.pods.values() if not pod.is_finished]
-    main = max(live, key=lambda pod: (pod.failures, pod.created_at), default=None)
-    if main is None or main.uid == entry.together:
-        return
-    others = [pod for pod in nodes.pods.values() if pod.main == main.uid]
-    running = [pod for pod in (main, *others) if pod.started_at is not None or pod.is_finished]
-    entry.together = main.uid if len(running) == size else ""
 
 
 def usable_machines(store: Store, entry: Entry, layout: NodeLayout, placement: tuple[str, ...]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,8 +15,9 @@ class Nodes:
 
     `machines` is where a start that is under way puts them, `made` the names of pods that were made and have not been
     seen, `seen` those that have; `removed` the uids of `pods` that had ended and are gone; `lost` is the last one that
-    vanished before its end; `setbacks` is how often they all went back. `vacant_since` is since when the main node has
-    no pod although it is to have one, `released` since when one is let start, or is to be, by its uid: both begin anew
+    vanished before its end. `together` is the main node's pod with which all of them have run, by uid, and `setbacks`
+    how many starts in a row have failed: all went back before that. `vacant_since` is since when the main node has no
+    pod although it is to have one, `released` since when one is let start, or is to be, by its uid: both begin anew
     with the operator.
     """
 
@@ -26,6 +28,7 @@ class Nodes:
     seen: set[str] = field(default_factory=set)
     making: bool = False
     lost: Pod | None = None
+    together: str = ""
     setbacks: int = 0
     vacant_since: datetime | None = None
     released: tuple[str, datetime] | None = None
@@ -52,6 +55,17 @@ class Nodes:
             if not before.is_finished:
                 self.lost = before
         return True
+
+    def note_start(self, mains: Iterable[Pod], size: int) -> None:
+        """Notes whether the start that is under way has come together, for as long as its main node's pod is the last:
+        what has run together may be lost one by one."""
+        live = [pod for pod in mains if not pod.is_finished]
+        main = max(live, key=lambda pod: (pod.failures, pod.created_at), default=None)
+        if main is None or main.uid == self.together:
+            return
+        others = [pod for pod in self.pods.values() if pod.main == main.uid]
+        running = [pod for pod in (main, *others) if pod.started_at is not None or pod.is_finished]
+        self.together = main.uid if len(running) == size else ""
 
     def end(self, main: str) -> None:
         """The main node's pod has ended: those of its other nodes that are gone matter no more."""

@@ -3,18 +3,18 @@ those for which there is none of these either become demand.
 
 Invariants: what is on its way is counted once; demand is for pods that a node the environment may start would take, in
 the order of the pass; it stays within the environment's maxvCpus but for its last pod (AWS: "never exceeds maxvCpus by
-more than a single instance"). Nodes on their way are kept in runs of equal ones, so that a thousand cost what one does.
+more than a single instance").
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from itertools import islice
 
 from batchwright.domain.observations import Node
 from batchwright.names import INSTANCE_TYPE
+from batchwright.scheduling.coming import Run, Runs
 from batchwright.scheduling.nearness import Labels, apart, missing, options
 from batchwright.scheduling.offers import Bill, Fitting, bill, fitting, room_for, suits
 from batchwright.scheduling.room import Room, cpu_of
@@ -27,22 +27,13 @@ MOST_SHAPES = 200
 MOST_PLACES = 32
 
 
-@dataclass(slots=True)
-class _Run:
-    """So many equal nodes that are to come, with this free on each."""
-
-    node: Node
-    free: dict[str, int]
-    count: int
-
-
 class Growing:
     """The growth of every environment during one pass."""
 
     def __init__(self, state: State, room: Room) -> None:
         self._state = state
         self._room = room
-        self._runs: dict[str, list[_Run]] = {}
+        self._runs: dict[str, Runs] = {}
         self._left = {name: growth.left for name, growth in state.growth.items()}
         self._cpu: Counter[str] = Counter()
         self._wanted: dict[tuple[str, Shape], int] = {}
@@ -95,17 +86,22 @@ class Growing:
     def _take_all(self, name: str, gang: Gang, asked: Mapping[Shape, int], needed: Labels, wanted: Labels) -> bool:
         """Of what is coming, that with the labels that are needed; of what is asked for, that with those wanted."""
         kept = set(self.kept)
-        before = [replace(run) for run in self._runs[name]], self._left.get(name, 0), dict(self._wanted)
+        before = self._runs[name].copy(), self._left.get(name, 0), dict(self._wanted)
         shapes = self._shapes[name]
         taking = {shape: apart(shape, gang, needed) for shape in asked}
         takers = {
             id(run): [shape for shape in asked if self._takes(run, name, taking[shape])] for run in self._runs[name]
         }
         rest: dict[Shape, int] = {}
+        most = {
+            id(run): max((room_for(run.free, taking[shape]) for shape in takers[id(run)]), default=0)
+            for run in self._runs[name]
+        }
         # As such machines will be given out (scheduling.gang): what fits the fewest of them first, and of them those
-        # that the fewest others fit; of these the smallest, for what comes after it may need the large ones.
+        # that the fewest others fit; of these those that take the most, and then the smallest, for what comes after it
+        # may need the large ones.
         for shape in sorted(asked, key=lambda each: (sum(each in found for found in takers.values()), each)):
-            runs = sorted(self._runs[name], key=lambda run: (len(takers[id(run)]), sorted(run.free.items())))
+            runs = sorted(self._runs[name], key=lambda run: (len(takers[id(run)]), -most[id(run)], run.order))
             found = self._from_coming(name, taking[shape], asked[shape], runs, is_alone=True)
             rest[apart(shape, gang, wanted)] = asked[shape] - found
         if self._ask_all(name, {shape: count for shape, count in rest.items() if count > 0}):
@@ -253,47 +249,42 @@ class Growing:
             self._wanted[name, shape] = 0
         self._wanted[name, shape] += count
 
-    def _make_runs(self, name: str) -> list[_Run]:
+    def _make_runs(self, name: str) -> Runs:
         runs = self._runs.get(name)
         if runs is None:
             growth = self._state.growth.get(name)
-            runs = self._runs[name] = [] if growth is None else self._runs_of(growth)
+            runs = self._runs[name] = Runs() if growth is None else self._runs_of(growth)
         return runs
 
-    def _takes(self, run: _Run, name: str, shape: Shape) -> bool:
+    def _takes(self, run: Run, name: str, shape: Shape) -> bool:
         return self._suits(run.node, name, shape) and room_for(run.free, shape) > 0
 
     def _from_coming(
-        self, name: str, shape: Shape, count: int, order: Iterable[_Run] = (), *, is_alone: bool = False
+        self, name: str, shape: Shape, count: int, order: Iterable[Run] | None = None, *, is_alone: bool = False
     ) -> int:
         runs = self._make_runs(name)
         rest = count
-        for run in list(order) or list(runs):
+        for run in runs.could_take(shape) if order is None else order:
             if rest <= 0:
                 break
-            fits = room_for(run.free, shape) if self._suits(run.node, name, shape) else 0
-            if not fits:
+            fits = room_for(run.free, shape)
+            if not fits or not self._suits(run.node, name, shape):
                 continue
             full = min(run.count, rest // fits)
-            if full and not is_alone:
-                runs.append(_Run(run.node, _less(run.free, shape, fits), full))
-            rest -= full * fits
-            run.count -= full
+            last = rest - full * fits if full < run.count else 0
             if is_alone:
                 self.kept.add(run.node.name)
-            if rest and run.count:
-                if not is_alone:
-                    runs.append(_Run(run.node, _less(run.free, shape, rest), 1))
-                run.count -= 1
-                rest = 0
-            if not run.count:
-                runs.remove(run)
+            else:
+                runs.put(run.node, _less(run.free, shape, fits), full)
+                runs.put(run.node, _less(run.free, shape, last), 1 if last else 0)
+            rest -= full * fits + last
+            runs.take(run, full + (last > 0))
         return count - rest
 
-    def _runs_of(self, growth: Growth) -> list[_Run]:
+    def _runs_of(self, growth: Growth) -> Runs:
         # What something starts on in this pass suits it after all.
         alone = ((node, 1) for node in growth.unused if self._room.is_untouched(node.name))
-        return [_Run(node, dict(node.allocatable), count) for node, count in (*growth.coming, *alone) if count > 0]
+        return Runs((*growth.coming, *alone))
 
     def _suits(self, node: Node, name: str, shape: Shape) -> bool:
         key = (id(node), name, shape)

@@ -58,17 +58,20 @@ class Events:
     async def post(self, *_: object) -> None: ...
 
 
-ALL, SOME = True, False
+# The nodes that run in a start before it goes back: also where the main node never had a pod.
+ALL, SOME, NONE = "all", "some", "none"
 GOING_BACK = [
     pytest.param([SOME] * 4, [10, 20, 40, 80], id="starts that fail: longer each time"),
+    pytest.param([SOME] * 1040, [10, 20, 40, 80, 160, 320, *[600] * 1034], id="for weeks: ten minutes at most"),
     pytest.param([ALL] * 3, [10, 10, 10], id="what is lost later is no start that failed"),
     pytest.param([ALL, SOME, SOME], [10, 10, 20], id="nor does it count for the next"),
     pytest.param([SOME, SOME, ALL, SOME], [10, 20, 10, 10], id="a start that came together begins anew"),
+    pytest.param([ALL, NONE, NONE], [10, 10, 20], id="a main node without a pod is a start that failed"),
 ]
 
 
 @pytest.mark.parametrize(("starts", "want"), GOING_BACK)
-async def test_how_long_a_multi_node_job_waits_before_the_next_start(starts: list[bool], want: list[int]) -> None:
+async def test_how_long_a_multi_node_job_waits_before_the_next_start(starts: list[str], want: list[int]) -> None:
     world = World()
     entry = world.submit()
     world.store.put_work("work-1", b.work())
@@ -77,15 +80,17 @@ async def test_how_long_a_multi_node_job_waits_before_the_next_start(starts: lis
     layout = node_layout(THREE, b.spec())
     assert layout is not None
     waits = []
-    for number, is_whole in enumerate(starts):
+    for number, which in enumerate(starts):
         main = b.running_pod(number, uid=f"main-{number}")
         node = b.pod(uid=f"n-{number}", main=main.uid, index=1)
         entry.nodes = entry.nodes or Nodes()
         entry.pods, entry.preempting = {main.uid: main}, ""
         # One of the two has ended before the other runs, or never does.
         entry.nodes.pods = {f"{node.uid}-1": node, f"{node.uid}-2": b.ended_pod(index=2, main=main.uid)}
+        if which == NONE:
+            entry.pods, entry.nodes.pods = {}, {}
         gang_view(world.store, entry, layout, b.NOW)
-        if is_whole:
+        if which == ALL:
             entry.nodes.pods[f"{node.uid}-1"] = replace(node, started_at=b.NOW)
             gang_view(world.store, entry, layout, b.NOW)
             del entry.nodes.pods[f"{node.uid}-1"]

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 import builders as b
+from batchwright.names import GPU_RESOURCE
 from batchwright.scheduling.cycle import plan
 from batchwright.scheduling.explain import explain
 from batchwright.scheduling.limits import BY_KIND
-from batchwright.scheduling.snapshot import Snapshot, WaitKind
+from batchwright.scheduling.snapshot import Gang, Snapshot, WaitKind
 
 LEAVES = b.growth(leaving=((b.shape(), 3),))
 COMING = WaitKind.NODES_COMING
-BIG = b.shape(cpu=3000)
+BIG, HALF = b.shape(cpu=3000), b.shape(cpu=500)
+# Two of the first kind are on the large machine alone, and then one of the second fits the other.
+PAIRS = Gang(((b.shape(cpu=2100), 2), (b.shape(cpu=2200), 1)), per_node=2)
+WITH_GPU = b.shape(resources=(*b.shape().resources, (GPU_RESOURCE, 1)))
+GPU_NODE = b.node("g", cpu=1900)
+GPU_NODE = replace(GPU_NODE, allocatable={**GPU_NODE.allocatable, GPU_RESOURCE: 1})
 ARM = b.shape(node_selector=(("kubernetes.io/arch", "arm64"),))
 TWO = (b.environment("e1"), b.environment("e2", node_selector=(("e", "2"),)))
 
@@ -85,6 +91,50 @@ CASES = [
             {"big": COMING, "j0": COMING},
         ),
         id="what is on its way is for the first, and what it leaves for the others",
+    ),
+    pytest.param(
+        Case(
+            b.snapshot(
+                b.queue(*jobs(1), b.candidate("big", after=9, shape=BIG)),
+                growth={"e1": b.growth(coming=((b.node("m", cpu=3900), 1), (b.node("s", cpu=1900), 1)))},
+            ),
+            [],
+            {"j0": COMING, "big": COMING},
+        ),
+        id="of what is on its way the first has the smallest that does, for a later one may need the large",
+    ),
+    pytest.param(
+        Case(
+            b.snapshot(
+                b.queue(*jobs(1), b.candidate("j1", after=1, shape=HALF), b.candidate("big", after=9, shape=BIG)),
+                growth={"e1": b.growth(coming=((b.node("m", cpu=3900), 2),))},
+            ),
+            [],
+            {"j1": COMING, "big": COMING},
+        ),
+        id="and what others are to be on already before one that is empty",
+    ),
+    pytest.param(
+        Case(
+            b.snapshot(
+                b.queue(*jobs(1), b.candidate("gpu", after=9, shape=WITH_GPU)),
+                growth={"e1": b.growth(coming=((GPU_NODE, 1), (b.node("m", cpu=3900), 1)))},
+            ),
+            [],
+            {"j0": COMING, "gpu": COMING},
+        ),
+        id="and GPUs last, however small the machine",
+    ),
+    pytest.param(
+        Case(
+            b.snapshot(
+                b.queue(b.candidate("g", shape=PAIRS.total, gang=PAIRS)),
+                growth={"e1": b.growth(coming=((b.node("m", cpu=3900), 1), (b.node("l", cpu=7800), 1)))},
+            ),
+            [],
+            {"g": COMING},
+        ),
+        id="nodes of a multi-node job that share machines have those first that take most of them",
     ),
     pytest.param(
         Case(
