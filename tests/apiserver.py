@@ -41,6 +41,8 @@ RESOURCES: Mapping[str, tuple[str, str, bool]] = {
     "ServiceAccount": ("/api/v1", "serviceaccounts", True),
     "Job": ("/apis/batch/v1", "jobs", True),
     "ControllerRevision": ("/apis/apps/v1", "controllerrevisions", True),
+    "PriorityClass": ("/apis/scheduling.k8s.io/v1", "priorityclasses", False),
+    "PodGroup": ("/apis/scheduling.k8s.io/v1beta1", "podgroups", True),
     "Lease": ("/apis/coordination.k8s.io/v1", "leases", True),
 }
 

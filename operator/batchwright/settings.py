@@ -40,6 +40,11 @@ class Settings(BaseSettings):
         description="Who installs the MutatingAdmissionPolicies: the operator (apply), somebody else (expect), nobody "
         "(none).",
     )
+    pod_groups: bool = Field(
+        default=True,
+        description="Have the nodes of a multi-node job but the main one bound together by a PodGroup, where the "
+        "cluster has that API (Kubernetes 1.37).",
+    )
     capacity_interval_seconds: float = Field(
         default=5.0, gt=0, description="How often the instances of MANAGED environments are looked at."
     )

@@ -86,6 +86,7 @@ def test_three_nodes_start_and_the_main_nodes_end_decides(four: Stage) -> None:
         got = variables_of(pod)
         assert pod["metadata"]["labels"][LABEL_MAIN_POD] == main["metadata"]["uid"]
         assert pod["spec"]["hostname"] == f"{work}-{number}"
+        assert "schedulingGroup" not in pod["spec"], "this cluster has no PodGroups"
         assert pod["metadata"]["creationTimestamp"] >= main["status"]["startTime"]
         assert {name: got[name] for name in got if "BATCH_JOB" in name} == {
             "AWS_BATCH_JOB_ID": f"{job_id}#{number}",

@@ -18,22 +18,36 @@ from typing import Any
 import builders as b
 from batchwright import names
 from batchwright.cluster.client import JSON
-from batchwright.cluster.resources import BATCH_JOBS, CONFIG_MAPS, JOBS, PODS, SERVICES, Resource
+from batchwright.cluster.resources import BATCH_JOBS, CONFIG_MAPS, JOBS, POD_GROUPS, PODS, SERVICES, Resource
 from batchwright.domain.observations import Node
 from batchwright.domain.texts import timestamp
 from batchwright.errors import AlreadyExists, ApiUnavailable, Forbidden, NotFound
+from property.gangpods import (
+    CPU,
+    bound_together,
+    copy_of,
+    cpu_of,
+    ended,
+    group_of,
+    is_of_its_group,
+    is_over,
+    machine_of,
+    owner_of,
+)
 
 NAMESPACE = "default"
-CPU = 1000
 # A pod that has ended is taken away by one in so many looks, of which there are some eight a second.
 COLLECTED = 10
 
 
 class GangCluster:
-    """The truth. `exits` says what the main node of a job exits with, and after how long, by its uid and attempt."""
+    """The truth. `exits` says what the main node of a job exits with, and after how long, by its uid and attempt;
+    `groups` whether it has PodGroups, all pods of which are bound at once."""
 
-    def __init__(self, random: Random, trouble: int, exits: Callable[[str, int], tuple[float, int]]) -> None:
-        self.random, self.trouble, self._exits = random, trouble, exits
+    def __init__(
+        self, random: Random, trouble: int, exits: Callable[[str, int], tuple[float, int]], *, groups: bool = False
+    ) -> None:
+        self.random, self.trouble, self._exits, self.groups = random, trouble, exits, groups
         self.jobs: dict[str, JSON] = {}
         self.pods: dict[str, JSON] = {}
         self.others: dict[tuple[str, str], JSON] = {}
@@ -42,6 +56,7 @@ class GangCluster:
         self.attempts: Counter[str] = Counter()
         self.writes: Counter[str] = Counter()
         self.made_nodes: Counter[str] = Counter()
+        self.bound_groups: set[str] = set()  # by the uid of the main node's pod
         # What a quota lets nobody make: objects of a kind of a job (kind/uid), main nodes' pods of jobs (uid).
         self.refused: set[str] = set()
         self.podless: set[str] = set()
@@ -60,7 +75,7 @@ class GangCluster:
     # What the operator sees.
 
     def _show(self, kind: str, uid: str, item: Any) -> None:
-        self._queues[kind].append((uid, item if item is None or isinstance(item, Node) else _copy(item)))
+        self._queues[kind].append((uid, item if item is None or isinstance(item, Node) else copy_of(item)))
         asyncio.get_running_loop().call_later(self.random.choice([0.01, 0.1, 0.6]), self._deliver, kind)
 
     def _deliver(self, kind: str) -> None:
@@ -88,41 +103,56 @@ class GangCluster:
         if name in known.get(resource.kind, {}) or (resource.kind, name) in self.others:
             raise AlreadyExists("there is one", 409)
         self._made += 1
-        made = _copy(body)
+        made = copy_of(body)
         made["metadata"] |= {"uid": f"{resource.kind}-{self._made}", "creationTimestamp": timestamp(b.at(self.now))}
         self.writes[resource.kind] += 1
         if resource is PODS:
             owner = made["metadata"]["ownerReferences"][0]["uid"]
             assert owner in self.pods, "a node of a main node that is gone"
+            assert is_of_its_group(made, [pod for pod in self.pods.values() if owner_of(pod) == owner])
+            assert not group_of(made) or ("PodGroup", group_of(made)) in self.others
             self.made_nodes[name] += 1
             self.put_pod(made | {"status": {"phase": "Pending"}})
         elif resource is JOBS:
             self.jobs[name] = made | {"status": {}}
             self.put_job(self.jobs[name])
         else:
-            assert resource in (SERVICES, CONFIG_MAPS)
+            if resource is POD_GROUPS and not self.groups:
+                raise NotFound("no such kind", 404)
+            assert resource in (SERVICES, CONFIG_MAPS, POD_GROUPS)
             self.others[resource.kind, name] = made
         await self._answer()
-        return _copy(made)
+        return copy_of(made)
+
+    async def request(self, method: str, path: str) -> JSON:
+        await self._answer()
+        assert (method, path) == ("GET", "/apis/scheduling.k8s.io/v1beta1")
+        if not self.groups:
+            raise NotFound("no such version", 404)
+        return {"resources": [{"name": "workloads"}, {"name": "podgroups"}, {"name": "podgroups/status"}]}
 
     async def get(self, resource: Resource, namespace: str, name: str) -> JSON:
         await self._answer()
+        if resource is POD_GROUPS:
+            if (resource.kind, name) not in self.others:
+                raise NotFound("there is none", 404)
+            return copy_of(self.others[resource.kind, name])
         if resource is BATCH_JOBS:
             return {"metadata": {"uid": name}, "status": self.statuses.get(name)}
-        return _copy(self.jobs[name])
+        return copy_of(self.jobs[name])
 
     async def pages(self, resource: Resource, namespace: str | None = None, **how: Any) -> AsyncIterator[JSON]:
         await self._answer()
         label, _, wanted = how["labels"].partition("=")
         found = [pod for pod in self.pods.values() if pod["metadata"]["labels"].get(label) == wanted]
-        yield {"items": _copy(found), "metadata": {}}
+        yield {"items": copy_of(found), "metadata": {}}
 
     async def patch(self, resource: Resource, namespace: str, name: str, body: Any, **how: Any) -> None:
         await self._answer()
         self.writes[resource.kind] += 1
         if resource is BATCH_JOBS:
             uid = body[0]["value"]
-            self.statuses[uid] = _copy(body[2]["value"])
+            self.statuses[uid] = copy_of(body[2]["value"])
         elif resource is JOBS:
             job = self.jobs.get(name)
             if job is None:
@@ -275,7 +305,7 @@ class GangCluster:
         if job["spec"]["template"]["metadata"]["labels"][names.LABEL_JOB_ID] in self.podless:
             return
         self._made += 1
-        template, name = _copy(job["spec"]["template"]), f"{job['metadata']['name']}-0-{self._made:05d}"
+        template, name = copy_of(job["spec"]["template"]), f"{job['metadata']['name']}-0-{self._made:05d}"
         metadata = template["metadata"] | {
             "name": name,
             "namespace": NAMESPACE,
@@ -305,12 +335,12 @@ class GangCluster:
             if is_node and ("deletionTimestamp" in metadata or self.random.randrange(COLLECTED) == 0):
                 self._remove_pod(pod)
         elif "deletionTimestamp" in metadata:
-            status |= {"phase": "Failed", **_ended(143, self.now)} if "startTime" in status else {"phase": "Failed"}
+            status |= {"phase": "Failed", **ended(143, self.now)} if "startTime" in status else {"phase": "Failed"}
             self.put_pod(pod)
         elif spec.get("schedulingGates"):
             return
         elif "nodeName" not in spec:
-            self._bind(pod)
+            self._schedule(pod)
         elif "startTime" not in status:
             self._start(pod)
         elif self.now >= self._ends[metadata["uid"]]:
@@ -318,18 +348,23 @@ class GangCluster:
             code = self._exits(job_id, int(metadata["annotations"][names.POD_FAILURE_COUNT]))[1]
             if is_node:
                 code = self.random.choice([0, 3])
-            status |= {"phase": "Failed" if code else "Succeeded", **_ended(code, self.now)}
+            status |= {"phase": "Failed" if code else "Succeeded", **ended(code, self.now)}
             self.put_pod(pod)
 
+    def _schedule(self, pod: JSON) -> None:
+        group = self.others.get(("PodGroup", group_of(pod)))
+        for each in [pod] if group is None else bound_together(group, self.pods.values(), self.nodes):
+            if group is not None:
+                self.bound_groups.add(owner_of(group))
+            self._bind(each)
+
     def _bind(self, pod: JSON) -> None:
-        terms = pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
-        [machine] = terms["nodeSelectorTerms"][0]["matchFields"][0]["values"]
-        node = self.nodes.get(machine)
-        if node is None:
+        machine = machine_of(pod)
+        if machine not in self.nodes:
             return
         there = [each for each in self.pods.values() if each["spec"].get("nodeName") == machine and not is_over(each)]
         asked = sum(cpu_of(each) for each in (*there, pod))
-        assert asked <= node.allocatable["cpu"], f"{machine} has no room for {pod['metadata']['name']}"
+        assert asked <= self.nodes[machine].allocatable["cpu"], f"{machine} has no room for {pod['metadata']['name']}"
         job_id = pod["metadata"]["labels"][names.LABEL_JOB_ID]
         assert job_id not in [each["metadata"]["labels"][names.LABEL_JOB_ID] for each in there], "two on one machine"
         pod["spec"]["nodeName"] = machine
@@ -364,30 +399,3 @@ class GangCluster:
             # What it ends with is of no consequence, nor when.
             self._ends[metadata["uid"]] = self.now + (inf if self.lasting else self.random.choice([0.1, 3.0, inf, inf]))
         self.put_pod(pod)
-
-
-def is_over(pod: JSON) -> bool:
-    return pod["status"]["phase"] in ("Succeeded", "Failed")
-
-
-def owner_of(pod: JSON) -> str:
-    return str(pod["metadata"]["ownerReferences"][0]["uid"])
-
-
-def cpu_of(pod: JSON) -> int:
-    return CPU * int(pod["spec"]["containers"][0]["resources"]["requests"]["cpu"])
-
-
-def _ended(code: int, now: float) -> JSON:
-    at = timestamp(b.at(now))
-    ended = {"exitCode": code, "reason": "Error" if code else "Completed", "startedAt": at, "finishedAt": at}
-    return {
-        "containerStatuses": [{"name": "main", "state": {"terminated": ended | {"startedAt": timestamp(b.at(now))}}}]
-    }
-
-
-def _copy(item: Any) -> Any:
-    """Deep, of what JSON has."""
-    if isinstance(item, dict):
-        return {key: _copy(value) for key, value in item.items()}
-    return [_copy(value) for value in item] if isinstance(item, list | tuple) else item

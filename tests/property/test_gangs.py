@@ -28,7 +28,8 @@ from batchwright.controllers.store import Store
 from batchwright.domain.observations import FINAL_STATES, Revision
 from batchwright.domain.texts import timestamp
 from batchwright.settings import Settings
-from property.gangcluster import NAMESPACE, GangCluster, is_over
+from property.gangcluster import NAMESPACE, GangCluster
+from property.gangpods import is_over
 from virtualtime import VirtualTimeLoop
 
 SETTINGS = Settings(writes_in_flight=4)
@@ -64,6 +65,7 @@ class Scenario:
     trouble: int
     kills: tuple[float, ...]
     losses: tuple[float, ...]
+    groups: bool = False
 
 
 @st.composite
@@ -88,6 +90,7 @@ def scenarios(draw: st.DrawFn, *, calm: bool = False) -> Scenario:
         0 if calm else draw(st.sampled_from([0, 0, 20])),
         tuple(draw(times)),
         tuple(draw(times)),
+        draw(st.booleans()),
     )
 
 
@@ -106,7 +109,7 @@ class World:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.plans = {plan.uid: plan for plan in scenario.plans}
-        self.cluster = GangCluster(Random(scenario.seed), scenario.trouble, self.exits)
+        self.cluster = GangCluster(Random(scenario.seed), scenario.trouble, self.exits, groups=scenario.groups)
         self.cluster.hear = self.hear
         self.submitted: dict[str, float] = {}
         self.tasks: list[asyncio.Task[Any]] = []
@@ -276,6 +279,10 @@ def test_all_end_as_their_main_nodes_say(scenario: Scenario) -> None:
         assert codes == list(plan.codes)
         assert world.cluster.attempts[uid] == len(plan.codes)
     assert set(world.cluster.made_nodes.values()) <= {1}, "a node that had ended was made again"
+    # A main node may end before the others are bound.
+    grouped = [plan for plan in world.plans.values() if plan.nodes > 2 and scenario.groups]
+    least = sum(len(plan.codes) for plan in grouped if plan.seconds == 30)
+    assert least <= len(world.cluster.bound_groups) <= sum(len(plan.codes) for plan in grouped)
     assert world.running() == []
 
 
@@ -289,6 +296,23 @@ def test_none_waits_for_ever_whatever_happens(scenario: Scenario) -> None:
         # Those of lost machines were no attempts.
         assert len(status["attempts"]) == len(plan.codes)
     assert world.running() == []
+
+
+@given(st.lists(st.integers(0, 60).map(lambda tenths: tenths / 10), min_size=1, max_size=4), st.integers(0, 10**6))
+@settings(max_examples=settings.default.max_examples // 3)  # type: ignore[union-attr]
+def test_an_operator_that_dies_leaves_no_group_that_nobody_fills(kills: list[float], seed: int) -> None:
+    """Else the nodes would wait for the start timeout, of 600 s."""
+    plan = Plan(0, 5, 1, (0,), 30.0, 0)
+    world = World(Scenario((1,) * 5, (plan,), seed, 0, tuple(sorted(kills)), (), groups=True))
+
+    async def live() -> float:
+        await world.live()
+        return asyncio.get_running_loop().time()
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        assert runner.run(live()) < 300
+    assert world.cluster.attempts[plan.uid] == 1
+    assert len(world.cluster.bound_groups) == 1
 
 
 @pytest.mark.parametrize("what", ["Service", "the main node's pod"])

@@ -33,6 +33,7 @@ from batchwright.controllers.explaining import Explaining, note_wait
 from batchwright.controllers.gangs import Gangs, stop_node
 from batchwright.controllers.gather import gang_view, view_of
 from batchwright.controllers.obstacles import Obstacles
+from batchwright.controllers.podgroups import PodGroups
 from batchwright.controllers.preempting import Preempting
 from batchwright.controllers.progress import count_progress
 from batchwright.controllers.refusals import refused
@@ -102,7 +103,8 @@ class Engine:
         self.obstacles = Obstacles(api, self._hear_obstacle)
         self._arrays = Arrays(api, store, self._spawn, self._wake, self._touch, self._clock.now, self._say_refusal)
         self._preempting = Preempting(api, self._act, self._notify)
-        self._gangs = Gangs(api, store, self._clock.now, self._act, self._touch, self._spawn)
+        groups = PodGroups(api, wanted=settings.pod_groups)
+        self._gangs = Gangs(api, store, self._clock.now, self._act, self._touch, self._spawn, groups)
         self._carrying = Carrying(
             api,
             store,

@@ -21,6 +21,7 @@ from batchwright.controllers import acting
 from batchwright.controllers.entries import Entry, Pinned
 from batchwright.controllers.membership import node_labels, pod_tolerations
 from batchwright.controllers.nodepods import Nodes
+from batchwright.controllers.podgroups import PodGroups
 from batchwright.controllers.store import Store
 from batchwright.domain.actions import Action, GiveBack, MakeNodes, ReleasePod, StopNodes, SuspendWork
 from batchwright.domain.observations import Pod, Work
@@ -38,6 +39,7 @@ from batchwright.workloads.gang import (
 )
 from batchwright.workloads.job import JobIdentity, Placement
 from batchwright.workloads.nodes import NodeLayout
+from batchwright.workloads.podgroup import build_pod_group
 from batchwright.workloads.podtemplate import build_pod_template
 from batchwright.workloads.shapes import Wire
 
@@ -63,9 +65,10 @@ class Gangs:
         act: Callable[[str, Entry, Action], None],
         touch: Callable[[str], None],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
+        groups: PodGroups,
     ) -> None:
         self._api, self._store, self._now, self._act, self._touch = api, store, now, act, touch
-        self._spawn = spawn
+        self._spawn, self._groups = spawn, groups
 
     def sweep(self, entry: Entry) -> None:
         """Stops what is left of a job that has ended: where its definition is gone, nobody knew that it has nodes."""
@@ -80,6 +83,8 @@ class Gangs:
             return
         nodes = entry.nodes = entry.nodes or Nodes()
         earlier = 0 if nodes.together else nodes.setbacks
+        # What keeps a group from being bound may be the group: a webhook that gives pods another priority, say.
+        nodes.apart = nodes.apart or nodes.waits_as_group()
         seconds = min(MOST_BACK_OFF_SECONDS, BACK_OFF_SECONDS * 2 ** min(earlier, MOST_DOUBLINGS))
         nodes.together, nodes.setbacks = "", 0 if nodes.together else earlier + 1
         entry.preempting, entry.obstacle = action.why, ""
@@ -115,7 +120,9 @@ class Gangs:
         nodes.making = True
         try:
             placement = placement_in(action.work.environment, environment.spec)
-            await make_nodes(self._api, entry, pinned, pinned.layout, placement, action)
+            wanted = build_pod_group(_identity(entry), pinned.layout, _main_pod(action))
+            group = await self._groups.join(nodes, action.main.uid, wanted, begun=bool(action.present))
+            await make_nodes(self._api, entry, pinned, pinned.layout, placement, action, group)
             entry.obstacle = ""
         except ApiError as error:
             entry.obstacle = bounded(f"A node cannot be made: {error}")
@@ -142,7 +149,7 @@ def placement_in(environment: str, spec: ComputeEnvironmentSpec) -> Placement:
 
 async def release_main(api: ApiClient, entry: Entry, layout: NodeLayout, work: Work, action: ReleasePod) -> None:
     """Lets the main node start on its machine, when names and hostfile are there."""
-    identity = JobIdentity(entry.job.uid, entry.job.namespace, entry.job.name)
+    identity = _identity(entry)
     owner: Wire = {"apiVersion": "batch/v1", "kind": "Job", "name": work.name, "uid": work.uid}
     await asyncio.gather(
         acting.ensure(api, SERVICES, build_service(identity, owner)),
@@ -154,19 +161,26 @@ async def release_main(api: ApiClient, entry: Entry, layout: NodeLayout, work: W
 
 
 async def make_nodes(
-    api: ApiClient, entry: Entry, pinned: Pinned, layout: NodeLayout, placement: Placement, action: MakeNodes
+    api: ApiClient,
+    entry: Entry,
+    pinned: Pinned,
+    layout: NodeLayout,
+    placement: Placement,
+    action: MakeNodes,
+    group: str,
 ) -> None:
-    """Makes the pods that are not there yet. Raises the ApiError that the first of them met with."""
+    """Makes the pods that are not there yet, in this PodGroup if any. Raises the ApiError that the first of them met
+    with."""
     main, job = action.main, entry.job
     machines = decode_placement(action.work.placement)
     nodes = entry.nodes = entry.nodes or Nodes()
-    identity = JobIdentity(job.uid, job.namespace, job.name)
-    seen = MainPod(action.work.name, main.name, main.uid, main.address, main.failures)
+    identity, seen = _identity(entry), _main_pod(action)
     slots = asyncio.Semaphore(PODS_IN_FLIGHT)
 
     async def make(rank: int) -> None:
         async with slots:
-            body = build_node(identity, job.spec.job_queue, pinned.name, layout, rank, placement, machines[rank], seen)
+            queue, machine = job.spec.job_queue, machines[rank]
+            body = build_node(identity, queue, pinned.name, layout, rank, placement, machine, seen, group)
             with suppress(AlreadyExists):
                 await api.create(PODS, job.namespace, body)
             if body["metadata"]["name"] not in nodes.seen:
@@ -179,6 +193,15 @@ async def make_nodes(
         # Some may be there all the same: no other attempt begins before that is known.
         await _look_for(api, entry, nodes, main.uid)
         raise failures[0]
+
+
+def _identity(entry: Entry) -> JobIdentity:
+    return JobIdentity(entry.job.uid, entry.job.namespace, entry.job.name)
+
+
+def _main_pod(action: MakeNodes) -> MainPod:
+    main = action.main
+    return MainPod(action.work.name, main.name, main.uid, main.address, main.failures)
 
 
 async def _look_for(api: ApiClient, entry: Entry, nodes: Nodes, main: str) -> None:

@@ -18,7 +18,8 @@ class Nodes:
     vanished before its end. `together` is the main node's pod with which all of them have run, by uid, and `setbacks`
     how many starts in a row have failed: all went back before that. `vacant_since` is since when the main node has no
     pod although it is to have one, `released` since when one is let start, or is to be, by its uid: both begin anew
-    with the operator.
+    with the operator. `group` is the PodGroup that nodes of a main node's pod, by its uid, are made in, empty for none;
+    `apart` whether they are to be made in none, since one did not come to be bound.
     """
 
     pods: dict[str, Pod] = field(default_factory=dict)
@@ -32,6 +33,16 @@ class Nodes:
     setbacks: int = 0
     vacant_since: datetime | None = None
     released: tuple[str, datetime] | None = None
+    group: tuple[str, str] | None = None
+    apart: bool = False
+
+    def has_bound(self, main: str) -> bool:
+        """Whether a node of this pod of the main node has been given its machine: in a group, all have then."""
+        return any(pod.main == main and pod.node for pod in self.pods.values())
+
+    def waits_as_group(self) -> bool:
+        """Whether the nodes are made in a group that has not been bound."""
+        return self.group is not None and self.group[1] != "" and not self.has_bound(self.group[0])
 
     def see(self, uid: str, record: Pod | None, main: Pod | None) -> bool:
         """A pod was seen, changed, or is gone; whether that is news. `main` is its main node's, None where there is

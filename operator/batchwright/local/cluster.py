@@ -44,6 +44,8 @@ class Options:
     """What `up` is asked for. `nodes` None: 4 simulated nodes, or none with a real node or an existing cluster.
 
     `without_controllers`: controllers of kube-controller-manager that shall not run, because somebody plays their part.
+    `feature_gates`: those of Kubernetes to be on that are not by default; `served_apis`: versions to be served that are
+    not by default, such as scheduling.k8s.io/v1beta1.
     """
 
     name: str = paths.DEFAULT_NAME
@@ -55,6 +57,8 @@ class Options:
     operator: bool = False
     audit: bool = False
     without_controllers: tuple[str, ...] = ()
+    feature_gates: tuple[str, ...] = ()
+    served_apis: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,8 @@ def _check_compatible(state: ClusterState, options: Options) -> None:
         raise LocalError(f"--audit: cluster {state.name} was made without an audit log; {first}")
     if options.without_controllers not in ((), state.without_controllers):
         raise LocalError(f"cluster {state.name} was made with other controllers; {first}")
+    if options.feature_gates not in ((), state.feature_gates) or options.served_apis not in ((), state.served_apis):
+        raise LocalError(f"cluster {state.name} was made with other features; {first}")
     if options.runtime not in ("auto", state.runtime):
         raise LocalError(f"--runtime {options.runtime}: cluster {state.name} has runtime {state.runtime}; {first}")
 
@@ -171,6 +177,8 @@ def _create(directory: Path, options: Options, tell: Reporter) -> ClusterState:
         real_node=options.real_node,
         audit=options.audit,
         without_controllers=options.without_controllers,
+        feature_gates=options.feature_gates,
+        served_apis=options.served_apis,
     )
     make: dict[str, Callable[[Path, ClusterState, Reporter], ClusterState]] = {
         "binary": _create_binary,
@@ -179,6 +187,8 @@ def _create(directory: Path, options: Options, tell: Reporter) -> ClusterState:
     }
     if options.audit and runtime != "binary":
         raise LocalError(f"--audit works with --runtime binary only, not {runtime}")
+    if (options.feature_gates or options.served_apis) and runtime != "binary":
+        raise LocalError(f"features are chosen with --runtime binary only, not {runtime}")
     state = make[runtime](directory, state, tell).model_copy(update={"phase": "ready"})
     save_state(directory, state)
     return state

@@ -197,6 +197,10 @@ def _kwokctl_configuration(directory: Path, state: ClusterState, ports: Ports) -
         "kwokControllerBinary": str(binaries["kwok"]),
         "kubeApiserverCertSANs": [state.host_address, SERVICE_ADDRESS],
     }
+    if state.feature_gates:
+        options["kubeFeatureGates"] = ",".join(f"{gate}=true" for gate in state.feature_gates)
+    if state.served_apis:
+        options["kubeRuntimeConfig"] = ",".join(f"{version}=true" for version in state.served_apis)
     if state.audit:
         options["kubeAuditPolicy"] = str(directory / "audit-policy.yaml")
     pki = kwokctl_directory(directory) / "pki"

@@ -48,6 +48,8 @@ class ClusterState(BaseModel):
     real_node: bool = False
     audit: bool = False
     without_controllers: tuple[str, ...] = ()
+    feature_gates: tuple[str, ...] = ()
+    served_apis: tuple[str, ...] = ()
     ports: Ports | None = None
     context: str = ""
     binaries: dict[str, Path] = {}

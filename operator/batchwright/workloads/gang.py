@@ -135,8 +135,9 @@ def build_node(
     placement: Placement,
     machine: str,
     main: MainPod,
+    group: str = "",
 ) -> Wire:
-    """The pod of a node that is not the main one, on this machine. Raises WorkloadError."""
+    """The pod of a node that is not the main one, on this machine, in this PodGroup if any. Raises WorkloadError."""
     kind = layout.kinds[rank]
     work, index = main.work, layout.index_of(rank)
     template = build_pod_template(kind.definition, kind.job)
@@ -148,6 +149,8 @@ def build_node(
     _join(template, work, index)
     pin(template["spec"], machine)
     template["spec"]["hostname"] = f"{work}-{rank}"
+    if group:
+        template["spec"]["schedulingGroup"] = {"podGroupName": group}
     metadata = template["metadata"]
     metadata["name"] = node_name(main.name, rank)
     metadata["namespace"] = identity.namespace
