@@ -15,6 +15,7 @@ from pathlib import Path
 from batchwright.local import cluster as local_cluster
 from batchwright.local import install
 from chaos import workload
+from chaos.circumstances import circumstances
 from chaos.exactlyonce import (
     PodWitness,
     differences,
@@ -171,7 +172,13 @@ class Run:
 
     def _judge(self, ground: Ground, witness: PodWitness, logged: int) -> list[str]:
         in_time = ground.until(lambda: not ground.open_jobs(), self._plan.deadline_seconds)
-        found = [] if in_time else [f"not finished: {self._where(ground, name)}" for name in ground.open_jobs()]
+        found = []
+        if not in_time:
+            log = self._operator.log[logged:]
+            found = [
+                f"not finished: {self._where(ground, name)}; {circumstances(ground, name, log)}"
+                for name in ground.open_jobs()
+            ]
         if in_time:
             found += leftovers_at_end(ground)
         found += differences(ground, witness)
