@@ -43,13 +43,7 @@ def make_providers(api: ApiClient, settings: Settings) -> Providers:
     queue = settings.interruption_queue
     warnings = Warnings(queue, clients.of("sqs")) if queue else None
 
-    async def version() -> str:
-        try:
-            return str((await api.request("GET", "/version"))["gitVersion"])
-        except (ApiError, KeyError) as error:
-            raise ProviderUnavailable(f"The API server's version is not known: {error}", "KubernetesVersion") from error
-
-    images = Images(clients.of("ssm"), version)
+    images = Images(clients.of("ssm"), lambda: kubernetes_version(api))
 
     def ec2_fleet(cluster: str) -> Provider:
         return Ec2Fleet(cluster, clients.of("ec2"), warnings, catalogue, images=images)
@@ -73,6 +67,15 @@ def make_providers(api: ApiClient, settings: Settings) -> Providers:
     }
     at_start = tuple(name for name in makers if name != "SIMULATED") if _has_credentials(os.environ) else ()
     return Providers(makers, cluster_id, at_start)
+
+
+async def kubernetes_version(api: ApiClient) -> str:
+    """The API server's version, such as v1.33.4-eks-1234567. Raises ProviderUnavailable: for a launch it is one more
+    that did not answer."""
+    try:
+        return str((await api.request("GET", "/version"))["gitVersion"])
+    except (ApiError, KeyError) as error:
+        raise ProviderUnavailable(f"The API server does not say its version: {error}", "KubernetesVersion") from error
 
 
 def _has_credentials(environment: Mapping[str, str]) -> bool:
