@@ -219,6 +219,24 @@ REFUSED = [
         "EKS's own images",
         id="ce-eks-image-override",
     ),
+    pytest.param(
+        grouped(
+            NODES,
+            {"clusterName": "c"},
+            computeResources=with_subnets(
+                instanceRole=ROLE, ec2Configuration=[{"imageType": "EKS_AL2023", "imageKubernetesVersion": "1.33"}]
+            ),
+        ),
+        f"{R}.ec2Configuration",
+        "its cluster's own version only",
+        id="ce-eks-image-version",
+    ),
+    pytest.param(
+        managed(ec2Configuration=[{"imageType": "EKS_AL2023", "imageKubernetesVersion": "v1.33.1"}]),
+        f"{R}.ec2Configuration[0].imageKubernetesVersion",
+        "must be a minor version of Kubernetes",
+        id="ce-image-version-form",
+    ),
     pytest.param(ce(autoScalingGroups=["a"]), "spec.type", "are for type MANAGED", id="ce-unmanaged-groups"),
 ]
 
@@ -232,6 +250,11 @@ ACCEPTED = [
         id="ce-eks-ours",
     ),
     pytest.param(managed(), {"state": "ENABLED"}, id="ce-managed-least"),
+    pytest.param(
+        managed(ec2Configuration=[{"imageType": "EKS_AL2023_NVIDIA", "imageKubernetesVersion": "1.33"}]),
+        {"state": "ENABLED"},
+        id="ce-image-version",
+    ),
     pytest.param(managed("SIMULATED", subnets=None), {"state": "ENABLED"}, id="ce-simulated-least"),
     pytest.param(
         managed(

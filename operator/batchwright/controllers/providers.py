@@ -9,6 +9,7 @@ from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
 from batchwright.capacity.ec2.catalogue import Catalogue
 from batchwright.capacity.ec2.client import Clients
 from batchwright.capacity.ec2.fleet import Ec2Fleet
+from batchwright.capacity.ec2.images import Images
 from batchwright.capacity.ec2.warnings import Warnings
 from batchwright.capacity.groups.autoscaling import auto_scaling_groups
 from batchwright.capacity.groups.eks import eks_node_groups
@@ -17,7 +18,7 @@ from batchwright.capacity.simulated import Simulated
 from batchwright.cluster.client import ApiClient
 from batchwright.cluster.resources import NAMESPACES
 from batchwright.controllers.declared import Declared
-from batchwright.errors import Misconfigured
+from batchwright.errors import ApiError, Misconfigured, ProviderUnavailable
 from batchwright.settings import Settings
 
 Maker = Callable[[str], Provider]
@@ -42,11 +43,13 @@ def make_providers(api: ApiClient, settings: Settings) -> Providers:
     queue = settings.interruption_queue
     warnings = Warnings(queue, clients.of("sqs")) if queue else None
 
+    images = Images(clients.of("ssm"), lambda: kubernetes_version(api))
+
     def ec2_fleet(cluster: str) -> Provider:
-        return Ec2Fleet(cluster, clients.of("ec2"), warnings, catalogue)
+        return Ec2Fleet(cluster, clients.of("ec2"), warnings, catalogue, images=images)
 
     def scaling(cluster: str) -> Provider:
-        return auto_scaling_groups(cluster, clients, catalogue, warnings)
+        return auto_scaling_groups(cluster, clients, catalogue, warnings, images)
 
     async def cluster_id() -> str:
         # What others know a cluster by, for want of an id of its own: kube-system is never deleted.
@@ -64,6 +67,15 @@ def make_providers(api: ApiClient, settings: Settings) -> Providers:
     }
     at_start = tuple(name for name in makers if name != "SIMULATED") if _has_credentials(os.environ) else ()
     return Providers(makers, cluster_id, at_start)
+
+
+async def kubernetes_version(api: ApiClient) -> str:
+    """The API server's version, such as v1.33.4-eks-1234567. Raises ProviderUnavailable: for a launch it is one more
+    that did not answer."""
+    try:
+        return str((await api.request("GET", "/version"))["gitVersion"])
+    except (ApiError, KeyError) as error:
+        raise ProviderUnavailable(f"The API server does not say its version: {error}", "KubernetesVersion") from error
 
 
 def _has_credentials(environment: Mapping[str, str]) -> bool:

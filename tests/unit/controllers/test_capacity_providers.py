@@ -14,9 +14,9 @@ from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
 from batchwright.capacity.port import Blueprint, Instance, Kind, Order, Outcome, Refusal, Warned
 from batchwright.controllers.capacity import Capacity
 from batchwright.controllers.declared import Declared
-from batchwright.controllers.providers import Providers
+from batchwright.controllers.providers import Providers, kubernetes_version
 from batchwright.controllers.store import Store
-from batchwright.errors import CapacityError, Denied, ProviderUnavailable
+from batchwright.errors import ApiUnavailable, CapacityError, Denied, Forbidden, ProviderUnavailable
 from batchwright.names import LABEL_ENVIRONMENT
 from batchwright.settings import Settings
 from capacityparts import instance, kind
@@ -201,3 +201,35 @@ async def test_one_that_somebody_names_is_not() -> None:
     problem = world.store.supplies["a"].problem
     assert problem is not None
     assert problem.is_invalid
+
+
+class Versioned:
+    """An API server that says its version, or something else."""
+
+    def __init__(self, answer: dict[str, str] | Exception) -> None:
+        self.answer = answer
+
+    async def request(self, method: str, path: str) -> dict[str, str]:
+        assert (method, path) == ("GET", "/version")
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+async def test_the_version_of_the_cluster() -> None:
+    api: Any = Versioned({"major": "1", "minor": "33+", "gitVersion": "v1.33.4-eks-1234567"})
+    assert await kubernetes_version(api) == "v1.33.4-eks-1234567"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(ApiUnavailable("away", 503), id="out of reach"),
+        pytest.param(Forbidden("no", 403), id="not allowed"),
+        pytest.param({}, id="something else"),
+    ],
+)
+async def test_without_the_version_nothing_is_chosen(answer: dict[str, str] | Exception) -> None:
+    api: Any = Versioned(answer)
+    with pytest.raises(ProviderUnavailable, match="version"):
+        await kubernetes_version(api)

@@ -8,16 +8,17 @@ from typing import Any
 import pytest
 
 import builders as b
-from batchwright.api.v1alpha1 import JobDefinitionSpec
-from batchwright.capacity.fleet import Seen
+from batchwright.api.v1alpha1 import ComputeEnvironmentSpec, JobDefinitionSpec
+from batchwright.capacity.fleet import Seen, retire
 from batchwright.capacity.port import Warned
 from batchwright.controllers.entries import Pinned
 from batchwright.controllers.gather import pin
-from batchwright.controllers.gathering import Memory, instance_status, learn, leaving, see
+from batchwright.controllers.gathering import Memory, bounds_of, instance_status, learn, leaving, see
 from batchwright.controllers.nodepods import Nodes
 from batchwright.controllers.store import Store
 from batchwright.domain.observations import Node, Occupant
-from capacityparts import instance, kind, seen, starting
+from batchwright.settings import Settings
+from capacityparts import blueprint, instance, kind, seen, starting
 
 
 def look(store: Store, memory: Memory, node: Node | None, now: float, **over: Any) -> Seen:
@@ -217,3 +218,23 @@ def test_a_node_whose_gpus_are_not_known_yet_teaches_only_while_it_is_there() ->
 )
 def test_the_state_of_an_instance(shown: Seen, want: str) -> None:
     assert instance_status(shown).state == want
+
+
+@pytest.mark.parametrize(
+    ("policy", "want"),
+    [
+        pytest.param(None, 60.0, id="nothing said: the operator's own delay"),
+        pytest.param({}, 60.0, id="an empty policy"),
+        pytest.param({"minScaleDownDelayMinutes": 0}, 60.0, id="zero"),
+        pytest.param({"minScaleDownDelayMinutes": 20}, 1200.0, id="the least"),
+        pytest.param({"minScaleDownDelayMinutes": 10080}, 604800.0, id="the most"),
+    ],
+)
+def test_an_instance_stays_idle_for_as_long_as_the_environment_says(policy: Any, want: float) -> None:
+    resources = {"type": "EC2", "maxvCpus": 16, **({} if policy is None else {"scalingPolicy": policy})}
+    spec = ComputeEnvironmentSpec.model_validate({"type": "MANAGED", "computeResources": resources})
+    limits = bounds_of(spec, blueprint(), Settings(capacity_idle_seconds=60))
+    assert limits.idle_seconds == want
+    used = seen(of=instance(digest=blueprint().digest), idle_since=0.0)
+    # First cordoned; ended when it has been looked at again.
+    assert [bool(retire([used], limits, when).cordon) for when in (want - 1, want)] == [False, True]

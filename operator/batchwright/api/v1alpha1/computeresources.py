@@ -45,6 +45,11 @@ SecurityGroup = Annotated[
 ]
 ImageId = Annotated[ResourceId, Matching(r"^ami-[0-9a-z]+$", "must be an image id such as ami-0123456789abcdef0")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+KubernetesVersion = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=16),
+    Matching(r"^1[.][1-9][0-9]{0,2}$", "must be a minor version of Kubernetes such as 1.33"),
+]
 UserdataType = Annotated[
     Literal["EKS_BOOTSTRAP_SH", "EKS_NODEADM"] | None,
     Field(description="userdataType: what the image reads. It goes before nodeJoin.type, which gives the cluster."),
@@ -88,8 +93,16 @@ class LaunchTemplate(Model):
 class Ec2Configuration(Model):
     """An image for instances (AWS: Ec2Configuration)."""
 
-    image_type: Name = Field(description="imageType such as EKS_AL2023 or EKS_AL2023_NVIDIA (types with GPUs).")
+    image_type: Name = Field(
+        description="imageType such as EKS_AL2023 or EKS_AL2023_NVIDIA (types with GPUs): the newest AMI that EKS "
+        "publishes of it is taken, where no other image is given."
+    )
     image_id_override: ImageId | None = Field(default=None, description="imageIdOverride: the AMI to take.")
+    image_kubernetes_version: KubernetesVersion | None = Field(
+        default=None,
+        description="imageKubernetesVersion of the AMI that imageType chooses, such as 1.33. Default: that of the "
+        "cluster. Not newer than the cluster's.",
+    )
 
 
 class ScalingPolicy(Model):

@@ -105,4 +105,11 @@ GROUP_RULES = (
         field_path=".computeResources",
         reason="FieldValueForbidden",
     ),
+    Rule(
+        f"{_EKS}!has(self.computeResources) || !has(self.computeResources.ec2Configuration) "
+        "|| !self.computeResources.ec2Configuration.exists(each, has(each.imageKubernetesVersion))",
+        "EKS makes node groups of its cluster's own version only: leave imageKubernetesVersion out",
+        field_path=".computeResources.ec2Configuration",
+        reason="FieldValueForbidden",
+    ),
 )

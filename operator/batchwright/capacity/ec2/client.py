@@ -70,6 +70,7 @@ _RATES: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "ec2": ((100, 20), (50, 5)),
     "autoscaling": ((50, 10), (50, 5)),
     "eks": ((20, 5), (10, 1)),
+    "ssm": ((20, 5), (10, 1)),
 }
 
 

@@ -16,9 +16,10 @@ import structlog
 from batchwright import names
 from batchwright.capacity.ec2.catalogue import Catalogue
 from batchwright.capacity.ec2.client import JSON, Aws
+from batchwright.capacity.ec2.images import NO_SUCH_IMAGE, Images
 from batchwright.capacity.ec2.pricelist import PriceList
 from batchwright.capacity.ec2.prices import SpotPrices
-from batchwright.capacity.ec2.templates import Templates, image_for, template_for, with_tags
+from batchwright.capacity.ec2.templates import Templates, image_for, with_tags
 from batchwright.capacity.ec2.warnings import Warnings
 from batchwright.capacity.launching import launch_price, worth
 from batchwright.capacity.port import Blueprint, Instance, InstanceType, Kind, Order, Outcome, Refusal, Scope, Warned
@@ -64,13 +65,14 @@ class Ec2Fleet:
         warnings: Warnings | None = None,
         catalogue: Catalogue | None = None,
         price_list: PriceList | None = None,
+        images: Images | None = None,
     ) -> None:
         self._cluster = cluster
         self._aws = aws or Aws()
         self._catalogue = catalogue or Catalogue(self._aws)
         self._prices = SpotPrices(self._aws)
         self._list = price_list or PriceList()
-        self._templates = Templates(self._aws, cluster)
+        self._templates = Templates(self._aws, cluster, images)
         self._warnings = warnings
         self._architectures: dict[str, str] = {}
 
@@ -78,6 +80,12 @@ class Ec2Fleet:
         """The types that the environment names, in the zones of its subnets, as far as they are offered there."""
         places = await self._places(blueprint)
         chosen = [found for found in await self.types(blueprint) if await self._runs(blueprint, found)]
+        if not chosen:
+            raise Misconfigured(
+                "computeResources.instanceTypes: there is an image for none of them, or of another architecture. Give "
+                "other types, or another imageId, imageType or imageIdOverride",
+                NO_SUCH_IMAGE,
+            )
         return await self.pools(blueprint, chosen, places)
 
     async def types(self, blueprint: Blueprint) -> tuple[InstanceType, ...]:
@@ -116,11 +124,15 @@ class Ec2Fleet:
         return [(subnet, places[subnet]) for subnet in asked if subnet in places]
 
     async def _runs(self, blueprint: Blueprint, found: InstanceType) -> bool:
-        """Whether the image for this type is of its architecture; that of a template is taken on trust."""
+        """Whether there is an image for this type, of its architecture; that of a template is taken on trust."""
         image = image_for(blueprint, found)
         if image is None:
-            if template_for(blueprint.resources.launch_template, found.name) is None:
-                await self._templates.content(blueprint, found)
+            try:
+                await self._templates.newest(blueprint, found)
+            except Misconfigured as error:
+                if error.code != NO_SUCH_IMAGE:
+                    raise
+                return False
             return True
         if image not in self._architectures:
             answer = await self._aws.call("describe_images", ImageIds=[image])

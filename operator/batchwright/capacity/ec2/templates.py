@@ -15,19 +15,19 @@ import orjson
 from batchwright import names
 from batchwright.api.v1alpha1.computeresources import LaunchTemplate, LaunchTemplateOverride
 from batchwright.capacity.ec2.client import JSON, Aws, taken
-from batchwright.capacity.ec2.userdata import user_data
+from batchwright.capacity.ec2.images import Images, check_join, default_for, entry_for
+from batchwright.capacity.ec2.userdata import told, user_data
 from batchwright.capacity.port import Blueprint, InstanceType
 from batchwright.capacity.types import family
 from batchwright.errors import Misconfigured
 
-GPU_IMAGES = ("NVIDIA", "NEURON")
-
 
 class Templates:
-    """Our launch templates in one region. `cluster` is the id that everything of ours is tagged with."""
+    """Our launch templates in one region. `cluster` is the id that everything of ours is tagged with; without `images`
+    an imageType chooses none."""
 
-    def __init__(self, aws: Aws, cluster: str) -> None:
-        self._aws, self._cluster = aws, cluster
+    def __init__(self, aws: Aws, cluster: str, images: Images | None = None) -> None:
+        self._aws, self._cluster, self._images = aws, cluster, images
         self._made: set[str] = set()
         self._bases: dict[tuple[str | None, str | None, str | None], JSON] = {}
 
@@ -47,9 +47,9 @@ class Templates:
             own["IamInstanceProfile"] = {key: found.instance_role}
         if found.placement_group:
             own["Placement"] = {"GroupName": found.placement_group}
-        told = user_data(blueprint, chosen.userdata_type if chosen is not None else None)
-        if told is not None:
-            own["UserData"] = base64.b64encode(told.encode()).decode()
+        text = user_data(blueprint, chosen.userdata_type if chosen is not None else None)
+        if text is not None:
+            own["UserData"] = base64.b64encode(text.encode()).decode()
         # Somebody's own metadata options stay: an image may need the older way.
         merged = own | base | {key: value for key, value in own.items() if key != "MetadataOptions"}
         if found.security_group_ids:
@@ -60,11 +60,30 @@ class Templates:
                 {key: value for key, value in each.items() if key != "SubnetId"} for each in merged["NetworkInterfaces"]
             ]
         if needs_image and "ImageId" not in merged:
+            merged["ImageId"] = await self._newest(blueprint, of, chosen)
+        return merged
+
+    async def newest(self, blueprint: Blueprint, of: InstanceType) -> str | None:
+        """The image that the imageType chooses for this type; None where computeResources or the launch template give
+        another. Raises CapacityError."""
+        chosen = template_for(blueprint.resources.launch_template, of.name)
+        if image_for(blueprint, of) or "ImageId" in await self._base(chosen):
+            return None
+        return await self._newest(blueprint, of, chosen)
+
+    async def _newest(
+        self, blueprint: Blueprint, of: InstanceType, chosen: LaunchTemplate | LaunchTemplateOverride | None
+    ) -> str:
+        """The image of the imageType. It is in no digest of a blueprint: a newer one replaces no instance."""
+        entry = entry_for(blueprint, of) or default_for(blueprint)
+        if entry is None or self._images is None:
             raise Misconfigured(
-                "No image: give computeResources.imageId, ec2Configuration.imageIdOverride or a launchTemplate",
+                "No image: give computeResources.ec2Configuration with imageType or imageIdOverride, imageId, or a "
+                "launchTemplate with one",
                 "MissingImage",
             )
-        return merged
+        check_join(entry, told(blueprint, chosen.userdata_type if chosen is not None else None))
+        return await self._images.newest(entry, of)
 
     async def _base(self, chosen: LaunchTemplate | LaunchTemplateOverride | None) -> JSON:
         if chosen is None:
@@ -145,9 +164,7 @@ def template_for(own: LaunchTemplate | None, name: str) -> LaunchTemplate | Laun
 
 
 def image_for(blueprint: Blueprint, of: InstanceType) -> str | None:
-    """The image for this type: ec2Configuration goes before imageId, and images for GPUs are for types with some."""
-    listed = [each for each in blueprint.resources.ec2_configuration if each.image_id_override]
-    for_gpus = [each for each in listed if any(word in each.image_type.upper() for word in GPU_IMAGES)]
-    others = [each for each in listed if each not in for_gpus]
-    chosen = (for_gpus or others) if of.gpus else (others or for_gpus)
-    return chosen[0].image_id_override if chosen else blueprint.resources.image_id
+    """The image that is given for this type: ec2Configuration goes before imageId. None where the launch template or
+    the imageType chooses."""
+    entry = entry_for(blueprint, of)
+    return (entry.image_id_override if entry is not None else None) or blueprint.resources.image_id

@@ -65,11 +65,19 @@ def user_data(blueprint: Blueprint, userdata_type: str | None = None) -> str | N
     labels, taints = labels_flag(blueprint.labels, blueprint.capacity), taints_flag(blueprint)
     if join.type == "USER_DATA":
         return (join.user_data or "").replace("@LABELS@", labels).replace("@TAINTS@", taints)
-    if (userdata_type or join.type) == "EKS_BOOTSTRAP_SH":
+    if told(blueprint, userdata_type) == "EKS_BOOTSTRAP_SH":
         return _bootstrap(join, labels, taints)
     if join.service_cidr is None:
         raise Misconfigured("userdataType EKS_NODEADM needs nodeJoin.serviceCidr", "MissingServiceCidr")
     return _node_config(join, labels, taints)
+
+
+def told(blueprint: Blueprint, userdata_type: str | None = None) -> str | None:
+    """In which way instances are told; None where nobody says so."""
+    join = blueprint.join
+    if join is None:
+        return None
+    return join.type if join.type in ("LAUNCH_TEMPLATE", "USER_DATA") else userdata_type or join.type
 
 
 def _bootstrap(join: NodeJoin, labels: str, taints: str) -> str:

@@ -11,6 +11,7 @@ from batchwright import names
 from batchwright.capacity.ec2.catalogue import Catalogue
 from batchwright.capacity.ec2.client import JSON, Clients
 from batchwright.capacity.ec2.fleet import Ec2Fleet
+from batchwright.capacity.ec2.images import Images
 from batchwright.capacity.ec2.templates import Templates, with_tags
 from batchwright.capacity.ec2.warnings import Warnings
 from batchwright.capacity.groups.calls import Calls
@@ -28,11 +29,11 @@ MOST_INSTANCES = 1000
 class AutoScalingSource:
     """Groups of one cluster in one region."""
 
-    def __init__(self, calls: Calls, clients: Clients, catalogue: Catalogue) -> None:
+    def __init__(self, calls: Calls, clients: Clients, catalogue: Catalogue, images: Images | None = None) -> None:
         self._calls = calls
-        self._ec2 = Ec2Fleet(calls.cluster, clients.of("ec2"), catalogue=catalogue)
+        self._ec2 = Ec2Fleet(calls.cluster, clients.of("ec2"), catalogue=catalogue, images=images)
         self._existing = Existing(calls, clients, catalogue)
-        self._templates = Templates(clients.of("ec2"), calls.cluster)
+        self._templates = Templates(clients.of("ec2"), calls.cluster, images)
 
     async def kinds(self, blueprint: Blueprint) -> tuple[Kind, ...]:
         """Those of the groups that are named; else what EC2 offers of the types that are, in each subnet."""
@@ -52,11 +53,19 @@ class AutoScalingSource:
             names.TAG_OFFERED: offered_as(kind),
             names.TAG_MADE: "true",
         }
-        if name not in await self._calls.named([name]):
-            content = with_tags(await self._content(blueprint, kind), "volume", tags)
-            template = await self._templates.make(content)
+        found = (await self._calls.named([name])).get(name)
+        if found is None:
+            template = await self._template(blueprint, kind, tags)
             await self._calls.make(name, template, kind.place, MOST_INSTANCES, tags)
+        elif not found.is_going and await self._templates.newest(blueprint, kind.type) is not None:
+            # A newer image may have come out since the group was made, which is for what it starts from now on.
+            template = await self._template(blueprint, kind, tags)
+            if (found.template or {}).get("LaunchTemplateName") != template:
+                await self._calls.follow(name, template)
         return name, tags
+
+    async def _template(self, blueprint: Blueprint, kind: Kind, tags: Mapping[str, str]) -> str:
+        return await self._templates.make(with_tags(await self._content(blueprint, kind), "volume", tags))
 
     async def _content(self, blueprint: Blueprint, kind: Kind) -> JSON:
         """What EC2 Fleet is told besides its template, in the template."""
@@ -78,8 +87,12 @@ class AutoScalingSource:
 
 
 def auto_scaling_groups(
-    cluster: str, clients: Clients, catalogue: Catalogue, warnings: Warnings | None = None
+    cluster: str,
+    clients: Clients,
+    catalogue: Catalogue,
+    warnings: Warnings | None = None,
+    images: Images | None = None,
 ) -> GroupProvider:
     """The provider for one cluster."""
     calls = Calls(cluster, PROVIDER, clients)
-    return GroupProvider(PROVIDER, calls, AutoScalingSource(calls, clients, catalogue), catalogue, warnings)
+    return GroupProvider(PROVIDER, calls, AutoScalingSource(calls, clients, catalogue, images), catalogue, warnings)

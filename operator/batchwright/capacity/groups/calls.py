@@ -64,6 +64,14 @@ class Calls:
             if error.code != "AlreadyExists":
                 raise
 
+    async def follow(self, name: str, template: str) -> None:
+        """Has a group start what this template says from now on; what runs stays as it is. Raises CapacityError."""
+        await self._scaling.call(
+            "update_auto_scaling_group",
+            AutoScalingGroupName=name,
+            LaunchTemplate={"LaunchTemplateName": template, "Version": "$Latest"},
+        )
+
     async def delete(self, name: str) -> None:
         """Deletes an empty group. Raises CapacityError."""
         await self._scaling.call("delete_auto_scaling_group", AutoScalingGroupName=name)

@@ -22,7 +22,7 @@ from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from batchwright.local.ec2 import pricelist
+from batchwright.local.ec2 import images, pricelist
 from batchwright.local.ec2.groups import Groups
 from batchwright.local.ec2.interruptions import INTERRUPTION, WARNING_SECONDS
 from batchwright.local.ec2.nodegroups import NodeGroups
@@ -71,9 +71,8 @@ class Endpoint:
                 answer = self._create_fleet(environ, form)
             time.sleep(self.switches.late_seconds)
             return _send(start, answer)
-        if environ.get("HTTP_X_AMZ_TARGET") == pricelist.TARGET:
-            listed = orjson.dumps(pricelist.get_products(orjson.loads(body)))
-            return _send(start, ("200 OK", [("Content-Type", "application/x-amz-json-1.1")], listed))
+        if told := _not_motos(environ, body):
+            return _send(start, ("200 OK", [("Content-Type", "application/x-amz-json-1.1")], orjson.dumps(told)))
         found = self._node_groups.answer(
             environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), body, lambda: self._ask(environ, body)
         )
@@ -184,6 +183,16 @@ def _without(form: Form, gone: Iterable[tuple[str, str]]) -> Form:
             kept.append((f"LaunchTemplateConfigs.{found[1]}.Overrides.{number}.{found[3]}", value))
     empty = {name.split(".")[1] for name, _ in form if name.startswith("LaunchTemplateConfigs.")} - numbers.keys()
     return [(name, value) for name, value in kept if not _is_of(name, empty)]
+
+
+def _not_motos(environ: dict[str, Any], body: bytes) -> dict[str, Any] | None:
+    """The answer to what moto does not know: prices, and the names of EKS's images."""
+    target = environ.get("HTTP_X_AMZ_TARGET")
+    if target == pricelist.TARGET:
+        return pricelist.get_products(orjson.loads(body))
+    if target == images.TARGET:
+        return images.get_parameter(orjson.loads(body), environ.get("HTTP_AUTHORIZATION", ""))
+    return None
 
 
 def _is_of(name: str, configs: set[str]) -> bool:
