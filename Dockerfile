@@ -19,9 +19,30 @@ COPY pyproject.toml uv.lock README.md LICENSE ./
 COPY crds crds
 COPY docs/benchmarks.json docs/
 COPY operator operator
-# Exactly the locked packages, without those for development; compiled, because the image is read-only when it runs.
+# Exactly the locked packages, without those for development.
 RUN UV_PROJECT_ENVIRONMENT=/opt/batchwright /opt/uv/bin/uv sync --locked --no-dev --extra otel --no-editable --no-cache \
-      --compile-bytecode --link-mode copy --python "$(command -v python3)"
+      --link-mode copy --python "$(command -v python3)"
+# Left out, because nothing in the image uses it:
+# - of kubernetes, which reads kubeconfigs only (ADR 0003), the synchronous client, and the generated APIs and objects;
+# - of botocore, the descriptions of all services but those that are called, and those that credentials come from;
+# - numpy's own tests.
+RUN cd /opt/batchwright/lib/python3*/site-packages \
+ && rm -r kubernetes/client kubernetes/aio/client/api kubernetes/aio/config/*_test.py \
+ && find kubernetes/aio/client/models -name '*.py' ! -name __init__.py -delete \
+ && for service in botocore/data/*/; do \
+      case "$(basename "$service")" in \
+        autoscaling|ec2|eks|pricing|sqs|signin|sso|sso-oidc|sts) ;; \
+        *) rm -r "$service" ;; \
+      esac; \
+    done \
+ && find numpy -name tests -type d -prune -exec rm -r {} +
+# Compiled, because the image is read-only when it runs. Unchecked, because in an image a file may bear another time than
+# here: Python would then take all of this for stale, and compile it anew at each start.
+RUN /opt/batchwright/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/batchwright/lib
+# Nothing that was left out is missed.
+RUN cd / && PYTHONDONTWRITEBYTECODE=1 /opt/batchwright/bin/python -c "from batchwright.cluster import kubeconfig; \
+ kubeconfig.kubeconfig_reader(); import boto3, batchwright.process, opentelemetry.exporter.otlp.proto.http.trace_exporter; \
+ [boto3.client(name, region_name='us-east-1') for name in 'autoscaling ec2 eks pricing sqs sts'.split()]"
 
 FROM ${BASE_IMAGE}
 COPY --from=build /opt/batchwright /opt/batchwright

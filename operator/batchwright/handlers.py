@@ -19,10 +19,11 @@ from batchwright import names
 from batchwright.cluster.client import ApiClient
 from batchwright.cluster.connection import Connection
 from batchwright.cluster.decoding import ShallowResponse
+from batchwright.cluster.hearing import Hearing
 from batchwright.cluster.lease import Leadership, Terms, new_identity
 from batchwright.controllers.leading import lead
 from batchwright.controllers.operator import HearEnd, Operator, declared_resources
-from batchwright.health import Health
+from batchwright.health import DECLARED_WATCH_SECONDS, Health
 from batchwright.settings import Settings
 
 logger = structlog.get_logger(__name__)
@@ -54,14 +55,14 @@ def build_registry(
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.AiohttpSession:
-        return await make_session(api.connection)
+        return await make_session(api.connection, operator.hearing)
 
     @kopf.on.startup(registry=registry)
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
         settings.posting.enabled = False
         settings.persistence.finalizer = f"{names.GROUP}/kopf"
         settings.watching.server_timeout = 300
-        settings.watching.client_timeout = 330
+        settings.watching.client_timeout = DECLARED_WATCH_SECONDS
         await api.__aenter__()
         await lease_api.__aenter__()
         work = operator.run() if leadership is None else lead(operator, leadership, api)
@@ -112,13 +113,15 @@ class Session(kopf.AiohttpSession):
     aiohttp_session: aiohttp.ClientSession = field(compare=False, repr=False)
 
 
-async def make_session(connection: Connection) -> Session:
-    """A session on our connection; kopf asks for another when the API server no longer takes the token."""
+async def make_session(connection: Connection, hearing: Hearing) -> Session:
+    """A session on our connection, of which `hearing` is told; kopf asks for another when the API server no longer
+    takes the token."""
     token = await connection.authorization() or ""
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=connection.ssl_context),
         headers={"Authorization": token} if token else {},
         response_class=ShallowResponse,
+        trace_configs=[hearing.trace()],
     )
     return Session(
         server=connection.server,

@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
 from batchwright.cluster.lease import Leadership
-from batchwright.controllers.operator import Operator
+from batchwright.controllers.operator import Operator, declared_resources
 from batchwright.errors import BatchwrightError
 from batchwright.settings import Settings
+
+# How long kopf waits for anything on a watch before it asks anew. Of a kind that nobody touches it may hear nothing for
+# as long, and is well.
+DECLARED_WATCH_SECONDS: Final = 330.0
+MARGIN_SECONDS: Final = 70.0
+_DECLARED: Final = frozenset(resource.plural for resource in declared_resources())
 
 
 @dataclass
@@ -30,15 +36,23 @@ class Health:
             raise BatchwrightError("the operator is starting")
         # One that stands by passes over nothing.
         most = self.settings.stale_pass_seconds if self.operator.started.is_set() else math.inf
-        silence = max(self.operator.watch_ages().values(), default=0.0)
+        silences = [
+            checked_age(age, self.most_silence(plural), f"the watch of {plural} has been silent")
+            for plural, age in self.operator.watch_ages().items()
+        ]
         found: dict[str, Any] = {
             "pass_age_seconds": checked_age(self.operator.engine.pass_age_seconds(), most, "there has been no pass"),
-            "watch_age_seconds": checked_age(silence, self.settings.stale_watch_seconds, "a watch has been silent"),
+            "watch_age_seconds": max(silences, default=0.0),
         }
         if self.leadership is not None:
             found["leads"] = self.leadership.held.is_set()
             found["lease_age_seconds"] = round(self.leadership.silence_seconds(), 1)
         return found
+
+    def most_silence(self, plural: str) -> float:
+        """For how long the watch of a resource may be silent: of those that kopf watches, longer than kopf waits."""
+        least = DECLARED_WATCH_SECONDS + MARGIN_SECONDS if plural in _DECLARED else 0.0
+        return max(least, self.settings.stale_watch_seconds)
 
     async def answer(self, _: web.Request) -> web.Response:
         """The report, or 503 and why not."""

@@ -72,7 +72,8 @@ def test_a_queue_is_seen_to_fill_and_to_empty(bare_stage: Stage, operator: Opera
     assert full.value("batchwright_leader") == 1
     assert (full.value("batchwright_pass_age_seconds") or 0) < 60
     ages = full.by("batchwright_watch_age_seconds", "resource")
-    assert {"batchjobs", "jobs", "pods", "nodes"} <= ages.keys()
+    # Those that kopf watches, too.
+    assert {"batchjobs", "jobs", "pods", "nodes", "jobqueues", "computeenvironments", "jobdefinitions"} <= ages.keys()
     assert max(ages.values()) < 100
 
     normal.submit("broken", "failing")

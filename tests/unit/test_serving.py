@@ -14,7 +14,8 @@ from aiohttp.typedefs import Handler
 from batchwright.cluster.client import ApiClient
 from batchwright.cluster.connection import Connection
 from batchwright.cluster.lease import Leadership, Terms
-from batchwright.controllers.operator import Operator
+from batchwright.cluster.resources import JOB_QUEUES
+from batchwright.controllers.operator import Operator, declared_resources
 from batchwright.errors import ServingError
 from batchwright.health import Health
 from batchwright.serving import Address, addresses, parse_address, serving
@@ -139,4 +140,40 @@ async def test_one_whose_watch_is_silent_fails(health: Health) -> None:
     health.operator._informers[2].heard_at -= 500
     code, said = await status(health)
     assert code == 503
-    assert "a watch has been silent for 500 s, and 400 s are the most" in said
+    assert "the watch of pods has been silent for 500 s, and 400 s are the most" in said
+
+
+@pytest.mark.parametrize(
+    ("plural", "setting", "age", "code"),
+    [
+        pytest.param("jobqueues", 400.0, 350.0, 200, id="nobody touches the kind"),
+        pytest.param("jobqueues", 400.0, 401.0, 503, id="kopf would have asked anew"),
+        pytest.param("jobqueues", 100.0, 350.0, 200, id="a setting below what kopf waits is for our own watches"),
+        pytest.param("jobqueues", 600.0, 500.0, 200, id="a setting above it is for all"),
+        pytest.param("pods", 100.0, 101.0, 503, id="one of our own"),
+    ],
+)
+@pytest.mark.parametrize("works", [True, False], ids=["works", "stands by"])
+async def test_how_long_each_watch_may_be_silent(
+    health: Health, monkeypatch: pytest.MonkeyPatch, works: bool, plural: str, setting: float, age: float, code: int
+) -> None:
+    health.ready.set()
+    if works:
+        health.operator.started.set()
+    health.settings = Settings(stale_watch_seconds=setting)
+    health.operator.engine.passed_at = time.monotonic()
+    monkeypatch.setattr(health.operator, "watch_ages", lambda: {"nodes": 1.0, plural: age})
+    found, said = await status(health)
+    assert found == code
+    assert (f'"watch_age_seconds": {age}' if code == 200 else f"the watch of {plural} has been silent") in said
+
+
+def test_the_watches_of_kopf_are_among_those_that_age(health: Health) -> None:
+    assert health.operator.watch_ages() == {}
+    health.operator.hearing.hear(JOB_QUEUES.path())
+    assert health.operator.watch_ages().keys() == {"jobqueues"}
+    health.operator._informers = health.operator._make_informers()
+    assert health.operator.watch_ages().keys() >= {"jobqueues", "pods", "nodes", "batchjobs"}
+    # Once it works, also those of which kopf has never heard.
+    health.operator.hearing.begin()
+    assert health.operator.watch_ages().keys() >= {each.plural for each in declared_resources()}

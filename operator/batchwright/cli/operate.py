@@ -53,6 +53,10 @@ def run_here(
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
     """Run the operator until SIGTERM or Ctrl-C, for example with --liveness http://127.0.0.1:8080/healthz."""
+    from batchwright.cluster.kubeconfig import spare_the_package
+
+    # Before kopf, which looks whether objects of that library might be handed to it, and would import all of it.
+    spare_the_package()
     from batchwright.process import run_operator
     from batchwright.settings import Settings
 

@@ -1,6 +1,6 @@
 """How to reach the API server: kubeconfig (exec plugins and OIDC included) or the pod's service account.
 
-The `kubernetes` package does the reading; its import takes seconds, so it happens here, when a connection is made.
+The `kubernetes` package does the reading; it is imported when a connection is made, and no more of it than that takes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from batchwright.cluster.kubeconfig import kubeconfig_reader
 from batchwright.errors import ConnectionSetupError
 
 SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -36,9 +37,8 @@ async def load_connection(context: str | None = None, kubeconfig: str | None = N
 
     Raises ConnectionSetupError when there is none, or it cannot be read.
     """
-    from kubernetes.aio import client, config
-
-    settings = client.Configuration()
+    new_settings, config = kubeconfig_reader()
+    settings = new_settings()
     namespace = "default"
     inside = "KUBERNETES_SERVICE_HOST" in os.environ
     path = kubeconfig or os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())

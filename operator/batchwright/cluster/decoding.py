@@ -9,7 +9,7 @@ that an object has such a part can still be seen (`domain.nesting`).
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
@@ -68,6 +68,10 @@ class ShallowResponse(aiohttp.ClientResponse):
         self.content: Any = _ShallowLines(self.content)
         return self
 
+    def tell(self, hear: Callable[[], None]) -> None:
+        """Has `hear` called whenever something of the content comes."""
+        self.content.hear = hear
+
     async def json(self, **_: Any) -> Any:
         """The decoded body, pruned as the lines of a watch are; None when there is none."""
         body = await self.read()
@@ -79,6 +83,7 @@ class _ShallowLines:
 
     def __init__(self, stream: aiohttp.StreamReader) -> None:
         self._stream = stream
+        self.hear: Callable[[], None] = lambda: None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -86,6 +91,7 @@ class _ShallowLines:
     async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
         rest: list[bytes] = []
         async for chunk in self._stream.iter_chunked(size):
+            self.hear()
             whole, line_end, begun = chunk.rpartition(b"\n")
             if line_end:
                 lines = b"".join((*rest, whole)).split(b"\n")

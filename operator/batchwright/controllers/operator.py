@@ -27,6 +27,7 @@ from batchwright.cluster import projections
 from batchwright.cluster.admissionpolicies import install_admission_policies
 from batchwright.cluster.client import JSON, ApiClient
 from batchwright.cluster.events import EventRecorder
+from batchwright.cluster.hearing import Hearing
 from batchwright.cluster.informer import Informer
 from batchwright.cluster.podlines import is_on_its_way
 from batchwright.cluster.resources import (
@@ -73,6 +74,7 @@ class Operator:
         self._api = api
         self._settings = settings
         self.store = Store()
+        self.hearing = Hearing(declared_resources())
         events = EventRecorder(api)
         self.engine = Engine(
             *(api, self.store, settings, events),
@@ -186,6 +188,7 @@ class Operator:
             group.create_task(self.engine.run(), name="engine")
             group.create_task(self.capacity.run(), name="capacity")
             self.engine.changed()
+            self.hearing.begin()
             self.started.set()
 
     async def _note_usage(self) -> None:
@@ -198,8 +201,9 @@ class Operator:
             self._touch_all(self._consumables, self.store.consumables)
 
     def watch_ages(self) -> dict[str, float]:
-        """For how many seconds the most silent watch of each resource has been silent; empty before there is one."""
-        now, ages = time.monotonic(), dict[str, float]()
+        """For how many seconds the most silent watch of each resource, kopf's too, has been silent; empty before there
+        is one."""
+        now, ages = time.monotonic(), self.hearing.ages()
         for informer in self._informers:
             plural = informer.resource.plural
             ages[plural] = max(ages.get(plural, 0.0), now - informer.heard_at)

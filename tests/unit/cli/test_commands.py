@@ -29,7 +29,7 @@ VERBS = ["submit", "list", "describe", "logs", "wait", "cancel", "terminate", "r
 VERBS += ["queues", "definitions", "environments", "plan", "queue", "simulate", "cost", "version", "operator", "local"]
 PLAIN = {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200", "KUBECONFIG": "/nonexistent/kubeconfig"}
 RUN = "import sys\nfrom batchwright.cli.main import main\nsys.argv = ['batchwright']\nmain()"
-HEAVY = ("kubernetes", "kopf", "boto3", "botocore", "moto", "aiohttp")
+HEAVY = ("kubernetes", "kopf", "boto3", "botocore", "moto", "aiohttp", "numpy", "uvloop")
 
 
 def invoke(*arguments: str, stdin: str | None = None, **env: str) -> Result:
