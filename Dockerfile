@@ -31,7 +31,7 @@ RUN cd /opt/batchwright/lib/python3*/site-packages \
  && find kubernetes/aio/client/models -name '*.py' ! -name __init__.py -delete \
  && for service in botocore/data/*/; do \
       case "$(basename "$service")" in \
-        autoscaling|ec2|eks|pricing|sqs|signin|sso|sso-oidc|sts) ;; \
+        autoscaling|ec2|eks|pricing|sqs|ssm|signin|sso|sso-oidc|sts) ;; \
         *) rm -r "$service" ;; \
       esac; \
     done \
@@ -42,7 +42,7 @@ RUN /opt/batchwright/bin/python -m compileall -q -j 0 --invalidation-mode unchec
 # Nothing that was left out is missed.
 RUN cd / && PYTHONDONTWRITEBYTECODE=1 /opt/batchwright/bin/python -c "from batchwright.cluster import kubeconfig; \
  kubeconfig.kubeconfig_reader(); import boto3, batchwright.process, opentelemetry.exporter.otlp.proto.http.trace_exporter; \
- [boto3.client(name, region_name='us-east-1') for name in 'autoscaling ec2 eks pricing sqs sts'.split()]"
+ [boto3.client(name, region_name='us-east-1') for name in 'autoscaling ec2 eks pricing sqs ssm sts'.split()]"
 
 FROM ${BASE_IMAGE}
 COPY --from=build /opt/batchwright /opt/batchwright
