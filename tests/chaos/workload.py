@@ -25,8 +25,8 @@ class Planned:
     want: Want
     queue: str = "queue"
     spec: Mapping[str, Any] = field(default_factory=dict)
-    nodes: int = 0
     wish: tuple[str, dict[str, Any]] | None = None
+    nodes: int = 0
 
 
 def prepare(ground: Ground) -> None:
@@ -136,7 +136,7 @@ def _ended(prefix: str) -> Iterator[Planned]:
     yield Planned(f"{prefix}terminated", "endless", Want("FAILED", {0: 1}, reason="enough"), wish=enough)
     array = {"arrayProperties": {"size": 4}}
     # Terminated as soon as one element runs: which of the others had started is known only afterwards.
-    yield Planned(f"{prefix}cutshort", "endless", Want("FAILED"), "alone", array, ("ELEMENT RUNNING", enough[1]))
+    yield Planned(f"{prefix}cutshort", "endless", Want("FAILED"), "alone", array, wish=("ELEMENT RUNNING", enough[1]))
 
 
 def _sharing(prefix: str) -> Iterator[Planned]:
