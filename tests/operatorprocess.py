@@ -41,7 +41,9 @@ class OperatorProcess:
 
     def another(self, **settings: str) -> OperatorProcess:
         """One more on the same cluster, with the same log; its settings are this one's but for those given."""
-        return OperatorProcess(self._kubeconfig, self._log, *self._flags, **{**self._told, **settings})
+        return OperatorProcess(
+            self._kubeconfig, self._log, *self._flags, environment=None, **{**self._told, **settings}
+        )
 
     def start(self, *, wait: bool = True) -> None:
         """Starts it; with `wait`, returns when its probes answer."""

@@ -20,7 +20,8 @@ def inject(ground: Ground) -> None:
         ground.want(name, job, Want("SUCCEEDED"))
 
         def runs(job: str = job) -> bool:
-            return sum(pod["status"].get("phase") == "Running" for pod in ground.pods(job)) == SIZE
+            running: int = sum(pod["status"].get("phase") == "Running" for pod in ground.pods(job))
+            return running == SIZE
 
         if not ground.until(runs, 90):
             continue

@@ -6,7 +6,7 @@ from chaos.ground import Ground, Want
 
 NAME = "batchjobs-deleted"
 GONE = Want("", deleted=True)
-ARRAY = {"arrayProperties": {"size": 6}}
+ARRAY = {"size": 6}
 
 
 def inject(ground: Ground) -> None:
@@ -15,8 +15,8 @@ def inject(ground: Ground) -> None:
         ids = {
             f"waiting{turn}": ground.submit(f"waiting{turn}", "endless", dependsOn=[{"name": "nobody"}]),
             f"single{turn}": ground.submit(f"single{turn}", "endless"),
-            f"gated{turn}": ground.submit(f"gated{turn}", "endless", **ARRAY),
-            f"free{turn}": ground.submit(f"free{turn}", "endless", queue="alone", **ARRAY),
+            f"gated{turn}": ground.submit(f"gated{turn}", "endless", arrayProperties=ARRAY),
+            f"free{turn}": ground.submit(f"free{turn}", "endless", queue="alone", arrayProperties=ARRAY),
         }
         ground.pause(ground.chance.uniform(0.1, 3.0))
         for name, job_id in ids.items():

@@ -15,10 +15,10 @@ def inject(ground: Ground) -> None:
     """Timeouts must neither come hours early nor never: a job that may run for an hour runs on, one of 2 s ends."""
     if not LIBRARIES:
         raise AssertionError("libfaketime is missing: apt-get install libfaketime")
-    patient = {"timeout": {"attemptDurationSeconds": 3600}}
+    patient = {"attemptDurationSeconds": 3600}
     ground.simulated("ten-seconds", cpu="500m", simulate={"seconds": "10"})
-    ground.want("patient", ground.submit("patient", "ten-seconds", **patient), Want("SUCCEEDED", {0: 1}, (0,)))
-    short = {"timeout": {"attemptDurationSeconds": 2}}
+    ground.want("patient", ground.submit("patient", "ten-seconds", timeout=patient), Want("SUCCEEDED", {0: 1}, (0,)))
+    short = {"attemptDurationSeconds": 2}
     late = Want("FAILED", {0: 1}, reason="exceeded timeout")
     with tempfile.TemporaryDirectory(prefix="chaos-clock-") as directory:
         clock = Path(directory) / "clock"
@@ -32,7 +32,7 @@ def inject(ground: Ground) -> None:
         ground.operator.kill()
         ground.operator.start()
         for number, turned in enumerate(("+5h", "-7h", "+0h")):
-            ground.want(f"hasty{number}", ground.submit(f"hasty{number}", "endless", **short), late)
+            ground.want(f"hasty{number}", ground.submit(f"hasty{number}", "endless", timeout=short), late)
             clock.write_text(f"{turned}\n")
             ground.strike(NAME, turned)
             ground.pause(ground.lasting(5, 12))
