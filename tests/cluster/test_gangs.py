@@ -223,7 +223,8 @@ def test_evaluate_on_exit_ends_the_job_with_a_lost_machine(four: Stage) -> None:
     assert status["statusReason"].startswith("Host EC2 (instance ")
     [attempt] = status["attempts"]
     assert attempt["container"]["reason"] == "Node 1"
-    wait_ended(four, job_id)
+    # What was on the machine goes with Kubernetes' pod garbage collector, which waits 40 s and looks every 20 s.
+    wait_ended(four, job_id, 100)
 
 
 def test_a_node_that_has_ended_may_lose_its_pod(four: Stage, operator: OperatorProcess, pods: PodObserver) -> None:
