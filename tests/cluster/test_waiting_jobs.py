@@ -118,6 +118,9 @@ def test_the_second_environment_takes_what_the_first_has_no_room_for(normal: Sta
     normal.queue("both", f"{normal.namespace}-env", second)
     normal.simulated("large", cpu="6")
     normal.simulated("small")
+    # An environment that the operator has not seen yet has no room either.
+    normal.submit("before", "small")
+    normal.wait_final("before")
     normal.submit("one", "small", queue="both")
     normal.submit("two", "large", queue="both")
     assert normal.wait_final("one")["computeEnvironment"] == f"{normal.namespace}-env"
