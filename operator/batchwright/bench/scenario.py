@@ -15,6 +15,8 @@ from batchwright.bench import scenarios
 
 PLAIN: Final = "plain"
 BATCHWRIGHT: Final = "batchwright"
+# Plain Jobs, and of each a BatchJob that the client makes and ends: what any operator of this kind costs at least.
+FLOOR: Final = "floor"
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from batchwright.bench.clusters import BENCH_AGENT, COMPONENTS, Operator, declar
 from batchwright.bench.cost import busy_seconds, cpu_seconds, peak_rss_mib
 from batchwright.bench.execution import Execution
 from batchwright.bench.lanes import in_lanes
-from batchwright.bench.manifests import NAMESPACE
+from batchwright.bench.manifests import NAMESPACE, batch_job
 from batchwright.bench.scenario import BATCHWRIGHT, Measured, Run
 from batchwright.cluster.client import ApiClient
 from batchwright.cluster.connection import load_connection
@@ -53,7 +54,8 @@ class Workload:
     """What one contender is given.
 
     `submissions` are all of `resource`, in the order they come; `units` is what costs are divided by; `pods` how many
-    are to run. With `faked` there are none: the harness plays the part of the Job controller (see `execution`).
+    are to run. With `faked` there are none: the harness plays the part of the Job controller (see `execution`). With
+    `recorded` the client makes a BatchJob before each Job, and writes its status once that Job has succeeded.
     """
 
     resource: Resource
@@ -64,6 +66,7 @@ class Workload:
     nodes: int = 10
     node_cpu: str = "32"
     faked: bool = False
+    recorded: bool = False
     deadline_seconds: float = 600.0
 
 
@@ -88,8 +91,8 @@ async def _measure(workload: Workload, run: Run, cluster: local_cluster.Cluster,
     connection = await load_connection(None, str(cluster.kubeconfig))
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(ApiClient(connection, user_agent=BENCH_AGENT))
-        finish = _Finish(len(workload.submissions))
-        watch = Informer(api, workload.resource, verdict_of(workload.resource), finish.see)
+        finish = _Finish(len(workload.submissions), partial(_write_end, api) if workload.recorded else None)
+        watch = Informer(api, workload.resource, partial(_seen, verdict_of(workload.resource)), finish.see)
         background = [asyncio.create_task(watch.run(), name="watch")]
         if workload.faked:
             execution = await stack.enter_async_context(Execution.connect(connection))
@@ -105,6 +108,7 @@ async def _measure(workload: Workload, run: Run, cluster: local_cluster.Cluster,
             await _submit_all(api, workload, run.rate)
             submitted = time.monotonic()
             await _until(finish.reached, background, operator, workload.deadline_seconds)
+            finish.check()
             makespan = time.monotonic() - began
             used = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
             own, busy = time.process_time() - own, busy_seconds() - busy
@@ -185,22 +189,61 @@ async def _until(
         waiting.cancel()
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A job as the watch shows it; `verdict` as in `verdict_of`."""
+
+    name: str
+    verdict: bool | None
+
+
+def _seen(verdict: Callable[[JSON], bool | None], item: JSON) -> _Seen:
+    return _Seen(item["metadata"]["name"], verdict(item))
+
+
+async def _write_end(api: ApiClient, name: str) -> None:
+    """The one status that a BatchJob must get."""
+    status = {"status": {"state": "SUCCEEDED", "jobName": name}}
+    await api.patch(BATCH_JOBS, NAMESPACE, name, status, subresource="status", answer=False)
+
+
 class _Finish:
-    """Counts jobs that have finished; one that failed ends the run with an error."""
+    """Counts jobs that have finished, and of which that is written (`record`, by name), if it is to be; one that failed
+    ends the run with an error."""
 
-    def __init__(self, jobs: int) -> None:
+    def __init__(self, jobs: int, record: Callable[[str], Coroutine[Any, Any, None]] | None = None) -> None:
         self.reached = asyncio.Event()
-        self._jobs = jobs
+        self._jobs, self._record = jobs, record
         self._done: set[str] = set()
+        self._writing: set[asyncio.Task[None]] = set()
+        self._error: BaseException | None = None
 
-    def see(self, uid: str, verdict: bool | None) -> None:
-        """A job was seen; None: it has not finished, or is gone."""
-        if verdict is False:
-            raise BenchmarkError(f"job {uid} failed, which none should")
-        if verdict:
-            self._done.add(uid)
-            if len(self._done) == self._jobs:
-                self.reached.set()
+    def see(self, uid: str, seen: _Seen | None) -> None:
+        """A job was seen, or is gone."""
+        if seen is None or seen.verdict is None or uid in self._done:
+            return
+        if not seen.verdict:
+            raise BenchmarkError(f"job {seen.name} failed, which none should")
+        self._done.add(uid)
+        if self._record is not None:
+            task = asyncio.create_task(self._record(seen.name))
+            self._writing.add(task)
+            task.add_done_callback(self._written)
+        self._look()
+
+    def check(self) -> None:
+        """Raises what kept an end from being written."""
+        if self._error is not None:
+            raise self._error
+
+    def _written(self, task: asyncio.Task[None]) -> None:
+        self._writing.discard(task)
+        self._error = self._error or task.exception()
+        self._look()
+
+    def _look(self) -> None:
+        if self._error is not None or (len(self._done) == self._jobs and not self._writing):
+            self.reached.set()
 
 
 async def _submit_all(api: ApiClient, workload: Workload, rate: float | None) -> None:
@@ -211,6 +254,8 @@ async def _submit_all(api: ApiClient, workload: Workload, rate: float | None) ->
         at = number / rate if submission.at is None and rate is not None else submission.at
         if at is not None:
             await asyncio.sleep(began + at - time.monotonic())
+        if workload.recorded:
+            await api.create(BATCH_JOBS, NAMESPACE, batch_job(submission.body["metadata"]["name"]))
         await api.create(workload.resource, NAMESPACE, submission.body)
 
     await in_lanes(enumerate(workload.submissions), submit)

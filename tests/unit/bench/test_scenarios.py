@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from batchwright import names
 from batchwright.api.v1alpha1 import BatchJobSpec, JobDefinitionSpec, JobQueueSpec
 from batchwright.bench.figures import FIGURES
-from batchwright.bench.scenario import BATCHWRIGHT, PLAIN, Scenario, all_scenarios
+from batchwright.bench.scenario import BATCHWRIGHT, FLOOR, PLAIN, Scenario, all_scenarios
 from batchwright.bench.scenarios import array, gang, pair, shares, single
 from batchwright.bench.workload import Workload
 from batchwright.cluster.resources import BATCH_JOBS, JOB_DEFINITIONS, JOB_QUEUES
@@ -53,6 +54,12 @@ def test_contenders_do_the_same_work(workload_of: Any, size: int, units: int) ->
     templates = {body["metadata"]["name"]: _template(body["spec"]) for body in _declared(ours, JOB_DEFINITIONS)}
     for one, other in zip(plain.submissions, ours.submissions, strict=True):
         assert one.body["spec"]["template"] == templates[other.body["spec"]["jobDefinition"]]
+
+
+def test_the_floor_is_plain_jobs_of_which_the_end_is_written() -> None:
+    floor = single.workload(FLOOR, 3)
+    assert floor.recorded
+    assert replace(floor, recorded=False) == single.workload(PLAIN, 3)
 
 
 @pytest.mark.parametrize(("workload_of", "size", "units"), WORKLOADS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from batchwright.bench import manifests
-from batchwright.bench.scenario import BATCHWRIGHT, PLAIN, Scenario, Target
+from batchwright.bench.scenario import BATCHWRIGHT, FLOOR, PLAIN, Scenario, Target
 from batchwright.bench.workload import Submission, Workload, measure_workload
 from batchwright.cluster.resources import BATCH_JOBS, JOBS
 
@@ -13,16 +13,17 @@ from batchwright.cluster.resources import BATCH_JOBS, JOBS
 def workload(contender: str, size: int) -> Workload:
     """So many jobs of one pod."""
     numbers = range(size)
-    if contender == PLAIN:
+    if contender in (PLAIN, FLOOR):
         jobs = [manifests.plain_job(f"single-{number}", manifests.pod_template()) for number in numbers]
     else:
         jobs = [manifests.batch_job(f"single-{number}") for number in numbers]
     return Workload(
-        resource=JOBS if contender == PLAIN else BATCH_JOBS,
+        resource=BATCH_JOBS if contender == BATCHWRIGHT else JOBS,
         submissions=[Submission(job) for job in jobs],
         units=size,
         pods=size,
         declarations=manifests.usual_declarations(),
+        recorded=contender == FLOOR,
         deadline_seconds=120 + size,
     )
 
@@ -33,7 +34,7 @@ SCENARIO = Scenario(
     unit="job",
     quick=1_000,
     sizes=(1_000, 5_000),
-    contenders=(PLAIN, BATCHWRIGHT),
+    contenders=(PLAIN, FLOOR, BATCHWRIGHT),
     targets=(
         Target("operatorWritesPerUnit", at_most=3),
         Target("apiServerCpuMsPerUnit", at_most=1.2, to_plain=True),
