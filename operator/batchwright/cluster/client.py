@@ -7,7 +7,6 @@ does (style guide B1; ADR 0003). Every write we make is idempotent by name or by
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.metadata import version
 from typing import Any
@@ -20,6 +19,7 @@ from batchwright import names
 from batchwright.cluster.clock import Clock
 from batchwright.cluster.connection import Connection, load_connection
 from batchwright.cluster.decoding import decode
+from batchwright.cluster.lines import lines
 from batchwright.cluster.resources import Resource
 from batchwright.errors import ApiError, ApiUnavailable, NotLeading, Throttled, api_error
 
@@ -34,8 +34,6 @@ APPLY_PATCH = "application/apply-patch+yaml"
 REQUEST_SECONDS = 60.0
 # The API server ends connections that are idle for 90 s; a new one costs both sides a handshake with certificates.
 KEEPALIVE_SECONDS = 75.0
-# The kernel caps it at half its buffer.
-GATHER_BYTES = 1 << 20
 FIRST_PAUSE_SECONDS = 0.2
 # How audit logs and flow control tell our requests from others'.
 USER_AGENT = f"batchwright/{version('batchwright')}"
@@ -325,7 +323,7 @@ class ApiClient:
         # Now: once the last chunk is parsed, which may be before it is read, aiohttp's connection has none.
         transport = response.connection.transport if response.connection is not None else None
         try:
-            async for line in _lines(response.content, transport, gather_seconds):
+            async for line in lines(response.content, transport, gather_seconds):
                 if not line or (skip is not None and skip(line)):
                     continue
                 event: JSON = decode(line)
@@ -346,7 +344,7 @@ class ApiClient:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
         response = await self.open("GET", path, params=params, timeout=timeout)
         try:
-            async for line in _lines(response.content):
+            async for line in lines(response.content):
                 yield line
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnavailable(f"{path}: {error or type(error).__name__}") from error
@@ -370,31 +368,3 @@ def selectors(labels: str | None, fields: str | None) -> dict[str, str]:
     if fields:
         params["fieldSelector"] = fields
     return params
-
-
-async def _lines(
-    stream: aiohttp.StreamReader, transport: asyncio.Transport | None = None, gather_seconds: float = 0.0
-) -> AsyncIterator[bytes]:
-    """Lines of any length: aiohttp's own reader refuses those over 128 KiB, and an object may have 1.5 MiB.
-
-    From a `transport` that is given, what comes within a moment is read together: waking the event loop costs more than
-    an event (236 µs each on busy pods, 125 this way). It is left as it was, for it may be another request's by then.
-    """
-    rest = b""
-    async for chunk in stream.iter_any():
-        parts = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
-        rest = parts.pop()
-        for part in parts:
-            yield part
-        if transport is not None:
-            _wake_at(transport, GATHER_BYTES)
-            await asyncio.sleep(gather_seconds)
-            _wake_at(transport, 1)
-    if rest:
-        yield rest
-
-
-def _wake_at(transport: asyncio.Transport, received: int) -> None:
-    """The kernel says that there is something to read from so many bytes on (socket(7), SO_RCVLOWAT), or at the end."""
-    if not transport.is_closing() and hasattr(socket, "SO_RCVLOWAT"):
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, received)

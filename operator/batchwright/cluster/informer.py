@@ -24,7 +24,7 @@ from batchwright.errors import ApiError, ApiUnavailable, BatchwrightError, Gone
 Record = TypeVar("Record")
 # Of a watch event's line, as the API server writes it: the type comes first, the object's own uid before its owners'.
 _MODIFIED = b'{"type":"MODIFIED"'
-_UID = re.compile(rb'"uid":"([^"]+)","resourceVersion":"')
+_UID = re.compile(rb'"uid":"([^"]+)","resourceVersion":"([^"]+)"')
 _HEAD = 1024
 logger = structlog.get_logger(__name__)
 LONGEST_PAUSE = 10.0
@@ -67,34 +67,36 @@ class Informer(Generic[Record]):
         self._misread = misread
         self._gather_seconds = gather_seconds
         self._settled: set[bytes] = set()
+        # Where the watch goes on from.
+        self._version: str | None = None
 
     async def run(self) -> None:
         """Lists and watches until cancelled; no error of the API server ends it."""
-        version: str | None = None
+        self._version = None
         pause = 0.0
         while True:
             try:
-                if version is None:
-                    version = await self._list()
+                if self._version is None:
+                    self._version = await self._list()
                     self.synced.set()
                 began, silent = time.monotonic(), True
                 self.heard_at = began
                 async for event in self._api.watch(
                     self.resource,
-                    version,
+                    self._version,
                     labels=self._labels,
                     fields=self._fields,
                     skip=self._skips,
                     gather_seconds=self._gather_seconds,
                 ):
-                    version = event["object"]["metadata"]["resourceVersion"]
+                    self._version = event["object"]["metadata"]["resourceVersion"]
                     self._take(event)
                     pause, silent = 0.0, False
                 if silent and time.monotonic() - began < SHORTEST_WATCH:
                     # Asking again at once would be a flood (client-go's reflector calls it a very short watch).
                     raise ApiUnavailable(f"watch of {self.resource.plural}: the server ended it at once")
             except Gone:
-                version = None
+                self._version = None
                 pause = _longer(pause)
                 await asyncio.sleep(pause)
             except ApiError as error:
@@ -127,12 +129,14 @@ class Informer(Generic[Record]):
         """Whether the event changes an object of which everything is known, or says nothing new: it is not decoded."""
         if not line.startswith(_MODIFIED):
             return False
-        if self._says_nothing is not None and self._says_nothing(line):
-            return True
-        if not self._settled:
-            return False
         found = _UID.search(line, 0, _HEAD)
-        return found is not None and found[1] in self._settled
+        if found is None:
+            return False
+        if found[1] in self._settled or (self._says_nothing is not None and self._says_nothing(line)):
+            # Heard all the same: a watch that goes on from before it would be given it again, or be too old.
+            self._version, self.heard_at = found[2].decode(), time.monotonic()
+            return True
+        return False
 
     def _take(self, event: dict[str, Any]) -> None:
         self.heard_at = time.monotonic()

@@ -117,6 +117,22 @@ async def test_goes_on_from_the_last_bookmark() -> None:
         assert server.watched_from == ["10", "40"]
 
 
+@pytest.mark.parametrize("passed_by", ["settled", "says nothing"])
+async def test_goes_on_behind_what_was_passed_by_which_counts_as_heard(passed_by: str) -> None:
+    scripts = [Script([event("MODIFIED", "a", 40, done="1")], "end"), Script([event("ADDED", "c", 41)])]
+    server = FakeApiServer(lists=[[[item("a", done="1")]]], watches=scripts)
+    passes: dict[str, Any] = {
+        "settled": {"is_settled": lambda labels: "done" in labels},
+        "says nothing": {"says_nothing": lambda line: b"done" in line},
+    }[passed_by]
+    async with informing(server, **passes) as (sink, informer):
+        await asyncio.wait_for(informer.synced.wait(), 10)
+        before = informer.heard_at
+        await waiting.until(lambda: set(sink.held) == {"a", "c"})
+        assert server.watched_from == ["10", "40"]
+        assert informer.heard_at > before
+
+
 async def test_lists_again_when_the_version_is_too_old_and_tells_of_what_has_gone() -> None:
     server = FakeApiServer(
         lists=[[[item("a"), item("b")]], [[item("b"), item("c")]]],
