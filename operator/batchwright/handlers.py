@@ -81,7 +81,6 @@ def build_registry(
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        operator.engine.close()
         await api.close()
         await lease_api.close()
         # kopf's watchers may wait for ever for a login that nobody answers any more: a process that neither works nor

@@ -179,23 +179,22 @@ class Engine:
         self._changed.set()
 
     async def run(self) -> None:
-        """Passes until cancelled."""
+        """Passes until cancelled; what is being carried out ends with it."""
         # An operator may have stood by for days.
         self.passed_at = time.monotonic()
-        while True:
-            await self._wait()
-            self._changed.clear()
-            began = time.perf_counter()
-            self._pass(self._clock.now())
-            self.passed_at = time.monotonic()
-            took = time.perf_counter() - began
-            metrics.PASS_SECONDS.observe(took)
-            await asyncio.sleep(pause_after(took, self._settings.pass_interval_seconds))
-
-    def close(self) -> None:
-        """Ends what is being carried out."""
-        for task in self._tasks:
-            task.cancel()
+        try:
+            while True:
+                await self._wait()
+                self._changed.clear()
+                began = time.perf_counter()
+                self._pass(self._clock.now())
+                self.passed_at = time.monotonic()
+                took = time.perf_counter() - began
+                metrics.PASS_SECONDS.observe(took)
+                await asyncio.sleep(pause_after(took, self._settings.pass_interval_seconds))
+        finally:
+            for task in self._tasks:
+                task.cancel()
 
     async def _wait(self) -> None:
         now = self._clock.now()

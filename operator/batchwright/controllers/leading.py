@@ -37,6 +37,5 @@ async def lead(operator: Operator, leadership: Leadership, api: ApiClient) -> No
     finally:
         for task in tasks:
             task.cancel()
-        operator.engine.close()
         await asyncio.gather(*tasks, return_exceptions=True)
         await leadership.release()

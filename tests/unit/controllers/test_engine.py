@@ -226,6 +226,25 @@ async def test_an_engine_that_hears_of_a_change_while_it_is_to_end_ends(desk: De
     assert task.done()
 
 
+async def test_what_an_engine_carries_out_ends_with_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def hang(*_: object, **__: object) -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr("batchwright.controllers.acting.delete_work", hang)
+    running = asyncio.create_task(desk.engine.run())
+    desk.engine.see_work_of_finished(b.work())
+    async with asyncio.timeout(5):
+        await began.wait()
+        running.cancel()
+        await ended.wait()
+
+
 @pytest.mark.parametrize("first", ["the watch", "the answer"])
 def test_an_end_is_told_once_whatever_shows_first_that_it_is_written(first: str) -> None:
     told: list[tuple[str, str | None]] = []
