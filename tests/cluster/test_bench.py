@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from batchwright.bench.scenario import BATCHWRIGHT, PLAIN, all_scenarios
+from batchwright.bench.scenario import BATCHWRIGHT, FLOOR, PLAIN, all_scenarios
 from batchwright.cli.main import app
 from batchwright.local import paths
 
@@ -93,6 +93,11 @@ def test_single_jobs_and_a_range_that_they_are_not_in(ranges: Path) -> None:
     assert run["contenders"][BATCHWRIGHT]["operatorWritesPerUnit"]["create jobs"] == 1
     assert run["contenders"][PLAIN]["writesPerUnit"]["create jobs"] == 1
     assert run["contenders"][PLAIN]["operatorWritesPerUnit"] == {}
+    # What every operator of this kind has to do, and nothing else.
+    floor = medians(run, FLOOR)
+    writes = run["contenders"][FLOOR]["writesPerUnit"]
+    assert (writes["create batchjobs"], writes["create jobs"], writes["patch batchjobs/status"]) == (1, 1, 1)
+    assert floor["writesPerUnit"] == pytest.approx(plain["writesPerUnit"] + 2, abs=2)
     verdicts = {(each["figure"], each["target"]) for each in run["targets"]}
     assert verdicts == {(each.figure, each.words) for each in all_scenarios()["single"].targets}
     assert all(isinstance(each["met"], bool) for each in run["targets"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -33,10 +33,13 @@ from batchwright.errors import BenchmarkError
 from batchwright.local import cluster as local_cluster
 from batchwright.local import processes
 from batchwright.local.nodes import NodeShape
+from batchwright.settings import Settings
 
 JSON = dict[str, Any]
 
 _CHECK_SECONDS: Final = 2.0
+# As many as the operator has by default.
+STATUS_WRITERS: Final = Settings().status_writers
 _CONDITIONS: Final = {"Complete": True, "Failed": False}
 _STATES: Final = {"SUCCEEDED": True, "FAILED": False}
 
@@ -91,12 +94,17 @@ async def _measure(workload: Workload, run: Run, cluster: local_cluster.Cluster,
     connection = await load_connection(None, str(cluster.kubeconfig))
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(ApiClient(connection, user_agent=BENCH_AGENT))
-        finish = _Finish(len(workload.submissions), partial(_write_end, api) if workload.recorded else None)
+        jobs = len(workload.submissions)
+        finish = _Finish(jobs)
+        reached = finish.reached
         watch = Informer(api, workload.resource, partial(_seen, verdict_of(workload.resource)), finish.see)
         background = [asyncio.create_task(watch.run(), name="watch")]
         if workload.faked:
             execution = await stack.enter_async_context(Execution.connect(connection))
             background.append(asyncio.create_task(execution.run(), name="execution"))
+        if workload.recorded:
+            reached = asyncio.Event()
+            background.append(asyncio.create_task(_write_ends(api, finish.names, jobs, reached), name="ends"))
         try:
             if operator is not None:
                 await declare(api, workload.declarations)
@@ -107,8 +115,7 @@ async def _measure(workload: Workload, run: Run, cluster: local_cluster.Cluster,
             own, busy, began = time.process_time(), busy_seconds(), time.monotonic()
             await _submit_all(api, workload, run.rate)
             submitted = time.monotonic()
-            await _until(finish.reached, background, operator, workload.deadline_seconds)
-            finish.check()
+            await _until(reached, background, operator, workload.deadline_seconds)
             makespan = time.monotonic() - began
             used = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
             own, busy = time.process_time() - own, busy_seconds() - busy
@@ -120,7 +127,7 @@ async def _measure(workload: Workload, run: Run, cluster: local_cluster.Cluster,
     account = Account.of(audit, workload.resource, is_faked=workload.faked)
     if operator is not None:
         figures |= operator.stop()
-    figures |= account.figures(workload.units, len(workload.submissions), makespan)
+    figures |= account.figures(workload.units, jobs, makespan)
     figures |= _costs(used, peaks, workload, makespan)
     figures["othersCpuPercent"] = max(0.0, 100 * (busy - own - sum(used.values())) / makespan)
     return Measured(figures, account.writes, account.operator_writes, account.operator_reads, workload.units)
@@ -201,22 +208,32 @@ def _seen(verdict: Callable[[JSON], bool | None], item: JSON) -> _Seen:
     return _Seen(item["metadata"]["name"], verdict(item))
 
 
-async def _write_end(api: ApiClient, name: str) -> None:
-    """The one status that a BatchJob must get."""
-    status = {"status": {"state": "SUCCEEDED", "jobName": name}}
-    await api.patch(BATCH_JOBS, NAMESPACE, name, status, subresource="status", answer=False)
+async def _write_ends(api: ApiClient, ended: asyncio.Queue[str], left: int, reached: asyncio.Event) -> None:
+    """Writes the one status that each of so many BatchJobs must get, as the names of their Jobs come."""
+
+    async def write() -> None:
+        nonlocal left
+        while True:
+            name = await ended.get()
+            status = {"status": {"state": "SUCCEEDED", "jobName": name}}
+            await api.patch(BATCH_JOBS, NAMESPACE, name, status, subresource="status", answer=False)
+            left -= 1
+            if left == 0:
+                reached.set()
+
+    async with asyncio.TaskGroup() as writers:
+        for _ in range(STATUS_WRITERS):
+            writers.create_task(write())
 
 
 class _Finish:
-    """Counts jobs that have finished, and of which that is written (`record`, by name), if it is to be; one that failed
-    ends the run with an error."""
+    """Counts jobs that have finished, and tells the name of each; one that failed ends the run with an error."""
 
-    def __init__(self, jobs: int, record: Callable[[str], Coroutine[Any, Any, None]] | None = None) -> None:
+    def __init__(self, jobs: int) -> None:
         self.reached = asyncio.Event()
-        self._jobs, self._record = jobs, record
+        self.names: asyncio.Queue[str] = asyncio.Queue()
+        self._jobs = jobs
         self._done: set[str] = set()
-        self._writing: set[asyncio.Task[None]] = set()
-        self._error: BaseException | None = None
 
     def see(self, uid: str, seen: _Seen | None) -> None:
         """A job was seen, or is gone."""
@@ -225,24 +242,8 @@ class _Finish:
         if not seen.verdict:
             raise BenchmarkError(f"job {seen.name} failed, which none should")
         self._done.add(uid)
-        if self._record is not None:
-            task = asyncio.create_task(self._record(seen.name))
-            self._writing.add(task)
-            task.add_done_callback(self._written)
-        self._look()
-
-    def check(self) -> None:
-        """Raises what kept an end from being written."""
-        if self._error is not None:
-            raise self._error
-
-    def _written(self, task: asyncio.Task[None]) -> None:
-        self._writing.discard(task)
-        self._error = self._error or task.exception()
-        self._look()
-
-    def _look(self) -> None:
-        if self._error is not None or (len(self._done) == self._jobs and not self._writing):
+        self.names.put_nowait(seen.name)
+        if len(self._done) == self._jobs:
             self.reached.set()
 
 
