@@ -46,8 +46,8 @@ test-cluster: setup ## Tests on the embedded cluster, simulated and real nodes; 
 	$(RUN)python scripts/once_more.py -n 3 --dist loadfile --no-loadscope-reorder --durations 20 tests/cluster $(PYTEST_ARGS)
 
 .PHONY: test-chart
-test-chart: setup ## Tests of the Helm chart: helm, helm-unittest and kubeconform, a cluster, the operator's own image; what fails runs once more
-	$(RUN)python scripts/once_more.py tests/chart $(PYTEST_ARGS)
+test-chart: setup ## Tests of the Helm chart: helm, helm-unittest and kubeconform, a cluster, the operator's own image
+	$(RUN)pytest tests/chart $(PYTEST_ARGS)
 
 .PHONY: verify
 verify: $(VENV)/.synced ## Static checks; generated files must be up to date
