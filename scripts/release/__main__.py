@@ -69,6 +69,8 @@ def list_components(environment: Path, target: Path, dated: dict[str, str]) -> N
     """Write what the environment has, with versions and licences, as CycloneDX."""
     run(
         *(beside_python("cyclonedx-py"), "environment", "--pyproject", ROOT / "pyproject.toml"),
+        # protobuf names its licence in words that are no SPDX expression: its text says which it is.
+        "--gather-license-texts",
         *("--output-reproducible", "--of", "JSON", "-o", target, environment / "bin/python"),
         environment=dated,
     )
