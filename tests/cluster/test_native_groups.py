@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -19,6 +18,12 @@ from watches import until
 pytestmark = pytest.mark.timeout(300)
 
 SERVED = "scheduling.k8s.io/v1beta1"
+LATER = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "later", "namespace": "default"},
+    "spec": {"containers": [{"name": "main", "image": "x"}]},
+}
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +106,11 @@ def test_none_is_bound_before_all_are_there_also_after_a_crash(four: Stage, work
     job_id = four.submit("train", "gang")
     until(lambda: len(others(four, job_id)) == 2, "no other nodes", 40)
     worker.kill()
-    time.sleep(3)
+    # A pod that came after them is bound: the scheduler has seen them by then, and let them wait.
+    four.api.create(LATER)
+    until(
+        lambda: "nodeName" in four.api.get("Pod", "later", "default")["spec"], "the scheduler binds nothing", 30
+    )
     assert [pod["spec"].get("nodeName") for pod in others(four, job_id)] == [None, None]
     worker.start()
     four.api.patch("ResourceQuota", "two", four.namespace, {"spec": {"hard": {"pods": "9"}}})
@@ -114,6 +123,7 @@ def test_none_is_bound_before_all_are_there_also_after_a_crash(four: Stage, work
     assert {group_of(pod) for pod in others(four, job_id)} == {group["metadata"]["name"]}
     four.terminate("train", "seen")
     assert four.wait_final("train")["statusReason"] == "seen"
+    four.api.delete("Pod", "later", "default")
 
 
 def test_a_retry_has_a_group_of_its_own(four: Stage) -> None:
