@@ -6,7 +6,7 @@ They end when what they are about has happened; the operator is one with the cha
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +168,33 @@ def what_nodes_need(ground: Ground) -> None:
     ground.wait("gang", "SUCCEEDED")
 
 
+def what_groups_of_pods_need(ground: Ground) -> None:
+    """The other nodes of a multi-node job are a PodGroup, which an operator that finds half of them asks for."""
+    apart = replace(ground, namespace=f"{ground.namespace}-groups")
+    apart.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": apart.namespace}})
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "three", "namespace": apart.namespace}}
+    apart.api.create({**quota, "spec": {"hard": {"pods": "3"}}})
+    until(lambda: "hard" in apart.api.list("ResourceQuota", apart.namespace)[0].get("status", {}), "no quota", SECONDS)
+    nodes = {
+        "numNodes": 4,
+        "mainNode": 0,
+        "nodeRangeProperties": [{"targetNodes": "0:", "podTemplate": lasting(600)}],
+    }
+    apart.api.create(manifests.job_definition("group", apart.namespace, type="multinode", nodeProperties=nodes))
+    apart.submit("group", "group")
+    until(lambda: len(apart.api.list("Pod", apart.namespace)) == 3, "no other nodes", SECONDS)
+    apart.operator.stop()
+    apart.operator.start()
+    apart.api.patch("ResourceQuota", "three", apart.namespace, {"spec": {"hard": {"pods": "4"}}})
+    apart.wait("group", "RUNNING")
+    until(
+        lambda: [pod["status"].get("phase") for pod in apart.api.list("Pod", apart.namespace)] == ["Running"] * 4,
+        "not all of the nodes run",
+        SECONDS,
+    )
+    apart.api.delete("Namespace", apart.namespace)
+
+
 def nodes_that_come_and_go(ground: Ground) -> None:
     """An environment of type MANAGED with simulated nodes, until it and they are deleted."""
     resources = {"type": "EC2", "maxvCpus": 8, "instanceTypes": ["m5"]}
@@ -250,6 +277,7 @@ STORIES = (
     what_aws_jobs_need,
     what_arrays_need,
     what_nodes_need,
+    what_groups_of_pods_need,
     nodes_that_come_and_go,
     names_that_are_taken,
 )

@@ -26,10 +26,18 @@ def helm() -> Iterator[Helm]:
 def chart_cluster() -> Iterator[local_cluster.Cluster]:
     """A cluster of simulated nodes and a real one, without anything of ours, and with an audit log."""
     name = f"chart-{os.getpid()}"
+    # PodGroups are off by default, and the operator has rights to them.
+    options = local_cluster.Options(
+        name=name,
+        runtime="binary",
+        nodes=10,
+        real_node=os.geteuid() == 0,
+        audit=True,
+        feature_gates=("GenericWorkload",),
+        served_apis=("scheduling.k8s.io/v1beta1",),
+    )
     try:
-        yield local_cluster.up(
-            local_cluster.Options(name=name, runtime="binary", nodes=10, real_node=os.geteuid() == 0, audit=True)
-        )
+        yield local_cluster.up(options)
     finally:
         local_cluster.down(name)
 

@@ -37,8 +37,6 @@ BY_RACE = {
     ("batchwright.io", kind, "get")
     for kind in ("jobdefinitions", "jobqueues", "computeenvironments", "schedulingpolicies", "consumableresources")
 }
-# For an API that this cluster does not serve: tests/cluster/test_native_groups.py has one that does.
-BY_CLUSTER = {("scheduling.k8s.io", "podgroups", verb) for verb in ("get", "create")}
 
 
 @dataclass(frozen=True)
@@ -143,7 +141,7 @@ def test_everything_that_is_asked_is_granted_by_the_chart(helm: Helm, asked: set
 
 def test_everything_that_is_granted_is_asked(helm: Helm, asked: set[Request]) -> None:
     unused = {right for right in granted(helm) if not any(right.allows(each) for each in asked)}
-    assert {(right.group, right.resource, right.verb) for right in unused} - BY_RACE == BY_ADMISSION | BY_CLUSTER
+    assert {(right.group, right.resource, right.verb) for right in unused} - BY_RACE == BY_ADMISSION
 
 
 @pytest.mark.parametrize(

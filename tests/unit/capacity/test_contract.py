@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from awsserver import ROLE, Network, aws_server, eks_cluster, groups_of_somebody, node_groups_of_somebody
+from awsserver import ROLE, Network, eks_cluster, groups_of_somebody, node_groups_of_somebody
 from batchwright.capacity.ec2.catalogue import Catalogue
-from batchwright.capacity.ec2.client import Aws, Clients
+from batchwright.capacity.ec2.client import Clients
 from batchwright.capacity.ec2.fleet import Ec2Fleet
 from batchwright.capacity.groups.autoscaling import auto_scaling_groups
 from batchwright.capacity.groups.eks import eks_node_groups
@@ -33,18 +33,6 @@ class Bench:
     cut: Callable[[], None]
     chooses_zone: bool = True
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-
-@pytest.fixture(scope="module")
-def network() -> Iterator[Network]:
-    with aws_server() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def catalogue(network: Network) -> Catalogue:
-    """Asked once: moto takes seconds to list its types."""
-    return Catalogue(Aws())
 
 
 @pytest.fixture(

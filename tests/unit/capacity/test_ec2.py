@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from awsserver import Network, aws_server
+from awsserver import Network
 from batchwright.api.v1alpha1.nodejoin import NodeJoin
 from batchwright.capacity.ec2.catalogue import Catalogue
 from batchwright.capacity.ec2.client import Aws
@@ -25,22 +25,10 @@ from batchwright.local.ec2.switches import Switches
 from capacityparts import blueprint, kind
 
 
-@pytest.fixture(scope="module")
-def network() -> Iterator[Network]:
-    with aws_server() as made:
-        yield made
-
-
 @pytest.fixture(autouse=True)
 def calm(network: Network) -> Iterator[None]:
     yield
     network.switches.change(Switches().to_wire())
-
-
-@pytest.fixture(scope="module")
-def catalogue(network: Network) -> Catalogue:
-    """Asked once: moto takes seconds to list its types."""
-    return Catalogue(Aws())
 
 
 @pytest.fixture

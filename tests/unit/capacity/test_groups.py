@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from awsserver import Network, aws_server, groups_of_somebody
+from awsserver import Network, groups_of_somebody
 from batchwright import names
 from batchwright.capacity.ec2.catalogue import Catalogue
-from batchwright.capacity.ec2.client import Aws, Clients
+from batchwright.capacity.ec2.client import Clients
 from batchwright.capacity.ec2.fleet import Ec2Fleet
 from batchwright.capacity.groups.autoscaling import auto_scaling_groups
 from batchwright.capacity.groups.provider import GroupProvider
@@ -23,21 +23,10 @@ from capacityparts import blueprint
 from groupparts import arrived, launch, ours, refusal_of, shown, theirs
 
 
-@pytest.fixture(scope="module")
-def network() -> Iterator[Network]:
-    with aws_server() as made:
-        yield made
-
-
 @pytest.fixture(autouse=True)
 def calm(network: Network) -> Iterator[None]:
     yield
     network.switches.change(Switches().to_wire())
-
-
-@pytest.fixture(scope="module")
-def catalogue(network: Network) -> Catalogue:
-    return Catalogue(Aws())
 
 
 @pytest.fixture

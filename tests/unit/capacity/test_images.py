@@ -3,12 +3,11 @@ one is for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from awsserver import Network, aws_server
+from awsserver import Network
 from batchwright.api.v1alpha1.computeresources import Ec2Configuration
 from batchwright.api.v1alpha1.nodejoin import NodeJoin
 from batchwright.capacity.ec2.catalogue import Catalogue
@@ -286,17 +285,6 @@ async def test_the_image_in_a_template(
 
 
 # Against a moto server.
-
-
-@pytest.fixture(scope="module")
-def network() -> Iterator[Network]:
-    with aws_server() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def catalogue(network: Network) -> Catalogue:
-    return Catalogue(Aws())
 
 
 def environment(network: Network, image_type: str = "EKS_AL2023", **resources: object) -> Blueprint:

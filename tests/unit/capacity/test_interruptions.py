@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from awsserver import REGION, Network, aws_server
+from awsserver import REGION, Network
 from batchwright.capacity.ec2.client import Aws
 from batchwright.capacity.ec2.warnings import Warnings
 from batchwright.local.aws import INTERRUPTION_QUEUE
 from batchwright.local.ec2.interruptions import Interruptions
-
-
-@pytest.fixture(scope="module")
-def network() -> Iterator[Network]:
-    with aws_server() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from awsserver import Network, aws_server, eks_cluster, node_groups_of_somebody
+from awsserver import Network, eks_cluster, node_groups_of_somebody
 from batchwright.capacity.ec2.catalogue import Catalogue
-from batchwright.capacity.ec2.client import Aws, Clients
+from batchwright.capacity.ec2.client import Clients
 from batchwright.capacity.groups.eks import ami_type, eks_node_groups
 from batchwright.capacity.groups.provider import GroupProvider
 from batchwright.capacity.port import Order
@@ -21,21 +21,10 @@ from capacityparts import blueprint, kind
 from groupparts import launch, nodes_of, refusal_of, shown
 
 
-@pytest.fixture(scope="module")
-def network() -> Iterator[Network]:
-    with aws_server() as made:
-        yield made
-
-
 @pytest.fixture(autouse=True)
 def calm(network: Network) -> Iterator[None]:
     yield
     network.switches.change(Switches().to_wire())
-
-
-@pytest.fixture(scope="module")
-def catalogue(network: Network) -> Catalogue:
-    return Catalogue(Aws())
 
 
 @pytest.fixture

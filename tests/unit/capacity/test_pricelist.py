@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from awsserver import Network, aws_server
+from awsserver import Network
 from batchwright.capacity.ec2.catalogue import Catalogue
-from batchwright.capacity.ec2.client import Aws
 from batchwright.capacity.ec2.fleet import Ec2Fleet
 from batchwright.capacity.ec2.pricelist import PriceList, endpoint_region, prices
 from batchwright.capacity.launching import launch_price
@@ -20,18 +18,6 @@ from batchwright.local.ec2 import pricelist as endpoint
 from capacityparts import blueprint, kind
 
 M5_LARGE, C5_LARGE = 0.096, 0.085
-
-
-@pytest.fixture(scope="module")
-def network() -> Iterator[Network]:
-    with aws_server() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def catalogue(network: Network) -> Catalogue:
-    """Asked once: moto takes seconds to list its types."""
-    return Catalogue(Aws())
 
 
 async def test_prices_are_read_page_by_page_and_once_a_day(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,11 @@ it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from awsserver import Network, aws_server
+from awsserver import Network
 from batchwright import names
 from batchwright.capacity.ec2.catalogue import Catalogue
 from batchwright.capacity.ec2.client import Aws
@@ -18,17 +17,6 @@ from batchwright.capacity.groups.eks import EKS_FORBIDS
 from batchwright.capacity.port import Blueprint, Instance, Order
 from batchwright.errors import Misconfigured
 from capacityparts import blueprint, kind
-
-
-@pytest.fixture(scope="module")
-def network() -> Iterator[Network]:
-    with aws_server() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def catalogue(network: Network) -> Catalogue:
-    return Catalogue(Aws())
 
 
 class Told(Aws):
