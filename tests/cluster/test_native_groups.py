@@ -108,7 +108,7 @@ def test_none_is_bound_before_all_are_there_also_after_a_crash(four: Stage, work
     worker.kill()
     # A pod that came after them is bound: the scheduler has seen them by then, and let them wait.
     four.api.create(LATER)
-    until(lambda: "nodeName" in four.api.get("Pod", "later", "default")["spec"], "the scheduler binds nothing", 30)
+    four.api.wait_for("Pod", "later", "default", lambda pod: "nodeName" in pod["spec"], 30)
     assert [pod["spec"].get("nodeName") for pod in others(four, job_id)] == [None, None]
     worker.start()
     four.api.patch("ResourceQuota", "two", four.namespace, {"spec": {"hard": {"pods": "9"}}})
