@@ -91,14 +91,15 @@ class AuditTail:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as RBAC judges it. `resource` has its subresource; `name` is empty where none was asked for."""
+    """A request, with RBAC's `judgement`: `allow` or `forbid`, or empty where it was not asked. `resource` has its
+    subresource; `name` is empty where none was asked for."""
 
     verb: str
     group: str
     resource: str
     namespace: str
     name: str
-    code: int
+    judgement: str
 
 
 def requests_of(path: Path, user: str, since: int = 0) -> set[Request]:
@@ -125,7 +126,7 @@ def requests_of(path: Path, user: str, since: int = 0) -> set[Request]:
                         resource="/".join(each for each in (about["resource"], about.get("subresource")) if each),
                         namespace=about.get("namespace", ""),
                         name=about.get("name", ""),
-                        code=(entry.get("responseStatus") or {}).get("code", 0),
+                        judgement=entry.get("annotations", {}).get("authorization.k8s.io/decision", ""),
                     )
                 )
     return found

@@ -192,6 +192,8 @@ def what_groups_of_pods_need(ground: Ground) -> None:
         "not all of the nodes run",
         SECONDS,
     )
+    apart.terminate("group")
+    apart.wait("group", "FAILED")
     apart.api.delete("Namespace", apart.namespace)
 
 

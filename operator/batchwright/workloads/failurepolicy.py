@@ -37,9 +37,13 @@ def build_failure_policy(
         *_host_loss(plan, is_ignored=is_gang and not is_host_loss_final),
         _condition(names.POD_CONDITION_START_FAILED, retried=plan.retry_start_failure),
     ]
-    # With one attempt every failure is the last, whatever its code.
+    # With one attempt every failure is the last, whatever its reason or code: what is ignored has to be said, and what
+    # comes before that.
     if attempts > 1:
         rules += _exit_codes(plan, main_container)
+    else:
+        while rules[-1]["action"] != "Ignore":
+            rules.pop()
     return {"rules": rules}
 
 
