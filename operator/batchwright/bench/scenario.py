@@ -15,7 +15,8 @@ from batchwright.bench import scenarios
 
 PLAIN: Final = "plain"
 BATCHWRIGHT: Final = "batchwright"
-# Plain Jobs, and of each a BatchJob that the client makes and ends: what any operator of this kind costs at least.
+# Plain Jobs with what any operator of this kind does at least: pods are watched, and where there are many jobs, a BatchJob
+# of each is made and ended.
 FLOOR: Final = "floor"
 
 

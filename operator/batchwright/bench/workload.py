@@ -28,7 +28,7 @@ from batchwright.bench.scenario import BATCHWRIGHT, Measured, Run
 from batchwright.cluster.client import ApiClient
 from batchwright.cluster.connection import load_connection
 from batchwright.cluster.informer import Informer
-from batchwright.cluster.resources import BATCH_JOBS, JOBS, Resource
+from batchwright.cluster.resources import BATCH_JOBS, JOBS, PODS, Resource
 from batchwright.errors import BenchmarkError
 from batchwright.local import cluster as local_cluster
 from batchwright.local import processes
@@ -58,7 +58,8 @@ class Workload:
 
     `submissions` are all of `resource`, in the order they come; `units` is what costs are divided by; `pods` how many
     are to run. With `faked` there are none: the harness plays the part of the Job controller (see `execution`). With
-    `recorded` the client makes a BatchJob before each Job, and writes its status once that Job has succeeded.
+    `recorded` the client makes a BatchJob before each Job, and writes its status once that Job has succeeded; with
+    `watched` it watches pods, and makes nothing of them.
     """
 
     resource: Resource
@@ -70,6 +71,7 @@ class Workload:
     node_cpu: str = "32"
     faked: bool = False
     recorded: bool = False
+    watched: bool = False
     deadline_seconds: float = 600.0
 
 
@@ -102,6 +104,9 @@ async def _measure(workload: Workload, run: Run, cluster: local_cluster.Cluster,
         if workload.faked:
             execution = await stack.enter_async_context(Execution.connect(connection))
             background.append(asyncio.create_task(execution.run(), name="execution"))
+        if workload.watched:
+            pods = Informer[None](api, PODS, lambda _: None, lambda *_: None)
+            background.append(asyncio.create_task(pods.run(), name="pods"))
         if workload.recorded:
             reached = asyncio.Event()
             background.append(asyncio.create_task(_write_ends(api, finish.names, jobs, reached), name="ends"))
