@@ -56,6 +56,7 @@ verify: $(VENV)/.synced ## Static checks; generated files must be up to date
 	$(RUN)mypy
 	$(RUN)lint-imports
 	$(RUN)bandit -q -c pyproject.toml -r operator
+	$(RUN)zizmor --offline --quiet --no-progress --persona pedantic .github
 	$(RUN)python -m batchwright.api.crds crds --check
 	$(RUN)python -m batchwright.chart helm/batchwright --check
 	$(RUN)python -m batchwright.chart.argocd helm/argocd --check

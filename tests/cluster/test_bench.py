@@ -136,3 +136,22 @@ def test_shares_run_without_pods() -> None:
     # Running and complete; more for each time that one was suspended.
     assert writes["patch jobs/status"] >= 2
     assert not any("pods" in what for what in writes)
+
+
+def test_gangs_all_of_whose_nodes_run() -> None:
+    done = bench("gang", "--size", "2", "--only", BATCHWRIGHT)
+    assert done.exit_code == 0, done.output
+    [run] = json.loads(done.stdout)["runs"]
+    ours = medians(run, BATCHWRIGHT)
+    assert ours["podsPerSecond"] == pytest.approx(40 / ours["makespanSeconds"])
+    assert run["contenders"][BATCHWRIGHT]["operatorWritesPerUnit"]["create pods"] == 19
+
+
+def test_an_operator_among_many_that_have_finished() -> None:
+    done = bench("backlog", "--size", "20")
+    assert done.exit_code == 0, done.output
+    [run] = json.loads(done.stdout)["runs"]
+    figures = {key: spread["median"] for key, spread in run["contenders"][BATCHWRIGHT]["figures"].items()}
+    assert 0.5 < figures["startUpSeconds"] < 60
+    assert 30 < figures["operatorPeakMiB"] < 400
+    assert 0 < figures["passP50Ms"] <= figures["passP99Ms"]

@@ -15,8 +15,8 @@ from batchwright.bench import scenarios
 
 PLAIN: Final = "plain"
 BATCHWRIGHT: Final = "batchwright"
-# Plain Jobs with what any operator of this kind does at least: pods are watched, and where there are many jobs, a BatchJob
-# of each is made and ended.
+# Plain Jobs with what any operator of this kind does at least: pods are watched, and where there are many jobs, a
+# BatchJob of each is made and ended.
 FLOOR: Final = "floor"
 
 
@@ -71,7 +71,8 @@ class Measured:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario. `unit` is what costs are divided by, `quick` a size for a look, `sizes` those of the targets."""
+    """A scenario. `unit` is what costs are divided by, `quick` a size for a look, `sizes` those of the targets,
+    `rounds` how often each contender is run where nothing else is asked for."""
 
     name: str
     summary: str
@@ -81,6 +82,7 @@ class Scenario:
     contenders: tuple[str, ...]
     targets: tuple[Target, ...]
     measure: Callable[[Run], Measured]
+    rounds: int = 3
 
 
 @cache

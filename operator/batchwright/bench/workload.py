@@ -130,6 +130,8 @@ async def _measure(workload: Workload, run: Run, cluster: local_cluster.Cluster,
             for task in background:
                 task.cancel()
     account = Account.of(audit, workload.resource, is_faked=workload.faked)
+    if len(account.running) < workload.pods:
+        raise BenchmarkError(f"{len(account.running):,} of {workload.pods:,} pods ran: the rate would be of others")
     if operator is not None:
         figures |= operator.stop()
     figures |= account.figures(workload.units, jobs, makespan)

@@ -31,7 +31,9 @@ def bench(
         int | None, typer.Option("--size", min=1, help="Jobs or elements; default: enough for a look.")
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="At the sizes of the targets: this takes hours.")] = False,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Runs of each contender.")] = 3,
+    rounds: Annotated[
+        int | None, typer.Option("--rounds", min=1, help="Runs of each contender; default: 3, of single jobs 5.")
+    ] = None,
     only: Annotated[str, typer.Option("--only", metavar="CONTENDER", help="One contender alone.")] = "",
     rate: Annotated[
         float | None, typer.Option("--rate", min=0.1, help="Submissions a second; default: as fast as they are taken.")
@@ -63,7 +65,7 @@ def bench(
     bounds = _bounds(chosen, ranges) if check or ranges is not None else None
     # As Ctrl-C: whoever ends it, as timeout(1) does, leaves no cluster behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    found = [_run(scenario, each, rounds, only, rate, logs) for scenario, each in chosen]
+    found = [_run(scenario, each, rounds or scenario.rounds, only, rate, logs) for scenario, each in chosen]
     _print(found, json)
     if bounds is not None:
         _judge(found, bounds)

@@ -133,7 +133,7 @@ def test_unreadable_ranges(tmp_path: Path, text: str | None, complaint: str) -> 
 
 def test_the_committed_ranges_are_of_scenarios_and_figures_that_exist() -> None:
     known = load_ranges().scenarios
-    assert set(known) <= set(all_scenarios())
+    assert set(known) == set(all_scenarios())
     for name, ranges in known.items():
         # A plain `batchwright bench --check` must have ranges for what it runs.
         assert ranges_for(load_ranges(), name, all_scenarios()[name].quick)

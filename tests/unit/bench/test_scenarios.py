@@ -56,10 +56,11 @@ def test_contenders_do_the_same_work(workload_of: Any, size: int, units: int) ->
         assert one.body["spec"]["template"] == templates[other.body["spec"]["jobDefinition"]]
 
 
-def test_the_floor_is_plain_jobs_of_which_the_end_is_written() -> None:
-    floor = single.workload(FLOOR, 3)
-    assert floor.recorded
-    assert replace(floor, recorded=False) == single.workload(PLAIN, 3)
+@pytest.mark.parametrize(("scenario", "recorded"), [(single, True), (array, False)], ids=["single", "array"])
+def test_the_floor_is_plain_jobs_whose_pods_are_watched(scenario: Any, recorded: bool) -> None:
+    floor = scenario.workload(FLOOR, 3)
+    assert (floor.recorded, floor.watched) == (recorded, True)
+    assert replace(floor, recorded=False, watched=False) == scenario.workload(PLAIN, 3)
 
 
 @pytest.mark.parametrize(("workload_of", "size", "units"), WORKLOADS)

@@ -167,7 +167,7 @@ SCENARIO = Scenario(
     contenders=(BATCHWRIGHT,),
     targets=(
         Target("startUpSeconds", at_most=30),
-        Target("operatorPeakMiB", at_most=400),
+        Target("operatorPeakMiB", at_most=381),
         Target("passP99Ms", at_most=50),
     ),
     measure=measure,

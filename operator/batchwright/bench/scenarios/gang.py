@@ -10,7 +10,11 @@ from batchwright.bench.scenario import BATCHWRIGHT, PLAIN, Scenario, Target
 from batchwright.bench.workload import Submission, Workload, measure_workload
 from batchwright.cluster.resources import BATCH_JOBS, JOBS
 
-MACHINES: Final = 500
+MACHINES: Final = 20
+# Both contenders pack pods: one to a machine, gangs would wait for machines, and plain Jobs would not.
+NODES_PER_HOST: Final = 250
+# So long that all nodes of a job run at once: when the main node ends, the others are stopped.
+NODE_SECONDS: Final = 20.0
 # 500 jobs of 20 nodes, or 20 of 500: ten thousand pods either way.
 FEW, LARGE, SMALL = 20, 500, 20
 
@@ -22,13 +26,17 @@ def nodes_of(size: int) -> int:
 
 def workload(contender: str, size: int) -> Workload:
     """So many multi-node jobs."""
-    nodes = nodes_of(size)
+    nodes, template = nodes_of(size), manifests.pod_template(NODE_SECONDS)
     if contender == PLAIN:
-        jobs = [manifests.plain_job(f"gang-{n}", manifests.pod_template(), nodes, nodes) for n in range(size)]
+        jobs = [manifests.plain_job(f"gang-{number}", template, nodes, nodes) for number in range(size)]
     else:
         jobs = [manifests.batch_job(f"gang-{number}") for number in range(size)]
-    ranges = [{"targetNodes": "0:", "podTemplate": manifests.pod_template()}]
-    properties = {"numNodes": nodes, "mainNode": 0, "nodeRangeProperties": ranges}
+    properties = {
+        "numNodes": nodes,
+        "mainNode": 0,
+        "nodesPerHost": NODES_PER_HOST,
+        "nodeRangeProperties": [{"targetNodes": "0:", "podTemplate": template}],
+    }
     definition = manifests.multinode_definition(nodeProperties=properties)
     return Workload(
         resource=JOBS if contender == PLAIN else BATCH_JOBS,

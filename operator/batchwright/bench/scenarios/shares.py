@@ -114,7 +114,7 @@ SCENARIO = Scenario(
         Target("makespanSeconds", at_most=KUEUE_SECONDS / 2, size=FULL_SIZE),
         Target("jobsPerSecond", at_least=0.7, to_plain=True),
         Target("operatorCpuSeconds", at_most=60, size=FULL_SIZE),
-        Target("operatorPeakMiB", at_most=250, size=FULL_SIZE),
+        Target("operatorPeakMiB", at_most=238, size=FULL_SIZE),
     ),
     measure=partial(measure_workload, workload),
 )

@@ -43,4 +43,5 @@ SCENARIO = Scenario(
         Target("operatorCpuMsPerUnit", at_most=5),
     ),
     measure=partial(measure_workload, workload),
+    rounds=5,
 )
