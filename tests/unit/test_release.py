@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import subprocess
 import tarfile
@@ -12,7 +13,7 @@ import typer
 import yaml
 from typer.testing import CliRunner
 
-from documentation import ROOT
+from documentation import ROOT, Page
 from release import __main__ as making
 from release import plugin
 from release.version import ReleaseError, read_version
@@ -100,6 +101,19 @@ def test_the_manifest_says_where_the_archive_is(tmp_path: Path, base_url: str, w
     archive.write_bytes(b"content")
     platform = yaml.safe_load(plugin.manifest("1.2.3", archive, base_url))["spec"]["platforms"][0]
     assert platform["uri"] == want
+
+
+def test_the_documentation_names_the_archive_as_it_is_called_and_the_python_that_it_needs() -> None:
+    page = Page(ROOT / "docs/cli.md")
+    [line] = [line for line in page.code() if line.startswith("kubectl krew install")]
+    # A word of its own: a shell looks for files by all of a word.
+    named = re.search(r" --archive dist/(\S+)$", line)
+    assert named is not None
+    assert fnmatch.fnmatch(plugin.archive_name(read_version()), named[1])
+    # For any version.
+    assert named[1].startswith(f"{plugin.NAME}-")
+    assert named[1].endswith(".tar.gz")
+    assert not re.search(r"\d", named[1])
 
 
 def test_checksums_are_what_sha256sum_reads(tmp_path: Path) -> None:
