@@ -126,6 +126,21 @@ def test_checksums_are_what_sha256sum_reads(tmp_path: Path) -> None:
     assert subprocess.run(check, cwd=tmp_path, check=False, capture_output=True, timeout=30).returncode != 0
 
 
+def test_the_image_of_a_release_has_its_version_and_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def build(tag: str, labelled: dict[str, str]) -> Path:
+        asked.append((tag, labelled))
+        (tmp_path / "built").write_bytes(b"archive")
+        return tmp_path / "built"
+
+    monkeypatch.setattr(making, "ensure_operator_image", build)
+    (tmp_path / "dist").mkdir()
+    making.add_image(tmp_path / "dist", "1.2.3", "c0ffee")
+    assert asked == [("batchwright.local/batchwright:1.2.3", {"VERSION": "1.2.3", "REVISION": "c0ffee"})]
+    assert (tmp_path / "dist/batchwright-1.2.3-image.tar").read_bytes() == b"archive"
+
+
 def test_a_release_that_fails_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(output: Path, base_url: str, with_image: bool) -> None:
         output.mkdir()
