@@ -46,7 +46,7 @@ test-cluster: setup ## Tests on the embedded cluster, simulated and real nodes; 
 	$(RUN)python scripts/once_more.py -n 3 --dist loadfile --no-loadscope-reorder --durations 20 tests/cluster $(PYTEST_ARGS)
 
 .PHONY: test-chart
-test-chart: setup ## Tests of the Helm chart: helm, helm-unittest and kubeconform, a cluster, the operator's own image
+test-chart: setup ## Tests of the Helm chart: helm, helm-unittest, kubeconform and promtool, a cluster, the operator's own image
 	$(RUN)pytest tests/chart $(PYTEST_ARGS)
 
 .PHONY: verify

@@ -1,4 +1,4 @@
-"""helm, helm-unittest and kubeconform, as pinned in scripts/chart-tools, built once into the user's cache.
+"""helm, helm-unittest, kubeconform and promtool, as pinned below scripts/, built once into the user's cache.
 
 `python -m charttools` builds them and prints where they are.
 """
@@ -20,12 +20,16 @@ from batchwright.local.locks import exclusive
 from batchwright.local.toolchain import BUILD_SECONDS, build, check_toolchain
 
 ROOT: Final = Path(__file__).parent.parent
-MODULE: Final = ROOT / "scripts/chart-tools"
+MODULES: Final = ROOT / "scripts"
+# By name: the module that pins it, and its package.
 PACKAGES: Final = {
-    "helm": "helm.sh/helm/v4/cmd/helm",
-    "helm-unittest": "github.com/helm-unittest/helm-unittest/cmd/helm-unittest",
-    "kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform",
+    "helm": ("chart-tools", "helm.sh/helm/v4/cmd/helm"),
+    "helm-unittest": ("chart-tools", "github.com/helm-unittest/helm-unittest/cmd/helm-unittest"),
+    "kubeconform": ("chart-tools", "github.com/yannh/kubeconform/cmd/kubeconform"),
+    "promtool": ("prometheus-tools", "github.com/prometheus/prometheus/cmd/promtool"),
 }
+# Without the clients of every cloud that Prometheus finds targets in: most of what would be built.
+_TAGS: Final = {"promtool": "remove_all_sd"}
 # No program: its module has the CRDs of the Prometheus Operator.
 PROMETHEUS_OPERATOR: Final = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 DOWNLOAD_SECONDS: Final = 300
@@ -33,15 +37,16 @@ DOWNLOAD_SECONDS: Final = 300
 
 def ensure(name: str) -> Path:
     """The program, built if need be. LocalBuildError when that cannot be done."""
-    pins = hashlib.sha256((MODULE / "go.mod").read_bytes()).hexdigest()[:12]
+    module, package = PACKAGES[name]
+    pins = hashlib.sha256((MODULES / module / "go.mod").read_bytes()).hexdigest()[:12]
     target = paths.cache_root() / "bin" / f"chart-{pins}" / name
     if target.is_file():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with exclusive(target.with_suffix(".lock"), BUILD_SECONDS, f"building {name}"):
         if not target.is_file():
-            go = check_toolchain(MODULE.parent, target.parent, module=MODULE.name)
-            build(go, MODULE, PACKAGES[name], target)
+            go = check_toolchain(MODULES, target.parent, module=module)
+            build(go, MODULES / module, package, target, tags=_TAGS.get(name, ""))
     return target
 
 

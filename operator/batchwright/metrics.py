@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
 from prometheus_client import Counter, Histogram
@@ -50,9 +51,29 @@ API_WRITE_ERRORS: Final = Counter(
     ["method", "resource", "code"],
 )
 
+
 # Of jobs. The queue is empty where a job names one that is not there.
+class FailureCause(StrEnum):
+    """Why a BatchJob FAILED, in one word."""
+
+    TERMINATED = "Terminated"
+    CANCELLED = "Cancelled"  # also by a time limit of its queue
+    DEPENDENCY = "DependencyFailed"
+    ELEMENT = "ElementFailed"
+    TIMED_OUT = "TimedOut"
+    OUT_OF_MEMORY = "OutOfMemory"
+    CANNOT_PULL = "CannotPull"
+    NOT_STARTED = "FailedToStart"
+    HOST = "HostTerminated"
+    NODE = "NodeFailed"  # of a multi-node job, another one than the main node
+    EXITED = "Exited"
+    OTHER = "Other"  # refused, a cycle of dependencies, its Kubernetes Job deleted
+
+
 JOBS_FINISHED: Final = Counter(
-    "batchwright_jobs_finished_total", "BatchJobs that have finished, by final state.", ["queue", "state"]
+    "batchwright_jobs_finished_total",
+    "BatchJobs that have finished, by final state; of those that FAILED, by cause.",
+    ["queue", "state", "cause"],
 )
 WAIT_SECONDS: Final = Histogram(
     "batchwright_job_wait_seconds",
@@ -118,8 +139,9 @@ def count_write(method: str, resource: str, failed: int | None) -> None:
 
 def begin_queue(queue: str) -> None:
     """Shows the queue's counters from zero on: an increase from nothing to one is none to Prometheus."""
-    for state in ("SUCCEEDED", "FAILED"):
-        JOBS_FINISHED.labels(queue, state)
+    JOBS_FINISHED.labels(queue, "SUCCEEDED", "")
+    for cause in FailureCause:
+        JOBS_FINISHED.labels(queue, "FAILED", cause)
     for metric in (WAIT_SECONDS, RUN_SECONDS, PREEMPTIONS):
         metric.labels(queue)
 
@@ -204,8 +226,8 @@ ELEMENTS: Final = Gauge(
 )
 JOBS_WAITING: Final = Gauge(
     "batchwright_jobs_waiting",
-    "BatchJobs that could start and wait for capacity; arrays of which nothing starts or runs among them.",
-    ("queue",),
+    "BatchJobs that could start and wait for capacity, by why; arrays of which nothing starts or runs among them.",
+    ("queue", "reason"),
 )
 OLDEST_RUNNABLE: Final = Gauge(
     "batchwright_oldest_runnable_job_age_seconds",

@@ -104,6 +104,10 @@ CONDITION_COMPLETE: Final = "Complete"
 CONDITION_FAILED: Final = "Failed"
 # As PodScheduled: False, with the reason why, while the job waits for room; absent otherwise.
 CONDITION_SCHEDULED: Final = "Scheduled"
+# Its reason before the scheduler has judged the job, and where the API server does not take what is made for it;
+# others are kinds of waits.
+WAITING: Final = "Waiting"
+NOT_CREATED: Final = "NotCreated"
 # Condition of queues, environments and definitions (kstatus).
 CONDITION_READY: Final = "Ready"
 # The same, True where waiting does not help and somebody has to mend it, absent otherwise: kstatus says Failed then.

@@ -46,10 +46,15 @@ def make(output: Path, base_url: str, with_image: bool) -> None:
         plugin.pack(next(installed.glob("lib/python3*/site-packages")), ROOT / "LICENSE", archive, int(when))
     (output / "batchwright.yaml").write_text(plugin.manifest(version, archive, base_url))
     if with_image:
-        labelled = {"VERSION": version, "REVISION": run("git", "rev-parse", "HEAD").strip()}
-        image = ensure_operator_image(f"batchwright.local/batchwright:{version}", labelled)
-        shutil.copy2(image, output / f"batchwright-{version}-image.tar")
+        add_image(output, version, run("git", "rev-parse", "HEAD").strip())
     write_checksums(output)
+
+
+def add_image(output: Path, version: str, revision: str) -> None:
+    """Put the archive of the operator's image there, with the version as its tag and both as its labels."""
+    labelled = {"VERSION": version, "REVISION": revision}
+    image = ensure_operator_image(f"batchwright.local/batchwright:{version}", labelled)
+    shutil.copy2(image, output / f"batchwright-{version}-image.tar")
 
 
 def install(uv: Path, environment: Path, wheels: Path) -> Path:

@@ -15,64 +15,10 @@ import yaml
 
 import charttools
 from apiserver import ApiServer, Manifest
+from chartvalues import ALL_OFF, ALL_ON, make_surroundings
 from helmchart import Helm
 from kubecluster import Cluster
 
-ROLE = "arn:aws:iam::123456789012:role/batchwright"
-MONITORED = ("prometheusrules", "servicemonitors")
-NAMESPACES = ("batchwright", "elsewhere", "monitoring")
-ALL_ON: Manifest = {
-    "replicas": 3,
-    "image": {"digest": "sha256:" + "0" * 64, "repository": "registry.example.com:5000/a/b", "pullPolicy": "Always"},
-    "imagePullSecrets": [{"name": "registry"}],
-    "leaderElection": {"namespace": "elsewhere", "seconds": 20},
-    "settings": {"writesInFlight": 100, "passIntervalSeconds": 0.5, "interruptionQueue": "https://sqs/1/q"},
-    "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
-    "logFormat": "text",
-    "verbose": True,
-    "serviceAccount": {"name": "engine", "annotations": {"a": "b"}},
-    "aws": {"region": "eu-west-1", "roleArn": ROLE},
-    "priorityClassName": "system-cluster-critical",
-    "nodeSelector": {"kubernetes.io/os": "linux"},
-    "tolerations": [{"key": "dedicated", "operator": "Exists", "effect": "NoSchedule"}],
-    "affinity": {
-        "podAntiAffinity": {
-            "requiredDuringSchedulingIgnoredDuringExecution": [
-                {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"team": "platform"}}}
-            ]
-        }
-    },
-    "topologySpreadConstraints": [
-        {
-            "maxSkew": 1,
-            "topologyKey": "topology.kubernetes.io/zone",
-            "whenUnsatisfiable": "DoNotSchedule",
-            "labelSelector": {"matchLabels": {"team": "platform"}},
-        }
-    ],
-    "podAnnotations": {"a": "b"},
-    "podLabels": {"team": "platform"},
-    "podDisruptionBudget": {"maxUnavailable": "50%"},
-    "networkPolicy": {
-        "enabled": True,
-        "ingressFrom": [{"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}],
-        "extraEgress": [{"ports": [{"port": 3128}]}],
-    },
-    "monitoring": {
-        "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
-        "prometheusRule": {"enabled": True},
-        "dashboard": {"enabled": True, "namespace": "monitoring"},
-    },
-}
-ALL_OFF: Manifest = {
-    "replicas": 0,
-    "crds": {"enabled": False},
-    "admissionPolicies": {"enabled": False},
-    "rbac": {"create": False, "userRoles": False},
-    "serviceAccount": {"create": False, "name": "default"},
-    "podDisruptionBudget": {"enabled": False},
-    "resources": {},
-}
 VALUES = [
     pytest.param({}, id="defaults"),
     pytest.param(ALL_ON, id="everything on"),
@@ -88,16 +34,9 @@ VALUES = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def surroundings(chart_api: ApiServer, chart_kubectl: Cluster) -> None:
+def surroundings(chart_kubectl: Cluster) -> None:
     """The namespaces that the values name, and the kinds of the Prometheus Operator."""
-    for name in NAMESPACES:
-        if chart_api.find("Namespace", name) is None:
-            chart_api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    crds = charttools.prometheus_crds()
-    for plural in MONITORED:
-        file = crds / f"monitoring.coreos.com_{plural}.yaml"
-        chart_kubectl.kubectl("apply", "--server-side", "-f", str(file))
-        chart_kubectl.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(file))
+    make_surroundings(chart_kubectl)
 
 
 @pytest.fixture(scope="module")

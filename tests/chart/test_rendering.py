@@ -16,6 +16,7 @@ from batchwright.chart.values import Values, environment_name
 from batchwright.settings import Settings
 from batchwright.workloads.attemptpolicy import build_attempt_binding, build_attempt_policy
 from batchwright.workloads.elementpolicy import build_element_binding, build_element_policy
+from chartvalues import ALL_ON
 from helmchart import CHART, Helm, HelmFailed, Manifest, find, with_image
 
 ROOT = CHART.parent.parent
@@ -43,6 +44,17 @@ def test_the_version_is_the_packages() -> None:
     package = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert package is not None
     assert chart["version"] == chart["appVersion"] == package[1]
+
+
+@pytest.mark.parametrize("values", [{}, ALL_ON], ids=["defaults", "everything on"])
+def test_nothing_is_for_cert_manager_and_nothing_differs_where_it_is(helm: Helm, values: Manifest) -> None:
+    rendered = helm.template(values)
+    assert helm.template(values, "--api-versions=cert-manager.io/v1") == rendered
+    kinds = {each["kind"] for each in rendered}
+    assert not [kind for kind in kinds if kind in ("Secret", "Certificate", "Issuer") or "Webhook" in kind]
+    served = [each for each in rendered if each["kind"] == "CustomResourceDefinition"]
+    assert served
+    assert {each["spec"].get("conversion", {}).get("strategy", "None") for each in served} == {"None"}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ order. `kubectl diff` merges as Argo CD does by default, and asks the server wit
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,8 @@ import yaml
 
 from apiserver import ApiServer, Manifest
 from argosync import LAST_APPLIED, differences, prepared
-from crd_cases import accepted, arrayjob, capacity, scheduling
+from chartvalues import ALL_ON, make_surroundings, remove_surroundings
+from crd_cases import accepted, arrayjob, capacity, multinode, scheduling
 from documentation import pages
 from helmchart import new_helm
 from kubecluster import Cluster
@@ -24,7 +26,7 @@ from watches import until
 OURS = "batchwright.io/v1alpha1"
 # The bound of all annotations of an object: what is longer is applied on the server's side.
 LONGEST_NOTE = 250_000
-CASES = accepted.ACCEPTED + arrayjob.ACCEPTED + scheduling.ACCEPTED + capacity.ACCEPTED
+CASES = accepted.ACCEPTED + arrayjob.ACCEPTED + scheduling.ACCEPTED + capacity.ACCEPTED + multinode.ACCEPTED
 
 
 def _documents() -> Iterator[Any]:
@@ -65,17 +67,17 @@ def test_a_page_of_the_documentation_is_synced(api: ApiServer, applied: Any, dec
         assert differences(api, applied(manifest)) == []
 
 
-@pytest.fixture
-def chart(cluster: Cluster) -> Iterator[str]:
-    """What the chart renders for this cluster, as YAML, and the namespace it is for; gone afterwards, but the kinds."""
+@pytest.fixture(params=[pytest.param({}, id="defaults"), pytest.param(ALL_ON, id="everything on")])
+def chart(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[str]:
+    """What the chart renders for this cluster, as YAML, and what it needs there; gone afterwards, but our kinds."""
     with new_helm() as helm:
-        rendered = helm.template(None, f"--kube-version={_version(cluster)}")
+        rendered = helm.template(request.param, f"--kube-version={_version(cluster)}")
     text = yaml.safe_dump_all(rendered)
-    cluster.kubectl("create", "namespace", "batchwright")
+    make_surroundings(cluster)
     yield text
     kept = yaml.safe_dump_all(each for each in rendered if each["kind"] != "CustomResourceDefinition")
     cluster.kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-", stdin=kept)
-    cluster.kubectl("delete", "namespace", "batchwright", "--timeout=50s")
+    remove_surroundings(cluster)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_the_chart_is_synced(cluster: Cluster, chart: str, flags: list[str]) -> 
     # kubectl asks twice, and a controller may write a status in between.
     until(is_synced, "there is a difference after a sync")
     # And it would have said so.
-    other = chart.replace("replicas: 2", "replicas: 3")
+    other = re.sub(r"replicas: \d", "replicas: 5", chart)
     assert other != chart
     assert cluster.kubectl("diff", *flags, "-f", "-", stdin=other, check=False).returncode == 1
 

@@ -25,7 +25,6 @@ from helmchart import new_helm
 from kubecluster import Cluster
 from operatorprocess import OperatorProcess
 
-README = Page(ROOT / "README.md")
 # What the chart brings beside the operator itself and its kinds.
 RIGHTS = ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding", "ServiceAccount")
 POLICIES = ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding")
@@ -44,6 +43,7 @@ STORIES = (
     "docs/start.md",
 )
 OURS = "batchwright.io/v1alpha1"
+DECLARED = ("ComputeEnvironment", "JobQueue", "JobDefinition")
 
 
 @pytest.fixture(scope="module")
@@ -129,12 +129,31 @@ def test_the_nodes_of_a_page_come_and_go(documented: Cluster, limited_operator: 
     assert _forbidden_to(limited_operator) == []
 
 
-def test_the_commands_of_the_readme_work(
-    documented: Cluster, limited_operator: OperatorProcess, place: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "saved"),
+    [
+        pytest.param("README.md", {"hello.yaml": (*DECLARED, "BatchJob")}, id="README.md"),
+        pytest.param("docs/start.md", {"start.yaml": DECLARED, "jobs.yaml": ("BatchJob",)}, id="docs/start.md"),
+    ],
+)
+def test_the_commands_of_a_page_work(
+    documented: Cluster,
+    limited_operator: OperatorProcess,
+    place: str,
+    tmp_path: Path,
+    name: str,
+    saved: dict[str, tuple[str, ...]],
 ) -> None:
-    (tmp_path / "hello.yaml").write_text(yaml.safe_dump_all(README.manifests()))
-    found = [line.strip() for line in README.code() if line.startswith(("kubectl ", "batchwright "))]
+    page = Page(ROOT / name)
+    for file, kinds in saved.items():
+        declared = [each for each in page.manifests() if each["kind"] in kinds]
+        assert declared
+        assert file in page.path.read_text()
+        (tmp_path / file).write_text(yaml.safe_dump_all(declared))
+    found = [line.strip() for line in page.code() if line.startswith(("kubectl ", "batchwright "))]
     lines = [line for line in found if not line.startswith(("batchwright local", "batchwright --"))]
+    # Simulated nodes run nothing that could have a log, as the pages say.
+    lines = [line for line in lines if line.split()[1] != "logs"]
     assert {line.split()[0] for line in lines} == {"kubectl", "batchwright"}
     for line in lines:
         program, *arguments = shlex.split(line)

@@ -50,6 +50,11 @@ def scrape_until(operator: OperatorProcess, condition: Callable[[Scrape], bool])
     return found
 
 
+def waiting(found: Scrape, queue: str) -> dict[str, float]:
+    """How many jobs of the queue wait, by why."""
+    return {why: count for why, count in found.by("batchwright_jobs_waiting", "reason", queue=queue).items() if count}
+
+
 def test_a_queue_is_seen_to_fill_and_to_empty(bare_stage: Stage, operator: OperatorProcess) -> None:
     normal, queue = bare_stage, f"{bare_stage.namespace}-queue"
     normal.simulated(simulate={"seconds": "5"}, cpu="2")
@@ -67,7 +72,8 @@ def test_a_queue_is_seen_to_fill_and_to_empty(bare_stage: Stage, operator: Opera
         "RUNNING": 2,
     }
     assert (full.value("batchwright_oldest_runnable_job_age_seconds", queue=queue) or 0) > 0
-    assert full.value("batchwright_jobs_waiting", queue=queue) == 1
+    why = scrape_until(operator, lambda found: waiting(found, queue).keys() == {"NoRoom"})
+    assert waiting(why, queue) == {"NoRoom": 1}
     assert full.value("batchwright_cost_dollars_total", queue=queue, share="") == 0
     assert full.value("batchwright_leader") == 1
     assert (full.value("batchwright_pass_age_seconds") or 0) < 60
@@ -83,7 +89,9 @@ def test_a_queue_is_seen_to_fill_and_to_empty(bare_stage: Stage, operator: Opera
     for name in ("wide-0", "wide-1", "wide-2", "broken", "array"):
         normal.wait_final(name)
     empty = scrape_until(operator, lambda found: found.total("batchwright_jobs", queue=queue) == 0)
-    assert empty.by("batchwright_jobs_finished_total", "state", queue=queue) == {"SUCCEEDED": 4, "FAILED": 1}
+    assert empty.total("batchwright_jobs_finished_total", queue=queue, state="SUCCEEDED") == 4
+    failed = empty.by("batchwright_jobs_finished_total", "cause", queue=queue, state="FAILED")
+    assert {cause: count for cause, count in failed.items() if count} == {"Exited": 1}
     assert empty.value("batchwright_job_wait_seconds_count", queue=queue) == 5
     assert empty.value("batchwright_job_run_seconds_count", queue=queue) == 5
     assert (empty.value("batchwright_job_run_seconds_sum", queue=queue) or 0) > 3 * 4
@@ -107,11 +115,11 @@ def test_an_array_that_waits_for_capacity_is_seen_to(bare_stage: Stage, operator
     normal.submit("wide", "hello")
     scrape_until(operator, lambda found: found.value("batchwright_jobs", queue=queue, state="RUNNING") == 1)
     normal.submit("array", "hello", arrayProperties={"size": 2})
-    waits = scrape_until(operator, lambda found: found.value("batchwright_jobs_waiting", queue=queue) == 1)
+    waits = scrape_until(operator, lambda found: waiting(found, queue) == {"NoRoom": 1})
     assert waits.value("batchwright_jobs", queue=queue, state="RUNNABLE") == 0
     for name in ("wide", "array"):
         normal.wait_final(name)
-    scrape_until(operator, lambda found: found.value("batchwright_jobs_waiting", queue=queue) == 0)
+    scrape_until(operator, lambda found: not waiting(found, queue))
 
 
 def test_a_collector_gets_the_life_of_a_job(bare_stage: Stage, operator: OperatorProcess, collector: Collector) -> None:

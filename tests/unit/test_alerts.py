@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from batchwright.capacity.fleet import Alert
-from batchwright.controllers.gauges import ELEMENT_STATES, STATES
+from batchwright.controllers.gauges import ELEMENT_STATES, STATES, WAIT_REASONS
 from batchwright.domain.observations import FINAL_STATES
+from batchwright.metrics import FailureCause
 from documentation import ROOT, Page
 from metriclist import described, labels_of, selectors
 
@@ -26,7 +27,8 @@ PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 OF_THE_PROCESS = {"process_resident_memory_bytes", "process_cpu_seconds_total"}
 VALUES = {
     "state": {*STATES, *ELEMENT_STATES, *FINAL_STATES},
-    "cause": {"capacity", "error"},
+    "cause": {"capacity", "error", *FailureCause},
+    "reason": set(WAIT_REASONS),
     "warning": set(get_args(Alert)),
 }
 EXPRESSIONS = [
@@ -86,6 +88,8 @@ def test_what_waits_is_counted_with_arrays_which_are_never_runnable() -> None:
     [panel] = [each for each in PANELS if each["title"] == "Jobs that wait for capacity"]
     for expression in (rule_named("BatchwrightNothingFinishes")["expr"], panel["targets"][0]["expr"]):
         assert selectors(expression)[0].name == "batchwright_jobs_waiting"
+    [why] = [each for each in PANELS if each["title"] == "Why jobs wait"]
+    assert [each.grouped for each in selectors(why["targets"][0]["expr"])] == [{"reason"}]
     for text in (OPERATIONS.read_text(), (CHART / "alerts.yaml").read_text()):
         assert "status.state=RUNNABLE" not in text
 

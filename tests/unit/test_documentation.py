@@ -39,6 +39,14 @@ def test_every_block_is_applied_or_is_of_another_system(page: Page) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_no_object_hides_where_nothing_applies_it(page: Page) -> None:
+    blocks = [token for token in page.tokens() if token.type in ("code_block", "fence")]
+    others = [token.content for token in blocks if token.info not in ("yaml", "yml")]
+    hidden = [line for text in others for line in text.splitlines() if line.lstrip().startswith("apiVersion:")]
+    assert hidden == [], f"{page.name} has an object in a block that is not marked yaml"
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_make_targets_exist(page: Page) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert page.make_targets() <= targets

@@ -19,7 +19,7 @@ from scrapes import Scrape
 # Labels whose values administrators, Kubernetes or this program choose. No job, pod, instance, node or user is one.
 BOUNDED = {
     *("queue", "state", "share", "environment", "cause", "warning", "method", "resource", "code", "ready", "version"),
-    "kind",
+    *("kind", "reason"),
 }
 UNITS = ("_seconds", "_seconds_total", "_dollars_total", "_total", "_info")
 # Plain counts of things.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import subprocess
 import tarfile
@@ -12,7 +13,7 @@ import typer
 import yaml
 from typer.testing import CliRunner
 
-from documentation import ROOT
+from documentation import ROOT, Page
 from release import __main__ as making
 from release import plugin
 from release.version import ReleaseError, read_version
@@ -102,6 +103,19 @@ def test_the_manifest_says_where_the_archive_is(tmp_path: Path, base_url: str, w
     assert platform["uri"] == want
 
 
+def test_the_documentation_names_the_archive_as_it_is_called_and_the_python_that_it_needs() -> None:
+    page = Page(ROOT / "docs/cli.md")
+    [line] = [line for line in page.code() if line.startswith("kubectl krew install")]
+    # A word of its own: a shell looks for files by all of a word.
+    named = re.search(r" --archive dist/(\S+)$", line)
+    assert named is not None
+    assert fnmatch.fnmatch(plugin.archive_name(read_version()), named[1])
+    # For any version.
+    assert named[1].startswith(f"{plugin.NAME}-")
+    assert named[1].endswith(".tar.gz")
+    assert not re.search(r"\d", named[1])
+
+
 def test_checksums_are_what_sha256sum_reads(tmp_path: Path) -> None:
     (tmp_path / "one").write_text("1")
     (tmp_path / "two").write_text("2")
@@ -110,6 +124,21 @@ def test_checksums_are_what_sha256sum_reads(tmp_path: Path) -> None:
     assert subprocess.run(check, cwd=tmp_path, check=False, capture_output=True, timeout=30).returncode == 0
     (tmp_path / "two").write_text("3")
     assert subprocess.run(check, cwd=tmp_path, check=False, capture_output=True, timeout=30).returncode != 0
+
+
+def test_the_image_of_a_release_has_its_version_and_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def build(tag: str, labelled: dict[str, str]) -> Path:
+        asked.append((tag, labelled))
+        (tmp_path / "built").write_bytes(b"archive")
+        return tmp_path / "built"
+
+    monkeypatch.setattr(making, "ensure_operator_image", build)
+    (tmp_path / "dist").mkdir()
+    making.add_image(tmp_path / "dist", "1.2.3", "c0ffee")
+    assert asked == [("batchwright.local/batchwright:1.2.3", {"VERSION": "1.2.3", "REVISION": "c0ffee"})]
+    assert (tmp_path / "dist/batchwright-1.2.3-image.tar").read_bytes() == b"archive"
 
 
 def test_a_release_that_fails_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,6 +154,11 @@ class PrometheusRule(_Section):
 
     enabled: bool = Field(False, description="Alerts (files/alerts.yaml), for the Prometheus Operator.")
     labels: dict[str, str] = Field({}, description="Labels by which Prometheus selects it.")
+    runbook_base_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s#]+)?$",
+        description="Where people read docs/operations.md: the runbook_url of an alert is its section of it.",
+    )
 
 
 class Dashboard(_Section):

@@ -14,6 +14,7 @@ from batchwright.domain.elementwise import Edge
 from batchwright.domain.items import ItemTable
 from batchwright.domain.lifecycle import Rules
 from batchwright.domain.observations import FINAL_STATES, Job, Pod, Work
+from batchwright.names import NOT_CREATED, WAITING
 from batchwright.scheduling.limits import Blocked
 from batchwright.scheduling.snapshot import Gang, Shape, Start, WaitKind
 from batchwright.workloads.nodes import NodeLayout
@@ -94,6 +95,13 @@ class Entry:
     resuming: bool = False
     blocked: Blocked | None = None
     expired: str | None = None
+
+    @property
+    def waits_reason(self) -> str:
+        """Why it waits, in one word."""
+        if self.waits_kind is not None:
+            return self.waits_kind.reason
+        return NOT_CREATED if self.waits else WAITING
 
     @property
     def is_array(self) -> bool:

@@ -96,7 +96,7 @@ def view_of(store: Store, entry: Entry, instances: dict[str, str], start_grace_s
         refused=refused,
         cycle=entry.cycle,
         waits=entry.waits,
-        waits_reason=entry.waits_kind.reason if entry.waits_kind is not None else "",
+        waits_reason=entry.waits_reason,
         expired=entry.expired,
         preempting=bool(entry.preempting),
         obstacle=entry.obstacle,

@@ -18,8 +18,11 @@ from batchwright.controllers.operator import Operator
 from batchwright.controllers.store import Store
 from batchwright.domain.elements import FAILED, PENDING, RUNNABLE, RUNNING, STARTING, SUCCEEDED
 from batchwright.metrics import Reading
+from batchwright.names import NOT_CREATED, WAITING
+from batchwright.scheduling.snapshot import WaitKind
 
 STATES: Final = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
+WAIT_REASONS: Final = (WAITING, NOT_CREATED, *(kind.reason for kind in WaitKind))
 ELEMENT_STATES: Final = {
     "PENDING": PENDING,
     "RUNNABLE": RUNNABLE,
@@ -52,7 +55,7 @@ def read_jobs(store: Store, now: datetime) -> Iterable[Reading]:
     known = {name for _, name in store.queues}
     jobs: Counter[tuple[str, str]] = Counter({(queue, state): 0 for queue in known for state in STATES})
     elements: Counter[tuple[str, str]] = Counter({(queue, state): 0 for queue in known for state in ELEMENT_STATES})
-    waiting: Counter[str] = Counter(dict.fromkeys(known, 0))
+    waiting: Counter[tuple[str, str]] = Counter({(queue, reason): 0 for queue in known for reason in WAIT_REASONS})
     oldest = dict.fromkeys(known, now)
     for entry in store.entries.values():
         queue, state = entry.job.spec.job_queue, entry.status.state or "SUBMITTED"
@@ -69,10 +72,10 @@ def read_jobs(store: Store, now: datetime) -> Iterable[Reading]:
             runs = entry.array.elements.active > 0
             since = since and max(since, entry.array.elements.last_started_at or since)
         if since is not None:
-            waiting[queue] += not runs
+            waiting[queue, entry.waits_reason] += not runs
             oldest[queue] = min(oldest.get(queue, now), since)
     yield from (Reading(metrics.JOBS, count, labels) for labels, count in sorted(jobs.items()))
-    yield from (Reading(metrics.JOBS_WAITING, count, (queue,)) for queue, count in sorted(waiting.items()))
+    yield from (Reading(metrics.JOBS_WAITING, count, labels) for labels, count in sorted(waiting.items()))
     yield from (Reading(metrics.ELEMENTS, count, labels) for labels, count in sorted(elements.items()))
     for queue, since in sorted(oldest.items()):
         yield Reading(metrics.OLDEST_RUNNABLE, (now - since).total_seconds(), (queue,))

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from batchwright import metrics
 from batchwright.api.v1alpha1 import BatchJobStatus
 from batchwright.controllers.entries import Entry
 from batchwright.controllers.store import Store
+from batchwright.domain import reasons
 from batchwright.domain.observations import FINAL_STATES
 from batchwright.domain.texts import moment
+from batchwright.metrics import FailureCause
+
+_BY_REASON: Final = {
+    reasons.DEPENDENT_JOB_FAILED: FailureCause.DEPENDENCY,
+    reasons.DEPENDENT_JOB_SUCCEEDED: FailureCause.DEPENDENCY,
+    reasons.ARRAY_CHILD_FAILED: FailureCause.ELEMENT,
+}
+_BY_ATTEMPT: Final = {
+    reasons.ATTEMPT_TIMED_OUT: FailureCause.TIMED_OUT,
+    reasons.HOST_TERMINATED_PREFIX: FailureCause.HOST,
+    reasons.NODE_FAILED_PREFIX: FailureCause.NODE,
+    reasons.TASK_FAILED_TO_START: FailureCause.NOT_STARTED,
+    reasons.ESSENTIAL_CONTAINER_EXITED: FailureCause.EXITED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +50,24 @@ def progress(before: BatchJobStatus, after: BatchJobStatus) -> Progress:
     return Progress(waited, ended or "", ran)
 
 
+def failure_cause(status: BatchJobStatus) -> FailureCause | None:
+    """Why a job has FAILED; None of one that has not. People word some reasons, and requests go before words."""
+    if status.state != "FAILED":
+        return None
+    if status.is_terminated or status.is_cancelled:
+        return FailureCause.TERMINATED if status.is_terminated else FailureCause.CANCELLED
+    last = status.attempts[-1] if status.attempts else None
+    if last is None or last.status_reason != status.status_reason:
+        return _BY_REASON.get(status.status_reason or "", FailureCause.OTHER)
+    detail = last.container.reason or ""
+    if detail.startswith(reasons.CANNOT_PULL_PREFIX):
+        return FailureCause.CANNOT_PULL
+    if detail == reasons.OUT_OF_MEMORY:
+        return FailureCause.OUT_OF_MEMORY
+    found = (cause for prefix, cause in _BY_ATTEMPT.items() if (last.status_reason or "").startswith(prefix))
+    return next(found, FailureCause.OTHER)
+
+
 def _first_start(status: BatchJobStatus) -> str | None:
     first = next((each.started_at for each in status.attempts if each.started_at is not None), None)
     return first or status.started_at
@@ -54,6 +88,6 @@ def count_progress(store: Store, entry: Entry, before: BatchJobStatus, after: Ba
     if found.waited_seconds is not None:
         metrics.WAIT_SECONDS.labels(queue).observe(found.waited_seconds)
     if found.ended:
-        metrics.JOBS_FINISHED.labels(queue, found.ended).inc()
+        metrics.JOBS_FINISHED.labels(queue, found.ended, failure_cause(after) or "").inc()
     if found.ran_seconds is not None:
         metrics.RUN_SECONDS.labels(queue).observe(found.ran_seconds)

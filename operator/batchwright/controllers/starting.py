@@ -28,6 +28,7 @@ from batchwright.domain.observations import Work
 from batchwright.domain.texts import bounded
 from batchwright.errors import ApiError, ApiUnavailable, Invalid, WorkloadError
 from batchwright.joblog import about_job
+from batchwright.names import NOT_CREATED
 from batchwright.scheduling.snapshot import Start
 from batchwright.workloads.job import Placement
 
@@ -173,7 +174,7 @@ class Starting:
                     revoke(entry.array.elements)
             if hindrance:
                 entry.waits, entry.waits_kind = hindrance, None
-                self._notify(entry, Notice("NotCreated", hindrance, warning=True))
+                self._notify(entry, Notice(NOT_CREATED, hindrance, warning=True))
                 self._wake(uid, entry, entry.not_before or self._now())
             self._touch(uid)
         if entry.work is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from batchwright.api.v1alpha1 import BatchJobStatus
 from batchwright.api.v1alpha1.common import Condition
 from batchwright.domain.texts import bounded, timestamp
-from batchwright.names import CONDITION_READY, CONDITION_SCHEDULED, CONDITION_STALLED
+from batchwright.names import CONDITION_READY, CONDITION_SCHEDULED, CONDITION_STALLED, WAITING
 
 
 def ready(
@@ -56,7 +56,7 @@ def unscheduled(
     condition = Condition(
         type=CONDITION_SCHEDULED,
         status="False",
-        reason=reason or "Waiting",
+        reason=reason or WAITING,
         message=bounded(message),
         last_transition_time=before.last_transition_time if before is not None else timestamp(now),
         observed_generation=status.observed_generation,

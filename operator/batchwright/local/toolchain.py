@@ -53,13 +53,13 @@ def check_toolchain(modules: Path, cache: Path, module: str = "kubernetes") -> s
     return go
 
 
-def build(go: str, directory: Path, package: str, target: Path) -> None:
-    """Build one package of the module in `directory` into the file `target`, atomically."""
+def build(go: str, directory: Path, package: str, target: Path, tags: str = "") -> None:
+    """Build one package of the module in `directory`, with build tags, into the file `target`, atomically."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     major, minor = KUBERNETES_VERSION.removeprefix("v").split(".")[:2]
     stamp = "k8s.io/component-base/version.git"
     flags = f"-s -w -X {stamp}Version={KUBERNETES_VERSION} -X {stamp}Major={major} -X {stamp}Minor={minor}"
-    argv = [go, "build", "-trimpath", "-ldflags", flags, "-o", str(temporary), package]
+    argv = [go, "build", "-trimpath", f"-tags={tags}", "-ldflags", flags, "-o", str(temporary), package]
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
     try:
         done = subprocess.run(

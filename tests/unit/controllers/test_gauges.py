@@ -13,11 +13,13 @@ from batchwright.api.v1alpha1 import BatchJobStatus, JobQueueSpec
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.entries import Array
 from batchwright.controllers.gauges import read_jobs, read_nodes
-from batchwright.controllers.progress import Progress, count_progress, progress
+from batchwright.controllers.progress import Progress, count_progress, failure_cause, progress
 from batchwright.controllers.store import Store
 from batchwright.domain.declarations import Supply
 from batchwright.domain.elements import Elements
 from batchwright.domain.observations import FinishedJob, Pod
+from batchwright.metrics import FailureCause
+from batchwright.scheduling.snapshot import WaitKind
 
 QUEUE = manifests.job_queue()["spec"]
 
@@ -78,7 +80,27 @@ def test_the_one_that_waits_longest_is_timed_from_when_it_could_have_started() -
     found = readings(store, 100)
     assert found["batchwright_oldest_runnable_job_age_seconds", ("normal",)] == 30
     assert found["batchwright_oldest_runnable_job_age_seconds", ("idle",)] == 0
-    assert [found["batchwright_jobs_waiting", (queue,)] for queue in ("normal", "idle")] == [2, 0]
+    assert [waiting(found, queue) for queue in ("normal", "idle")] == [2, 0]
+
+
+def waiting(found: dict[tuple[str, tuple[str, ...]], float], queue: str) -> float:
+    return sum(
+        value for (name, labels), value in found.items() if name == "batchwright_jobs_waiting" and labels[0] == queue
+    )
+
+
+def test_what_waits_is_counted_by_why_and_every_why_is_there_from_the_beginning() -> None:
+    store = store_with("normal")
+    for uid, kind in {"a": WaitKind.NO_ROOM, "b": WaitKind.BEHIND, "c": WaitKind.BEHIND, "d": None, "e": None}.items():
+        put(store, uid, "RUNNABLE")
+        store.entries[uid].waits_kind = kind
+    store.entries["e"].waits = "The API server does not take the job now: exceeded quota"
+    found = readings(store)
+    counted = {labels[1]: value for (name, labels), value in found.items() if name == "batchwright_jobs_waiting"}
+    assert counted == {
+        **{kind.reason: 0 for kind in WaitKind},
+        **{"NoRoom": 1, "Behind": 2, "Waiting": 1, "NotCreated": 1},
+    }
 
 
 class Case(NamedTuple):
@@ -114,7 +136,7 @@ def test_an_array_waits_if_nothing_of_it_runs_and_is_timed_since_something_start
     for pod in case.pods:
         elements.see_pod(pod, "i-1")
     found = readings(store, 100)
-    assert found["batchwright_jobs_waiting", ("normal",)] == case.waiting
+    assert waiting(found, "normal") == case.waiting
     assert found["batchwright_oldest_runnable_job_age_seconds", ("normal",)] == case.seconds
 
 
@@ -200,7 +222,44 @@ def test_progress(before: BatchJobStatus, after: BatchJobStatus, want: Progress)
 def test_a_job_without_a_queue_is_counted_under_no_name() -> None:
     store = store_with("normal")
     put(store, "a", "FAILED", queue="nowhere-at-all")
-    labels = {"queue": "", "state": "FAILED"}
+    labels = {"queue": "", "state": "FAILED", "cause": "Other"}
     before = metrics.JOBS_FINISHED.labels(**labels)._value.get()
     count_progress(store, store.entries["a"], b.status("SUBMITTED"), at("FAILED", None, 1))
     assert metrics.JOBS_FINISHED.labels(**labels)._value.get() == before + 1
+
+
+def failed(reason: str, container: str | None = None, **fields: Any) -> BatchJobStatus:
+    """A status whose last attempt, if there is one, is why the job has failed."""
+    attempts = [] if container is None else [{"statusReason": reason, "container": {"reason": container or None}}]
+    return b.status("FAILED", statusReason=reason, attempts=attempts, **fields)
+
+
+EXITED = "Essential container in task exited"
+
+
+@pytest.mark.parametrize(
+    ("status", "want"),
+    [
+        pytest.param(b.status("SUCCEEDED", statusReason=EXITED), None, id="has not"),
+        pytest.param(failed("Dependent Job failed", isTerminated=True), "Terminated", id="whatever its reason says"),
+        pytest.param(failed("no longer needed", isCancelled=True), "Cancelled", id="cancelled"),
+        pytest.param(failed("Dependent Job failed"), "DependencyFailed", id="a dependency"),
+        pytest.param(failed("Dependent Job succeeded"), "DependencyFailed", id="a dependency that should have failed"),
+        pytest.param(failed("Array Child Job failed"), "ElementFailed", id="an element"),
+        pytest.param(failed("Job attempt duration exceeded timeout", ""), "TimedOut", id="timeout"),
+        pytest.param(failed(EXITED, ""), "Exited", id="by itself"),
+        pytest.param(
+            failed(EXITED, "OutOfMemoryError: Container killed due to memory usage"), "OutOfMemory", id="out of memory"
+        ),
+        pytest.param(
+            failed("Task failed to start", "CannotPullContainerError: no such image"), "CannotPull", id="no image"
+        ),
+        pytest.param(failed("Task failed to start", "CannotStartContainerError: x"), "FailedToStart", id="no start"),
+        pytest.param(failed("Host EC2 (instance i-1) terminated.", ""), "HostTerminated", id="its host"),
+        pytest.param(failed("Node 2 failed (exit code 1)", ""), "NodeFailed", id="another node of it"),
+        pytest.param(failed("Node selectors are refused"), "Other", id="refused, in words like another's"),
+        pytest.param(failed("something new", ""), "Other", id="an attempt that says what nobody knows"),
+    ],
+)
+def test_why_a_job_has_failed_is_one_of_a_few_words(status: BatchJobStatus, want: str | None) -> None:
+    assert failure_cause(status) == (None if want is None else FailureCause(want))
