@@ -156,6 +156,26 @@ def test_a_node_that_never_comes_does_not_make_a_hundred(scene: Stage, cloud: Cl
     assert [each["State"]["Name"] for each in made] == ["terminated"]
 
 
+def test_an_instance_that_ends_before_it_is_a_node_is_not_bought_again_and_again(scene: Stage, cloud: Cloud) -> None:
+    cloud.switch(stillborn=["m5.xlarge"])
+    environment = bought(scene, cloud)
+    scene.queue()
+    scene.simulated()
+    scene.submit("one")
+
+    why = "Client.InternalError: Client error on launch"
+    shown = until(
+        lambda: (found := status_of(scene, environment)) and why in found.get("statusReason", "") and found,
+        "the environment does not say why its instances end",
+    )
+    assert shown["status"] == "VALID"
+    assert why in scene.wait_cluster_event(environment, "Ended")
+    cloud.switch(stillborn=[])
+    assert scene.wait_final("one", 150)["state"] == "SUCCEEDED"
+    first, second = sorted(each["LaunchTime"] for each in cloud.instances(environment))
+    assert (second - first).total_seconds() >= 60, "the next is tried after a pause"
+
+
 def test_an_interruption_takes_the_node_and_the_job_runs_again(scene: Stage, cloud: Cloud) -> None:
     environment = bought(scene, cloud, type="SPOT")
     scene.queue()

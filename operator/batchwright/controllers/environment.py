@@ -32,12 +32,12 @@ from batchwright.controllers.gathering import Memory, blueprint_of, bounds_of, l
 from batchwright.controllers.hostloss import HostLoss
 from batchwright.controllers.pricing import note_prices
 from batchwright.controllers.scheduling import environment_of
-from batchwright.controllers.setbacks import Failures, Shortage, word
+from batchwright.controllers.setbacks import Failures, Shortage, is_settled, not_ready, word
 from batchwright.controllers.store import Store
 from batchwright.domain.actions import Notice
 from batchwright.domain.declarations import Problem
 from batchwright.domain.observations import Node
-from batchwright.domain.texts import moment, timestamp
+from batchwright.domain.texts import timestamp
 from batchwright.errors import ApiError, CapacityError, Denied, LaunchUncertain, Misconfigured
 from batchwright.scheduling.snapshot import Demand
 from batchwright.settings import Settings
@@ -47,10 +47,6 @@ logger = structlog.get_logger(__name__)
 KINDS_SECONDS = 600.0
 # After a refusal that somebody has to mend, and after one that may pass.
 MENDING_SECONDS, PASSING_SECONDS = 60.0, 10.0
-# So long after a launch of which the answer was lost EC2 may still not show its instances.
-UNCERTAIN_SECONDS = 60.0
-# What shows some of its instances by then was filled in part.
-PARTIAL_SECONDS = 15.0
 # An instance that was launched, and that the provider does not list, is counted for this long.
 UNLISTED_SECONDS = 60.0
 
@@ -142,7 +138,8 @@ class ManagedEnvironment:
             self._gather(listed, nodes, now)
             await note_prices(self._api, self._store, self.fleet, self._kinds or ())
             await self._retire(provider, bounds_of(self._known.spec, blueprint, self._settings), nodes, now)
-            self._resolve(now)
+            if self._pending is not None and is_settled(self._pending, self.fleet, now):
+                self._pending = None
             if refused is not None:
                 raise refused
             self._tell(now)
@@ -186,16 +183,6 @@ class ManagedEnvironment:
         vcpus = {kind.type.name: kind.type.vcpus for kind in self._kinds or ()}
         self.fleet = see(every, nodes, self._store, vcpus, self.memory, now)
 
-    def _resolve(self, now: float) -> None:
-        """A launch of which nobody knows the answer: its instances are there by now, or it was never made."""
-        if self._pending is None:
-            return
-        found = sum(each.instance.token.startswith(self._pending.token) for each in self.fleet)
-        seconds = now - moment(self._pending.created_at).timestamp()
-        is_settled = found >= self._pending.count or (found and seconds > PARTIAL_SECONDS)
-        if is_settled or seconds > UNCERTAIN_SECONDS:
-            self._pending = None
-
     # 2. What goes.
 
     async def _retire(self, provider: Provider, bounds: Bounds, nodes: dict[str, Node], now: float) -> None:
@@ -221,10 +208,13 @@ class ManagedEnvironment:
             self.memory.nodes.pop(identity, None)
         self._second_look = now + 3.5 if decided.cordon else 0.0
         self._failures.see(self.fleet)
+        for seen in decided.stillborn:
+            # The provider shows it for a while: it counts once.
+            self.memory.ended.add(seen.instance.id)
+            self._notify(acting.ended_early(seen.instance))
         if decided.failed:
             self._paused_until = max(self._paused_until, now + self._failures.count(decided, now))
-            text = f"{decided.failed} instances did not become ready nodes within {bounds.start_seconds:.0f} s"
-            self._problem = Problem("NodesNotReady", f"{text}; the next launch is tried after a pause")
+            self._problem = not_ready(decided, bounds.start_seconds)
 
     async def _end(self, provider: Provider, decided: Retirement) -> None:
         ending: list[tuple[Seen, str]] = []
@@ -240,6 +230,7 @@ class ManagedEnvironment:
         for seen, why in ending:
             self._notify(Notice("Terminated", f"Instance {seen.instance.id} ({seen.instance.type}) ended: {why}"))
             self._launched.pop(seen.instance.id, None)
+            self.memory.ended.add(seen.instance.id)
             if seen.lost_since is not None and not seen.warned and seen.instance.is_live:
                 self.memory.guilty.add(seen.instance.id)
         gone = {seen.instance.id for seen, _ in ending}

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from batchwright.api.v1alpha1.computeenvironment import PendingLaunch
 from batchwright.capacity.fleet import Retirement, Seen, pause_after
 from batchwright.capacity.port import Refusal
 from batchwright.domain.declarations import Problem
+from batchwright.domain.texts import moment
 
 # What was sold out is asked for again when it may be; so long after that the condition waits for the answer.
 GRACE_SECONDS = 60.0
 MOST_TEXTS = 3
+# So long after a launch of which the answer was lost EC2 may still not show its instances.
+UNCERTAIN_SECONDS = 60.0
+# What shows some of its instances by then was filled in part.
+PARTIAL_SECONDS = 15.0
 
 
 class Failures:
@@ -50,6 +56,25 @@ class Failures:
             and not (seen.is_ready or seen.was_used or seen.cordoned)
             for seen in fleet
         )
+
+
+def is_settled(pending: PendingLaunch, fleet: Iterable[Seen], now: float) -> bool:
+    """Of a launch of which nobody knows the answer: its instances are there by now, or it was never made."""
+    found = sum(each.instance.token.startswith(pending.token) for each in fleet)
+    seconds = now - moment(pending.created_at).timestamp()
+    return found >= pending.count or (found > 0 and seconds > PARTIAL_SECONDS) or seconds > UNCERTAIN_SECONDS
+
+
+def not_ready(decided: Retirement, seconds: float) -> Problem:
+    """What the environment says of instances that did not become nodes within so many seconds, or ended before."""
+    early, texts = len(decided.stillborn), []
+    if late := decided.failed - early:
+        texts.append(f"{late} instances did not become ready nodes within {seconds:.0f} s")
+    if early:
+        reasons = list(dict.fromkeys(each.instance.reason for each in decided.stillborn if each.instance.reason))
+        why = f" ({'; '.join(reasons[:MOST_TEXTS])})" if reasons else ""
+        texts.append(f"{early} instances ended before they were nodes{why}")
+    return Problem("NodesNotReady", f"{', '.join(texts)}; the next launch is tried after a pause")
 
 
 class Shortage:

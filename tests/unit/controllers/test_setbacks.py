@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import builders as b
-from batchwright.capacity.port import Order, Outcome
+from batchwright.capacity.port import Order, Outcome, Warned
 from batchwright.controllers.gathering import blueprint_of
 from batchwright.domain.declarations import Problem
 from batchwright.domain.observations import Node
@@ -50,6 +50,81 @@ async def test_an_older_node_that_is_well_ends_no_row_of_failures() -> None:
     await world.round(at + want + 700, (*nodes, node_of(probe)))
     await world.round(at + want + 701, (*nodes, node_of(probe)))
     assert world.cloud.orders[-1].count > 1
+
+
+def ended(world: World, reason: str, **over: Any) -> None:
+    """All instances end by themselves."""
+    world.cloud.instances = [
+        replace(each, state="terminated", reason=reason, **over) if each.is_live else each
+        for each in world.cloud.instances
+    ]
+
+
+async def test_what_ends_before_it_is_a_node_is_a_failure() -> None:
+    """A key that may not be used, a limit of volumes, a bootstrap that shuts down: the next one would end as well."""
+    world = World()
+    world.count = 2
+    await world.round()
+    ended(world, "Client.InternalError: Client error on launch")
+    await world.round(5)
+    assert world.problem is not None
+    assert (world.problem.reason, world.problem.is_invalid) == ("NodesNotReady", False)
+    assert "2 instances ended before they were nodes (Client.InternalError: Client error" in world.problem.message
+    assert world.reasons == ["Launched", "Ended", "Ended"]
+    assert world.events.notices[-1].message.endswith(
+        "before it was a node: Client.InternalError: Client error on launch"
+    )
+    # EC2 shows them for an hour: they count once.
+    for seconds in (10, 64):
+        await world.round(seconds)
+    assert len(world.cloud.orders) == 1
+    await world.round(66)
+    assert [order.count for order in world.cloud.orders] == [2, 1]
+    assert world.reasons[3:] == ["Launched"]
+    world.launched[world.cloud.instances[-1].id] = world.now + 66
+    ended(world, "Client.InternalError: Client error on launch")
+    await world.round(70)
+    await world.round(189)
+    assert len(world.cloud.orders) == 2
+    await world.round(191)
+    assert len(world.cloud.orders) == 3
+
+
+async def test_what_somebody_has_end_is_none() -> None:
+    world = World()
+    world.count = 1
+    await world.round()
+    ended(world, "Client.UserInitiatedShutdown: User initiated shutdown", was_taken=True)
+    await world.round(5)
+    assert len(world.cloud.orders) == 2
+    (fresh,) = [each for each in world.cloud.instances if each.is_live]
+    world.environment.memory.warn(Warned(fresh.id, "SPOT_INTERRUPTION"), world.now + 6)
+    ended(world, "")
+    await world.round(7)
+    assert len(world.cloud.orders) == 3
+    (fresh,) = [each for each in world.cloud.instances if each.is_live]
+    # That it has ended is no warning.
+    world.environment.memory.warn(Warned(fresh.id, "STATE_CHANGE"), world.now + 8)
+    ended(world, "")
+    await world.round(9)
+    assert len(world.cloud.orders) == 3
+    assert world.problem is not None
+
+
+async def test_what_we_ended_is_none_either() -> None:
+    """Also where the provider takes some time to show it."""
+    world = World(minvCpus=2)
+    await world.round()
+    made = list(world.cloud.instances)
+    world.resources, world.generation = {"imageId": "ami-2"}, 2
+    await world.round(5)
+    assert world.cloud.ended == [each.id for each in made]
+    world.cloud.instances += made
+    world.resources, world.generation = {}, 3
+    await world.round(6)
+    ended(world, "")
+    await world.round(7)
+    assert world.problem is None
 
 
 async def test_what_a_type_turned_out_to_have_is_remembered_when_its_last_node_is_gone() -> None:
