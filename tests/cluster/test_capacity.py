@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 import manifests
 from apiserver import Manifest
 from cloud import Cloud, bought, nodes_of, status_of, until
@@ -65,6 +67,21 @@ def test_a_launch_of_which_the_answer_is_lost_is_not_made_twice(scene: Stage, cl
     assert scene.wait_final("sweep", 120)["state"] == "SUCCEEDED"
     assert len(cloud.instances(environment)) == 3
     until(lambda: not cloud.instances(environment, "pending", "running"), "instances are left over")
+
+
+@pytest.mark.parametrize("trouble", ["lost", "throttled"])
+def test_trouble_that_passes_buys_nothing_of_the_next_environment(scene: Stage, cloud: Cloud, trouble: str) -> None:
+    first = bought(scene, cloud, "first")
+    second = bought(scene, cloud, "second", instanceTypes=["c5.xlarge"])
+    for environment in (first, second):
+        until(lambda name=environment: status_of(scene, name).get("status") == "VALID", "it does not become VALID")
+    scene.queue("queue", first, second)
+    scene.simulated(cpu="3", simulate={"seconds": "2"})
+    cloud.switch(**{trouble: 1})
+    scene.submit("sweep", arrayProperties={"size": 3})
+
+    assert scene.wait_final("sweep", 120)["state"] == "SUCCEEDED"
+    assert (len(cloud.instances(first)), len(cloud.instances(second))) == (3, 0)
 
 
 def test_of_a_launch_that_is_filled_in_part_the_rest_is_asked_for_again(scene: Stage, cloud: Cloud) -> None:

@@ -5,14 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 import builders as b
 from batchwright.capacity.port import Order, Outcome, Warned
 from batchwright.controllers.gathering import blueprint_of
+from batchwright.controllers.scheduling import environment_of
 from batchwright.domain.declarations import Problem
 from batchwright.domain.observations import Node
+from batchwright.errors import (
+    CapacityError,
+    Denied,
+    LaunchUncertain,
+    Misconfigured,
+    ProviderThrottled,
+    ProviderUnavailable,
+)
 from batchwright.names import LABEL_ENVIRONMENT
+from batchwright.scheduling.cycle import plan
 from batchwright.settings import Settings
-from environmentparts import PASSED, SECOND, World
+from environmentparts import PASSED, SECOND, SMALL, World
 
 
 def node_of(instance: str, cpu: int = 2000, **over: Any) -> Node:
@@ -125,6 +137,74 @@ async def test_what_we_ended_is_none_either() -> None:
     ended(world, "")
     await world.round(7)
     assert world.problem is None
+
+
+def asked(world: World, count: int = 4) -> dict[str, int]:
+    """How many pods a pass asks for of this environment, and of the queue's next one, which has all there is."""
+    known = environment_of(world.known), b.environment("next", node_selector=(("next", ""),))
+    names = [each.name for each in known]
+    snapshot = b.snapshot(
+        b.queue(b.candidate("a", count=count, shape=SMALL), environments=names),
+        environments=known,
+        growth={"env": world.store.growth["env"], "next": b.growth(b.offer(b.node("n", labels={"next": ""})))},
+    )
+    return {each.environment: each.count for each in plan(snapshot).demand}
+
+
+async def test_a_launch_whose_answer_is_lost_is_asked_of_no_other() -> None:
+    world = World()
+    world.count, world.cloud.answer = 4, LaunchUncertain("read timeout")
+    await world.round()
+    assert asked(world) == {"env": 4}
+    for seconds in (5, 11, 30, 55):
+        await world.round(seconds)
+        assert asked(world) == {"env": 4}
+    # It was never made, and the next is not either: then another may have it.
+    await world.round(62)
+    assert len(world.cloud.orders) == 2
+    world.cloud.answer = Misconfigured("no such group", "InvalidGroup.NotFound")
+    await world.round(125)
+    assert asked(world) == {"next": 4}
+
+
+async def test_one_call_too_many_moves_nothing_to_the_next_environment() -> None:
+    world = World()
+    world.count, world.cloud.answer = 4, ProviderThrottled("slower", "RequestLimitExceeded")
+    await world.round()
+    assert (world.problem, asked(world)) == (Problem("RequestLimitExceeded", "slower"), {"env": 4})
+    for number in range(1, 6):
+        await world.round(11 * number)
+        assert asked(world) == {"env": 4}
+    await world.round(66)
+    assert len(world.cloud.orders) == 7
+    assert asked(world) == {"next": 4}
+    # It is tried again all the same, and one launch that is made ends the row.
+    await world.round(77)
+    world.cloud.answer = None
+    await world.round(88)
+    assert len(world.cloud.orders) == 9
+    world.cloud.answer, world.count = ProviderThrottled("slower", "RequestLimitExceeded"), 1
+    await world.round(90)
+    assert asked(world, 5) == {"env": 1}
+
+
+async def test_what_may_be_had_is_known_though_it_cannot_be_asked_for_once_more() -> None:
+    world = World()
+    await world.round()
+    world.cloud.kinds_error = ProviderUnavailable("no answer")
+    await world.round(601)
+    assert (world.cloud.asked_kinds, asked(world)) == (2, {"env": 4})
+    world.cloud.kinds_error = Misconfigured("no such subnet", "InvalidSubnetID.NotFound")
+    await world.round(612)
+    assert (world.cloud.asked_kinds, asked(world)) == (3, {"next": 4})
+
+
+@pytest.mark.parametrize("error", [Denied("You may not"), Misconfigured("no such image")])
+async def test_what_somebody_has_to_mend_is_left_to_the_next_environment(error: CapacityError) -> None:
+    world = World()
+    world.count, world.cloud.answer = 4, error
+    await world.round()
+    assert asked(world) == {"next": 4}
 
 
 async def test_what_a_type_turned_out_to_have_is_remembered_when_its_last_node_is_gone() -> None:
