@@ -49,9 +49,9 @@ def seen(identity: str = "i-1", *, of: Instance | None = None, **over: Any) -> S
     return replace(made, **over)
 
 
-def starting(identity: str = "i-1", *, launched: float = 0.0, **over: Any) -> Seen:
+def starting(identity: str = "i-1", *, launched: float = 0.0, of: Instance | None = None, **over: Any) -> Seen:
     """An instance without a node."""
-    return replace(Seen(instance(identity, launched=launched), 4000), **over)
+    return replace(Seen(of or instance(identity, launched=launched), 4000), **over)
 
 
 def bounds(**over: Any) -> Bounds:

@@ -60,6 +60,12 @@ class Settings(BaseSettings):
     capacity_sold_out_seconds: float = Field(
         default=180.0, ge=0, description="How long a type is not asked for in a zone that had none of it."
     )
+    capacity_patience_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        description="How long an environment whose provider throttles or does not answer keeps what waits for it, "
+        "before the queue's next one gets it.",
+    )
     interruption_queue: str = Field(
         default="", description="Name or URL of the SQS queue with EC2's warnings; none without one."
     )

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 import manifests
 from apiserver import Manifest
 from cloud import Cloud, bought, nodes_of, status_of, until
@@ -65,6 +67,21 @@ def test_a_launch_of_which_the_answer_is_lost_is_not_made_twice(scene: Stage, cl
     assert scene.wait_final("sweep", 120)["state"] == "SUCCEEDED"
     assert len(cloud.instances(environment)) == 3
     until(lambda: not cloud.instances(environment, "pending", "running"), "instances are left over")
+
+
+@pytest.mark.parametrize("trouble", ["lost", "throttled"])
+def test_trouble_that_passes_buys_nothing_of_the_next_environment(scene: Stage, cloud: Cloud, trouble: str) -> None:
+    first = bought(scene, cloud, "first")
+    second = bought(scene, cloud, "second", instanceTypes=["c5.xlarge"])
+    for environment in (first, second):
+        until(lambda name=environment: status_of(scene, name).get("status") == "VALID", "it does not become VALID")
+    scene.queue("queue", first, second)
+    scene.simulated(cpu="3", simulate={"seconds": "2"})
+    cloud.switch(**{trouble: 1})
+    scene.submit("sweep", arrayProperties={"size": 3})
+
+    assert scene.wait_final("sweep", 120)["state"] == "SUCCEEDED"
+    assert (len(cloud.instances(first)), len(cloud.instances(second))) == (3, 0)
 
 
 def test_of_a_launch_that_is_filled_in_part_the_rest_is_asked_for_again(scene: Stage, cloud: Cloud) -> None:
@@ -154,6 +171,26 @@ def test_a_node_that_never_comes_does_not_make_a_hundred(scene: Stage, cloud: Cl
     time.sleep(5)
     made = cloud.instances(environment)
     assert [each["State"]["Name"] for each in made] == ["terminated"]
+
+
+def test_an_instance_that_ends_before_it_is_a_node_is_not_bought_again_and_again(scene: Stage, cloud: Cloud) -> None:
+    cloud.switch(stillborn=["m5.xlarge"])
+    environment = bought(scene, cloud)
+    scene.queue()
+    scene.simulated()
+    scene.submit("one")
+
+    why = "Client.InternalError: Client error on launch"
+    shown = until(
+        lambda: (found := status_of(scene, environment)) and why in found.get("statusReason", "") and found,
+        "the environment does not say why its instances end",
+    )
+    assert shown["status"] == "VALID"
+    assert why in scene.wait_cluster_event(environment, "Ended")
+    cloud.switch(stillborn=[])
+    assert scene.wait_final("one", 150)["state"] == "SUCCEEDED"
+    first, second = sorted(each["LaunchTime"] for each in cloud.instances(environment))
+    assert (second - first).total_seconds() >= 60, "the next is tried after a pause"
 
 
 def test_an_interruption_takes_the_node_and_the_job_runs_again(scene: Stage, cloud: Cloud) -> None:

@@ -7,7 +7,8 @@ Instances that EC2 takes back, or that are due for maintenance, get no new work;
 before they go, and what still runs shortly before is ended with its grace period.
 
 Invariants: only idle nodes go for being idle, cordoned first and looked at again; minvCpus stay; a node with somebody
-else's pods is left alone; an instance that never becomes a node is ended, and the next one comes after a pause.
+else's pods is left alone; an instance that never becomes a node is ended, if it does not end by itself, and the next
+one comes after a pause.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ LONGEST_PAUSE_SECONDS = 3600.0
 class Seen:
     """An instance and its node. `ours` and `others` are how many pods are there, of ours and of others (daemons and
     static pods apart); `cordoned` is why we cordoned it, and when; `lost_since` when its node ceased to be ready;
-    `warned` what somebody said of it, and `leaves_at` when it ends then."""
+    `warned` what somebody said of it, and `leaves_at` when it ends then; `was_coming` of one that was to be a node,
+    never was, and whose end nobody foretold."""
 
     instance: Instance
     vcpus: int
@@ -55,6 +57,7 @@ class Seen:
     cordoned_at: float = 0.0
     warned: Alert | None = None
     leaves_at: float | None = None
+    was_coming: bool = False
 
     def is_due(self, seconds: Mapping[Alert, float], now: float) -> bool:
         """Whether it is so long before its end, or less."""
@@ -90,9 +93,9 @@ class Bounds:
 @dataclass(frozen=True, slots=True)
 class Retirement:
     """What is to be done with instances that are there: `ended` are to be terminated, each with why; `gone` have
-    ended, and their nodes are to; `failed` how many of the ended never became nodes, and
-    `failed_at` when the last of these was launched; of `drain` the pods of ours are to
-    be ended; `kept` would be ended if somebody else had no pods there."""
+    ended, and their nodes are to; `failed` how many never became nodes, `stillborn` those of them that ended by
+    themselves, and `failed_at` when the last of all these was launched; of `drain` the pods of ours are to be ended;
+    `kept` would be ended if somebody else had no pods there."""
 
     ended: tuple[tuple[Seen, str], ...] = ()
     cordon: tuple[tuple[Seen, Why], ...] = ()
@@ -102,6 +105,7 @@ class Retirement:
     failed: int = 0
     kept: tuple[Seen, ...] = ()
     failed_at: float = 0.0
+    stillborn: tuple[Seen, ...] = ()
 
 
 @dataclass
@@ -114,6 +118,11 @@ class _Draft:
     failed_at: float = 0.0
     kept: list[Seen] = field(default_factory=list)
 
+    def fail(self, seen: Seen) -> None:
+        """It never became a node."""
+        self.failed += 1
+        self.failed_at = max(self.failed_at, seen.instance.launched_at)
+
 
 def retire(fleet: Iterable[Seen], bounds: Bounds, now: float) -> Retirement:
     """Which instances go, or are made ready to."""
@@ -124,8 +133,17 @@ def retire(fleet: Iterable[Seen], bounds: Bounds, now: float) -> Retirement:
     _retire_idle(staying, bounds, now, draft)
     draft.ended += [(seen, "it was stopped") for seen in every if seen.instance.is_stopped]
     gone = tuple(seen for seen in every if seen.node and not seen.instance.is_live)
+    stillborn = tuple(seen for seen in every if _is_stillborn(seen, bounds))
+    for seen in stillborn:
+        draft.fail(seen)
     decided = tuple(draft.ended), tuple(draft.cordon), tuple(draft.uncordon), tuple(draft.drain)
-    return Retirement(*decided, gone, draft.failed, tuple(draft.kept), draft.failed_at)
+    return Retirement(*decided, gone, draft.failed, tuple(draft.kept), draft.failed_at, stillborn)
+
+
+def _is_stillborn(seen: Seen, bounds: Bounds) -> bool:
+    """Whether it has ended by itself before it was a node: what is launched like it would end as well."""
+    is_past = not seen.instance.is_live and not seen.instance.was_taken
+    return is_past and seen.was_coming and seen.instance.digest in ("", bounds.digest)
 
 
 def _must_go(seen: Seen, bounds: Bounds, now: float, draft: _Draft) -> bool:
@@ -144,8 +162,7 @@ def _must_go(seen: Seen, bounds: Bounds, now: float, draft: _Draft) -> bool:
         if why in ("deleted", "update"):
             draft.ended.append((seen, WORDS[why]))
         elif now - seen.instance.launched_at >= bounds.start_seconds:
-            draft.failed += 1
-            draft.failed_at = max(draft.failed_at, seen.instance.launched_at)
+            draft.fail(seen)
             draft.ended.append((seen, f"its node was not ready within {bounds.start_seconds:.0f} s"))
         else:
             return False

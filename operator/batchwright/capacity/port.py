@@ -112,7 +112,8 @@ class Instance:
     order, `digest` that of its blueprint; times are seconds since the epoch; `price` is what an hour of it costs, as it
     was when it was launched, None if the provider has not noted it.
 
-    `is_stopped`: it has gone without having ended, and is to be.
+    `is_stopped`: it has gone without having ended, and is to be. `was_taken`: it ended because somebody wanted it to,
+    or EC2 took it back; `reason` is the provider's word for why.
 
     `is_awaited`: it has been asked for, and is not there yet; its id is not the one it will have. Of one in a `group`,
     `spare` is by how many the group may get smaller, and `ordered` the key of the kind that it was ordered as."""
@@ -135,6 +136,7 @@ class Instance:
     vcpus: int = 0
     is_awaited: bool = False
     is_stopped: bool = False
+    was_taken: bool = False
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from batchwright import names
 from batchwright.capacity.fleet import Why
+from batchwright.capacity.port import Instance
 from batchwright.cluster import projections
 from batchwright.cluster.client import ApiClient
 from batchwright.cluster.resources import NODES, PODS
@@ -56,6 +57,13 @@ async def is_really_empty(api: ApiClient, node: str, *, but_for_ours: bool = Fal
         or (but_for_ours and names.LABEL_JOB_ID in (item["metadata"].get("labels") or {}))
         for item in found
     )
+
+
+def ended_early(instance: Instance) -> Notice:
+    """Said of an instance that ended by itself before it was a node."""
+    why = f": {instance.reason}" if instance.reason else ""
+    text = f"Instance {instance.id} ({instance.type}) ended by itself before it was a node{why}"
+    return Notice("Ended", text, warning=True)
 
 
 def kept_for_others(node: str) -> Notice:

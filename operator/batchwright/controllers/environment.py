@@ -32,12 +32,12 @@ from batchwright.controllers.gathering import Memory, blueprint_of, bounds_of, l
 from batchwright.controllers.hostloss import HostLoss
 from batchwright.controllers.pricing import note_prices
 from batchwright.controllers.scheduling import environment_of
-from batchwright.controllers.setbacks import Failures, Shortage, word
+from batchwright.controllers.setbacks import MENDING_SECONDS, Failures, Pause, Shortage, is_settled, not_ready, word
 from batchwright.controllers.store import Store
 from batchwright.domain.actions import Notice
 from batchwright.domain.declarations import Problem
 from batchwright.domain.observations import Node
-from batchwright.domain.texts import moment, timestamp
+from batchwright.domain.texts import timestamp
 from batchwright.errors import ApiError, CapacityError, Denied, LaunchUncertain, Misconfigured
 from batchwright.scheduling.snapshot import Demand
 from batchwright.settings import Settings
@@ -45,12 +45,6 @@ from batchwright.settings import Settings
 logger = structlog.get_logger(__name__)
 # Types and prices are asked for again after this long.
 KINDS_SECONDS = 600.0
-# After a refusal that somebody has to mend, and after one that may pass.
-MENDING_SECONDS, PASSING_SECONDS = 60.0, 10.0
-# So long after a launch of which the answer was lost EC2 may still not show its instances.
-UNCERTAIN_SECONDS = 60.0
-# What shows some of its instances by then was filled in part.
-PARTIAL_SECONDS = 15.0
 # An instance that was launched, and that the provider does not list, is counted for this long.
 UNLISTED_SECONDS = 60.0
 
@@ -88,9 +82,7 @@ class ManagedEnvironment:
         self._digest = ""
         self._launched: dict[str, Instance] = {}
         self._cordoned: dict[str, Why] = {}
-        self._problem: Problem | None = None
-        self._paused_until = 0.0
-        self._failures, self._shortage = Failures(), Shortage()
+        self._failures, self._shortage, self._pause = Failures(), Shortage(), Pause(settings.capacity_patience_seconds)
         self._version = 0
         self._told: object = None
         self._notices: list[Notice] = []
@@ -103,15 +95,12 @@ class ManagedEnvironment:
     def due(self, began: float) -> float:
         """When the next look is due that nothing else may cause, after a round that began then; infinite for never. The
         end of a pause is one: as long as it is not known what there is, nothing is asked for."""
-        return min((when for when in (self._second_look, self._paused_until) if when > began), default=inf)
+        return min((when for when in (self._second_look, self._pause.until) if when > began), default=inf)
 
     def fail(self, error: CapacityError, now: float) -> None:
         """The provider did not answer, or not as one would wish."""
-        lasting = isinstance(error, Misconfigured | Denied)
-        reason = error.code or type(error).__name__
-        self._problem = Problem(word(reason), str(error), is_invalid=lasting)
+        self._pause.fail(error, now)
         metrics.PROVIDER_ERRORS.labels(self.name).inc()
-        self._paused_until = max(self._paused_until, now + (MENDING_SECONDS if lasting else PASSING_SECONDS))
         self._notify(Notice(type(error).__name__, str(error), warning=True))
         self._tell(now)
 
@@ -124,11 +113,10 @@ class ManagedEnvironment:
         now: float,
     ) -> None:
         """Looks at everything once."""
-        if known.generation != self._known.generation and self._problem is not None:
-            # Somebody has mended it, perhaps.
-            self._paused_until, self._kinds_at, self._problem = 0.0, 0.0, None
-        if self._problem is not None and not self._problem.is_invalid and self._paused_until <= now:
-            self._problem = None
+        if known.generation != self._known.generation and self._pause.problem is not None:
+            self._pause.forget()
+            self._kinds_at = 0.0
+        self._pause.see(now)
         self._shortage.see(now)
         self._known = known
         blueprint = blueprint_of(known)
@@ -142,7 +130,8 @@ class ManagedEnvironment:
             self._gather(listed, nodes, now)
             await note_prices(self._api, self._store, self.fleet, self._kinds or ())
             await self._retire(provider, bounds_of(self._known.spec, blueprint, self._settings), nodes, now)
-            self._resolve(now)
+            if self._pending is not None and is_settled(self._pending, self.fleet, now):
+                self._pending = None
             if refused is not None:
                 raise refused
             self._tell(now)
@@ -160,15 +149,21 @@ class ManagedEnvironment:
         is_fresh = self._kinds is not None and now - self._kinds_at < KINDS_SECONDS
         if is_fresh and self._digest == blueprint.digest:
             return
-        if self._paused_until > now and self._digest == blueprint.digest:
+        if self._pause.until > now and self._digest == blueprint.digest:
             return
         if self._digest != blueprint.digest:
             # Another image keeps something else for itself.
             self.memory.learnt = Learnt()
+            self._kinds = None
         self._digest = blueprint.digest
-        self._kinds = None
-        self._kinds = await provider.kinds(blueprint)
-        self._kinds_at, self._problem = now, None
+        try:
+            self._kinds = await provider.kinds(blueprint)
+        except (Misconfigured, Denied):
+            # What is said to be wrong is not there any more; another error says nothing of it.
+            self._kinds = None
+            raise
+        self._kinds_at = now
+        self._pause.clear()
 
     def _gather(self, listed: list[Instance], nodes: dict[str, Node], now: float) -> None:
         instances = {each.id: each for each in listed}
@@ -179,22 +174,11 @@ class ManagedEnvironment:
         ids = {each.id for each in every}
         known = {seen.instance.id for seen in self.fleet}
         if any(each.id not in known and each.is_live and not each.is_awaited for each in every):
-            # What was in the way of instances is not, or not any more.
-            self._problem = None
+            self._pause.clear()
         self.memory.keep(ids)
         self._cordoned = {identity: why for identity, why in self._cordoned.items() if identity in ids}
         vcpus = {kind.type.name: kind.type.vcpus for kind in self._kinds or ()}
         self.fleet = see(every, nodes, self._store, vcpus, self.memory, now)
-
-    def _resolve(self, now: float) -> None:
-        """A launch of which nobody knows the answer: its instances are there by now, or it was never made."""
-        if self._pending is None:
-            return
-        found = sum(each.instance.token.startswith(self._pending.token) for each in self.fleet)
-        seconds = now - moment(self._pending.created_at).timestamp()
-        is_settled = found >= self._pending.count or (found and seconds > PARTIAL_SECONDS)
-        if is_settled or seconds > UNCERTAIN_SECONDS:
-            self._pending = None
 
     # 2. What goes.
 
@@ -221,10 +205,12 @@ class ManagedEnvironment:
             self.memory.nodes.pop(identity, None)
         self._second_look = now + 3.5 if decided.cordon else 0.0
         self._failures.see(self.fleet)
+        for seen in decided.stillborn:
+            # The provider shows it for a while: it counts once.
+            self.memory.ended.add(seen.instance.id)
+            self._notify(acting.ended_early(seen.instance))
         if decided.failed:
-            self._paused_until = max(self._paused_until, now + self._failures.count(decided, now))
-            text = f"{decided.failed} instances did not become ready nodes within {bounds.start_seconds:.0f} s"
-            self._problem = Problem("NodesNotReady", f"{text}; the next launch is tried after a pause")
+            self._pause.hold(not_ready(decided, bounds.start_seconds), now + self._failures.count(decided, now))
 
     async def _end(self, provider: Provider, decided: Retirement) -> None:
         ending: list[tuple[Seen, str]] = []
@@ -240,6 +226,7 @@ class ManagedEnvironment:
         for seen, why in ending:
             self._notify(Notice("Terminated", f"Instance {seen.instance.id} ({seen.instance.type}) ended: {why}"))
             self._launched.pop(seen.instance.id, None)
+            self.memory.ended.add(seen.instance.id)
             if seen.lost_since is not None and not seen.warned and seen.instance.is_live:
                 self.memory.guilty.add(seen.instance.id)
         gone = {seen.instance.id for seen, _ in ending}
@@ -262,7 +249,8 @@ class ManagedEnvironment:
     def _tell(self, now: float) -> None:
         offered, barred = self._choices(now)
         bounds = bounds_of(self._known.spec, blueprint_of(self._known), self._settings)
-        is_known = self._kinds is not None and (self._problem is None or self._paused_until <= now)
+        # A launch that may have been made is asked of no other, too.
+        is_known = self._kinds is not None and (self._pending is not None or not self._pause.is_yielding(now))
         growth = growth_of(
             self.fleet,
             offered if is_known else (),
@@ -283,7 +271,7 @@ class ManagedEnvironment:
         self._show()
 
     def _show(self) -> None:
-        problem = self._problem or self._shortage.problem
+        problem = self._pause.problem or self._shortage.problem
         supply = supply_of(self.fleet, self._pending, problem, is_known=self._kinds is not None)
         if supply != self._store.supplies.get(self.name):
             self._store.supplies[self.name] = supply
@@ -292,7 +280,7 @@ class ManagedEnvironment:
     # 4. What comes.
 
     async def _launch(self, provider: Provider, blueprint: Blueprint, now: float) -> None:
-        if self._kinds is None or self._pending is not None or self._paused_until > now:
+        if self._kinds is None or self._pending is not None or self._pause.until > now:
             return
         if self._failures and self._failures.is_tried(self.fleet):
             return
@@ -324,6 +312,7 @@ class ManagedEnvironment:
             except CapacityError:
                 self._pending = None
                 raise
+            self._pause.launched()
             self._take(order, outcome, now)
         self._pending = None
 
@@ -352,7 +341,7 @@ class ManagedEnvironment:
         real = [each for each in outcome.instances if not each.is_awaited]
         self._launched |= {each.id: each for each in real}
         if real:
-            self._problem = None
+            self._pause.clear()
         if outcome.instances:
             metrics.LAUNCHED.labels(self.name).inc(len(outcome.instances))
             types = sorted({each.type for each in outcome.instances})
@@ -378,8 +367,8 @@ class ManagedEnvironment:
                 until, owner = max(until, now + seconds), blueprint_of(self._known).digest
                 self._sold_out.bar(refusal.kinds, now, seconds, scope=refusal.scope, owner=owner)
             else:
-                self._problem = Problem(word(refusal.code), refusal.message, is_invalid=is_invalid)
-                self._paused_until = max(self._paused_until, now + MENDING_SECONDS)
+                problem = Problem(word(refusal.code), refusal.message, is_invalid=is_invalid)
+                self._pause.hold(problem, now + MENDING_SECONDS)
             self._notify(Notice(word(refusal.code), refusal.message, warning=True))
         if short and not is_filled:
             self._shortage.begin(short, until)

@@ -50,9 +50,10 @@ Said = tuple[Alert, float | None]
 @dataclass
 class Memory:
     """When things began, by instance id, in seconds since the epoch; `warned` is what was said of an instance, and when
-    it ends; `nodes` the node it was; `guilty` are those that we ended because of what became of their nodes;
-    `learnt` is what nodes of each type turned out to have, also when none of it is left: what did not fit then would be
-    bought again, and not fit again."""
+    it ends; `nodes` the node it was; `guilty` are those that we ended because of what became of their nodes, `ended`
+    all of which it is no news that they end, as we ended them or said so; `coming` were seen on their way to be nodes,
+    before anybody said that they would end; `learnt` is what nodes of each type turned out to have, also when none of
+    it is left: what did not fit then would be bought again, and not fit again."""
 
     idle: dict[str, float] = field(default_factory=dict)
     lost: dict[str, float] = field(default_factory=dict)
@@ -60,6 +61,8 @@ class Memory:
     warned: dict[str, Said] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)
     guilty: set[str] = field(default_factory=set)
+    ended: set[str] = field(default_factory=set)
+    coming: set[str] = field(default_factory=set)
     learnt: Learnt = field(default_factory=Learnt)
 
     def keep(self, ids: set[str]) -> None:
@@ -68,14 +71,17 @@ class Memory:
         for known in (self.idle, self.lost, self.warned, self.nodes):
             for gone in known.keys() - ids:
                 del known[gone]
-        self.ready &= ids
-        self.guilty &= ids
+        for marked in (self.ready, self.guilty, self.ended, self.coming):
+            marked &= ids
 
     def warn(self, warned: Warned, now: float) -> Alert | None:
         """Somebody says that the instance is to go. Which warning it is, if that is news."""
         default = {"SPOT_INTERRUPTION": now + WARNING_SECONDS, "STATE_CHANGE": now}.get(warned.kind)
         leaves_at = default if warned.leaves_at is None else warned.leaves_at
         before = self.warned.get(warned.instance)
+        if warned.kind != "STATE_CHANGE":
+            # That it has ended already is no warning.
+            self.coming.discard(warned.instance)
         self._note(warned.instance, (_WARNINGS[warned.kind], leaves_at))
         after = self.warned[warned.instance][0]
         return after if before is None or before[0] != after else None
@@ -106,13 +112,18 @@ def see(
 def _see(
     instance: Instance, node: Node | None, store: Store, vcpus: Mapping[str, int], memory: Memory, now: float
 ) -> Seen:
+    if instance.id in memory.ready or instance.id in memory.ended:
+        memory.coming.discard(instance.id)
+    elif instance.is_live and instance.id not in memory.warned:
+        memory.coming.add(instance.id)
+    was_coming = instance.id in memory.coming
     if node is None:
         lost = _since(memory.lost, instance.id, instance.id in memory.ready and instance.is_live, now)
         # Of one that has ended its pods may be left, though its Node is gone already.
         was = "" if instance.is_live else memory.nodes.get(instance.id, "")
         warned, leaves_at = memory.warned.get(instance.id, (None, None))
         size = vcpus.get(instance.type, 0) or instance.vcpus
-        return Seen(instance, size, was, lost_since=lost, warned=warned, leaves_at=leaves_at)
+        return Seen(instance, size, was, lost_since=lost, warned=warned, leaves_at=leaves_at, was_coming=was_coming)
     memory.nodes[instance.id] = node.name
     was_used = node.name in store.tenants.used
     if was_used or (node.ready and not node.pressed):
@@ -143,6 +154,7 @@ def _see(
         cordoned_at=_time(when, now),
         warned=warned,
         leaves_at=leaves_at,
+        was_coming=was_coming and not was_ready,
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+import structlog
 
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
 from batchwright.capacity.ec2.catalogue import Catalogue
-from batchwright.capacity.ec2.client import Clients
+from batchwright.capacity.ec2.client import Clients, is_set_up
 from batchwright.capacity.ec2.fleet import Ec2Fleet
 from batchwright.capacity.ec2.images import Images
 from batchwright.capacity.ec2.warnings import Warnings
@@ -21,14 +23,10 @@ from batchwright.controllers.declared import Declared
 from batchwright.errors import ApiError, Misconfigured, ProviderUnavailable
 from batchwright.settings import Settings
 
+logger = structlog.get_logger(__name__)
 Maker = Callable[[str], Provider]
-_REGION = ("AWS_REGION", "AWS_DEFAULT_REGION")
-_CREDENTIALS = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_PROFILE",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-)
+# How long is waited for the answer to whether there are credentials.
+CREDENTIALS_SECONDS = 20.0
 
 
 def provider_of(known: Declared[ComputeEnvironmentSpec]) -> str:
@@ -65,8 +63,9 @@ def make_providers(api: ApiClient, settings: Settings) -> Providers:
         "AUTO_SCALING_GROUPS": scaling,
         "EKS_NODE_GROUPS": eks,
     }
-    at_start = tuple(name for name in makers if name != "SIMULATED") if _has_credentials(os.environ) else ()
-    return Providers(makers, cluster_id, at_start)
+    return Providers(
+        makers, cluster_id, tuple(name for name in makers if name != "SIMULATED"), lambda: in_time(is_set_up)
+    )
 
 
 async def kubernetes_version(api: ApiClient) -> str:
@@ -78,25 +77,37 @@ async def kubernetes_version(api: ApiClient) -> str:
         raise ProviderUnavailable(f"The API server does not say its version: {error}", "KubernetesVersion") from error
 
 
-def _has_credentials(environment: Mapping[str, str]) -> bool:
-    """Whether somebody has set up this process for AWS: then instances may be left of an operator before this one."""
-    return any(name in environment for name in _REGION) and any(name in environment for name in _CREDENTIALS)
+async def in_time(ask: Callable[[], bool], seconds: float = CREDENTIALS_SECONDS) -> bool:
+    """What is answered in a thread; no, if that takes too long."""
+    try:
+        return await asyncio.wait_for(asyncio.to_thread(ask), seconds)
+    except TimeoutError:
+        logger.warning("nobody says whether there are credentials for AWS: instances left over are not looked for")
+        return False
+
+
+async def _always() -> bool:
+    return True
 
 
 class Providers:
     """`cluster_id` is what all that belongs to this cluster is known by; `at_start` names those of which instances may
-    be left from before."""
+    be left from before, if they `may_ask` at all."""
 
     def __init__(
-        self, makers: Mapping[str, Maker], cluster_id: Callable[[], Awaitable[str]], at_start: Iterable[str] = ()
+        self,
+        makers: Mapping[str, Maker],
+        cluster_id: Callable[[], Awaitable[str]],
+        at_start: Iterable[str] = (),
+        may_ask: Callable[[], Awaitable[bool]] = _always,
     ) -> None:
         self._makers = makers
         self._cluster_id = cluster_id
-        self._at_start = tuple(at_start)
+        self._at_start, self._may_ask = tuple(at_start), may_ask
         self._made: dict[str, Provider] = {}
         self._cluster = ""
         # Those that have to be looked at, though no environment names them.
-        self._unfinished = set(self._at_start)
+        self._unfinished: set[str] = set()
 
     @property
     def must_look(self) -> bool:
@@ -115,8 +126,9 @@ class Providers:
     async def start(self) -> None:
         """Makes those of which instances may be left: environments may have been deleted while no operator ran."""
         self._cluster = await self._cluster_id()
-        for name in self._at_start:
+        for name in self._at_start if self._at_start and await self._may_ask() else ():
             self.get(name)
+            self.note(name, is_unfinished=True)
 
     def get(self, name: str) -> Provider:
         """The provider of that name. Raises CapacityError when it cannot be had."""

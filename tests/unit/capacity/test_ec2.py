@@ -16,7 +16,7 @@ from awsserver import Network
 from batchwright.api.v1alpha1.nodejoin import NodeJoin
 from batchwright.capacity.ec2.catalogue import Catalogue
 from batchwright.capacity.ec2.client import Aws
-from batchwright.capacity.ec2.fleet import Ec2Fleet, refusal
+from batchwright.capacity.ec2.fleet import Ec2Fleet, instance_of, refusal
 from batchwright.capacity.ec2.userdata import labels_flag, user_data
 from batchwright.capacity.ec2.warnings import Warnings, parse
 from batchwright.capacity.port import Blueprint, Order, Outcome, Warned
@@ -53,6 +53,28 @@ async def test_what_is_sold_out_in_one_zone_comes_from_the_next(network: Network
     (refused,) = found.refusals
     assert (refused.code, refused.is_capacity) == ("InsufficientInstanceCapacity", True)
     assert [each.key for each in refused.kinds] == [("ON_DEMAND", "m5.large", "us-east-1a")]
+
+
+@pytest.mark.parametrize(
+    ("code", "want"),
+    [
+        pytest.param("Client.InternalError", False, id="a key, say"),
+        pytest.param("Client.InstanceInitiatedShutdown", False, id="its bootstrap"),
+        pytest.param("Client.UserInitiatedShutdown", True, id="somebody"),
+        pytest.param("Server.SpotInstanceTermination", True, id="EC2 itself"),
+    ],
+)
+def test_who_ended_an_instance(code: str, want: bool) -> None:
+    shown = {
+        "InstanceId": "i-1",
+        "InstanceType": "m5.large",
+        "LaunchTime": datetime.now(UTC),
+        "State": {"Name": "terminated"},
+        "StateTransitionReason": "User initiated",
+    }
+    found = instance_of(shown | {"StateReason": {"Code": code, "Message": f"{code}: so it was"}})
+    assert (found.reason, found.was_taken) == (f"{code}: so it was", want)
+    assert (instance_of(shown).reason, instance_of(shown).was_taken) == ("User initiated", False)
 
 
 async def test_of_two_subnets_in_a_zone_one_is_asked_for(network: Network, fleet: Ec2Fleet) -> None:

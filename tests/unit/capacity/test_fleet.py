@@ -35,6 +35,11 @@ def taken(**over: Any) -> Seen:
     return cordoned(**{"why": over.pop("cordoned", "interrupted"), "warned": "interrupted", "leaves_at": 1120.0} | over)
 
 
+def stillborn(**over: Any) -> Seen:
+    """An instance that was to be a node, and has ended."""
+    return starting(of=instance(**{"state": "terminated", "reason": "Client error on launch", **over}), was_coming=True)
+
+
 OLD = replace(instance(), digest="another")
 CASES = [
     pytest.param(Case([]), id="nothing there"),
@@ -119,6 +124,17 @@ CASES = [
         Case([cordoned(why="update", of=OLD, warned="rebalance", ours=1)]), id="rebalance of what is replaced already"
     ),
     pytest.param(Case([seen(of=instance(state="terminated"))], gone=["node-i-1"]), id="ended: its Node goes"),
+    pytest.param(Case([stillborn()], failed=1), id="ended by itself before it was a node"),
+    pytest.param(Case([stillborn(state="shutting-down")], failed=1), id="is ending before it was a node"),
+    pytest.param(Case([stillborn(was_taken=True)]), id="somebody ended it before it was a node"),
+    pytest.param(
+        Case([stillborn(is_stopped=True)], ended=["i-1"], failed=1), id="stopped by itself before it was a node"
+    ),
+    pytest.param(Case([stillborn(digest="another")]), id="ended before it was a node, and is not wanted any more"),
+    pytest.param(Case([stillborn()], bounds=bounds(digest=None)), id="ended before it was a node, of what is deleted"),
+    pytest.param(
+        Case([seen(of=instance(state="terminated"))], gone=["node-i-1"], failed=0), id="ended, and was a node once"
+    ),
     pytest.param(
         Case([seen(of=instance(state="terminated", is_stopped=True), ours=1)], ended=["i-1"], gone=["node-i-1"]),
         id="stopped: it ends for good",

@@ -39,6 +39,21 @@ async def content(data: dict[str, Any], **resources: Any) -> dict[str, Any]:
     return {key: value for key, value in made.items() if key not in ("ImageId", "TagSpecifications")}
 
 
+async def test_an_update_of_the_environment_reads_its_template_again() -> None:
+    """$Latest and $Default are what they are when the environment is made or updated, as in AWS."""
+    aws = Told({"KeyName": "old"})
+    templates = Templates(aws, "c")
+
+    async def key(**resources: Any) -> str:
+        return str((await templates.content(blueprint(**{**OWN, **resources}), kind().type))["KeyName"])
+
+    assert await key() == "old"
+    aws.data = {"KeyName": "new"}
+    assert await key(maxvCpus=7) == "old", "what replaces no instance changes none"
+    assert await key(imageId="ami-2") == "new"
+    assert await key() == "new", "nor is it forgotten when the update is taken back"
+
+
 METADATA = {"HttpTokens": "required", "HttpPutResponseHopLimit": 2}
 
 

@@ -7,12 +7,14 @@ next round. Buckets are below EC2's own (API throttling: 100 reads with 20 a sec
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import boto3
+import structlog
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -37,6 +39,7 @@ from batchwright.errors import (
     ProviderUnavailable,
 )
 
+logger = structlog.get_logger(__name__)
 JSON = dict[str, Any]
 THREADS = 8
 _CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30, max_pool_connections=THREADS)
@@ -157,13 +160,25 @@ class Aws:
             parameters["NextToken"] = page["NextToken"]
 
     def _make(self) -> Any:
-        return boto3.session.Session().client(self._service, region_name=self._region, config=_CONFIG)  # type: ignore[call-overload]
+        return boto3.session.Session().client(
+            self._service, region_name=self._region or present_region(), config=_CONFIG
+        )  # type: ignore[call-overload]
 
 
 def present_region() -> str | None:
-    """The region of the environment: AWS_REGION, or that of the profile."""
-    found: str | None = boto3.session.Session().region_name
+    """The region of the environment: AWS_REGION, which boto3 by itself does not heed, or that of the profile."""
+    found: str | None = os.environ.get("AWS_REGION") or boto3.session.Session().region_name
     return found
+
+
+def is_set_up() -> bool:
+    """Whether somebody has set up this process for AWS, in whatever way boto3 knows. It may ask the machine's metadata
+    service, which takes its time where there is none."""
+    try:
+        return present_region() is not None and boto3.session.Session().get_credentials() is not None
+    except BotoCoreError as error:
+        logger.warning("credentials for AWS cannot be used", error=str(error))
+        return False
 
 
 def typed(error: ClientError | BotoCoreError, *, uncertain: bool = False) -> CapacityError:

@@ -46,6 +46,14 @@ _ACCOUNT = {
     "MaxScheduledInstanceCapacityExceeded",
 }
 CAPACITY_CODES = _POOL | _OWN | _PLACE | _ACCOUNT
+# Of instances that have ended: somebody wanted it so, or EC2 took them back (EC2 API, StateReason).
+_TAKEN = {
+    "Client.UserInitiatedShutdown",
+    "Client.UserInitiatedHibernate",
+    "Server.ScheduledStop",
+    "Server.SpotInstanceShutdown",
+    "Server.SpotInstanceTermination",
+}
 _SPOT = {
     "SPOT_CAPACITY_OPTIMIZED": "capacity-optimized",
     "SPOT_PRICE_CAPACITY_OPTIMIZED": "price-capacity-optimized",
@@ -341,6 +349,7 @@ def instance_of(item: JSON) -> Instance:
     shown = item["State"]["Name"]
     # To what runs there it is the same; but its volumes are paid for, and somebody may start it again.
     state: Any = {"stopping": "shutting-down", "stopped": "terminated"}.get(shown, shown)
+    reason = item.get("StateReason", {})
     return Instance(
         id=item["InstanceId"],
         environment=tags.get(names.TAG_ENVIRONMENT_UID, ""),
@@ -352,9 +361,10 @@ def instance_of(item: JSON) -> Instance:
         token=tags.get(names.TAG_LAUNCH, ""),
         digest=tags.get(names.TAG_BLUEPRINT, ""),
         environment_name=tags.get(names.TAG_ENVIRONMENT, ""),
-        reason=item.get("StateTransitionReason", ""),
+        reason=reason.get("Message") or item.get("StateTransitionReason", ""),
         price=noted_price(tags),
         is_stopped=shown in ("stopping", "stopped"),
+        was_taken=reason.get("Code", "") in _TAKEN,
     )
 
 

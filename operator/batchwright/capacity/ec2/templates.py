@@ -21,6 +21,8 @@ from batchwright.capacity.port import Blueprint, InstanceType
 from batchwright.capacity.types import family
 from batchwright.errors import Misconfigured
 
+Key = tuple[str | None, str | None, str | None]
+
 
 class Templates:
     """Our launch templates in one region. `cluster` is the id that everything of ours is tagged with; without `images`
@@ -29,13 +31,14 @@ class Templates:
     def __init__(self, aws: Aws, cluster: str, images: Images | None = None) -> None:
         self._aws, self._cluster, self._images = aws, cluster, images
         self._made: set[str] = set()
-        self._bases: dict[tuple[str | None, str | None, str | None], JSON] = {}
+        # What templates of one's own say, for each environment as it is made now: $Latest is read anew after an update.
+        self._bases: dict[str, tuple[str, dict[Key, JSON]]] = {}
 
     async def content(self, blueprint: Blueprint, of: InstanceType, *, needs_image: bool = True) -> JSON:
         """LaunchTemplateData: what a template of one's own says, and over it what computeResources does."""
         found = blueprint.resources
         chosen = template_for(blueprint.resources.launch_template, of.name)
-        base = await self._base(chosen)
+        base = await self._base(blueprint, chosen)
         own: JSON = {"MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 2}}
         image = image_for(blueprint, of)
         if image:
@@ -67,7 +70,7 @@ class Templates:
         """The image that the imageType chooses for this type; None where computeResources or the launch template give
         another. Raises CapacityError."""
         chosen = template_for(blueprint.resources.launch_template, of.name)
-        if image_for(blueprint, of) or "ImageId" in await self._base(chosen):
+        if image_for(blueprint, of) or "ImageId" in await self._base(blueprint, chosen):
             return None
         return await self._newest(blueprint, of, chosen)
 
@@ -85,11 +88,15 @@ class Templates:
         check_join(entry, told(blueprint, chosen.userdata_type if chosen is not None else None))
         return await self._images.newest(entry, of)
 
-    async def _base(self, chosen: LaunchTemplate | LaunchTemplateOverride | None) -> JSON:
+    async def _base(self, blueprint: Blueprint, chosen: LaunchTemplate | LaunchTemplateOverride | None) -> JSON:
         if chosen is None:
             return {}
         key = chosen.launch_template_id, chosen.launch_template_name, chosen.version
-        known = self._bases.get(key)
+        digest, bases = self._bases.get(blueprint.uid, ("", {}))
+        if digest != blueprint.digest:
+            bases = {}
+            self._bases[blueprint.uid] = blueprint.digest, bases
+        known = bases.get(key)
         if known is None:
             which = (
                 {"LaunchTemplateId": chosen.launch_template_id}
@@ -102,7 +109,7 @@ class Templates:
             versions = answer["LaunchTemplateVersions"]
             if not versions:
                 raise Misconfigured(f"launchTemplate {key[0] or key[1]} has no version {key[2]}", "LaunchTemplate")
-            known = self._bases[key] = taken(
+            known = bases[key] = taken(
                 await self._aws.shape("CreateLaunchTemplate", "LaunchTemplateData"), versions[0]["LaunchTemplateData"]
             )
         return known

@@ -16,6 +16,8 @@ from typing import Any
 import boto3
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.instances import StateReason
 
 from batchwright import names
 from batchwright.capacity.ec2.catalogue import instance_type
@@ -29,6 +31,7 @@ from batchwright.local.ec2.switches import Switches
 
 logger = structlog.get_logger(__name__)
 _LOOK_SECONDS = 0.5
+STILLBORN = "Client.InternalError: Client error on launch"
 _FLAG = re.compile(r"--(node-labels|register-with-taints)=([^\s'\"]+)")
 JSON = dict[str, Any]
 
@@ -64,9 +67,22 @@ class Joiner:
             since = self._seen.setdefault(identity, now)
             if item["State"]["Name"] != "running" or identity in self._joined or kind in self._switches.deaf:
                 continue
+            if kind in self._switches.stillborn:
+                self._end(identity)
+                continue
             if now - since >= self._switches.join_seconds:
                 self._join(item)
                 self._joined.add(identity)
+
+    def _end(self, identity: str) -> None:
+        """As EC2 ends one of which it cannot make the volumes, say: nobody has asked for it."""
+        self._ec2.terminate_instances(InstanceIds=[identity])
+        for account in ec2_backends.values():
+            for backend in account.values():
+                for reservation in backend.reservations.values():
+                    for each in reservation.instances:
+                        if each.id == identity:
+                            each.state_reason = StateReason(STILLBORN, STILLBORN.partition(":")[0])
 
     def _join(self, item: JSON) -> None:
         told = self._ec2.describe_instance_attribute(InstanceId=item["InstanceId"], Attribute="userData")
