@@ -35,8 +35,9 @@ WORK_SECONDS = 5.0
 class Want:
     """What a job must end as. `runs` says how many pods of each index run, `codes` the exit codes of a single job's
     attempts; None: whatever was said, as long as what ran agrees with it. `reason` is part of its statusReason.
-    `extra`: so many pods may run beyond attempts and preemptions. `deleted`: the BatchJob is deleted on the way, and
-    nothing of it is left."""
+    `most`: so often each element of an array runs at most, where `runs` does not say. `extra`: so many pods of a job,
+    or of a multi-node job's main node, may run beyond what its attempts and preemptions say. `deleted`: the BatchJob is
+    deleted on the way, and nothing of it is left."""
 
     state: str
     runs: Mapping[int, int] | None = None
@@ -44,6 +45,7 @@ class Want:
     reason: str = ""
     deleted: bool = False
     extra: int = 0
+    most: int = 1
 
 
 @dataclass

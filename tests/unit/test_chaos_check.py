@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from chaos.exactlyonce import wrong
+from batchwright.names import LABEL_JOB_ID
+from chaos.exactlyonce import standing, wrong
 from chaos.faults import all_faults
 from chaos.faults.kills import WINDOW, points
 from chaos.ground import Struck, Want
@@ -59,9 +60,26 @@ def gang(*codes: int) -> dict[str, Any]:
         pytest.param(array("0-1", ""), ARRAY, {0: 1, 1: 1}, "", id="array right"),
         pytest.param(array("0-1", ""), ARRAY, {0: 1, 1: 2}, "ran", id="an element twice"),
         pytest.param(array("0-1", ""), Want("SUCCEEDED"), {0: 1}, "never ran", id="an element that never ran"),
+        pytest.param(array("0-1", ""), Want("SUCCEEDED"), {0: 1, 1: 2}, "more than 1", id="whichever ran, but once"),
+        pytest.param(array("0-1", ""), Want("SUCCEEDED", most=2), {0: 1, 1: 2}, "", id="as often as it may"),
+        pytest.param(array("0-1", ""), Want("SUCCEEDED", most=2), {0: 3, 1: 1}, "more than 2", id="and not more often"),
+        pytest.param(status("FAILED"), Want("FAILED"), {0: 1}, "says 0 attempts", id="no attempt of what ran"),
         pytest.param(array("0", ""), ARRAY, {0: 1, 1: 1}, "of 2 elements", id="an element lost from the status"),
         pytest.param(gang(0), Want("SUCCEEDED", codes=(0,)), {0: 1, 1: 1}, "", id="all nodes of a gang"),
-        pytest.param(gang(0), Want("SUCCEEDED", codes=(0,)), {0: 2, 1: 1}, "", id="a gang that went back"),
+        pytest.param(
+            gang(0), Want("SUCCEEDED", codes=(0,), extra=1), {0: 2, 1: 1}, "", id="a gang that lost a machine"
+        ),
+        pytest.param(gang(0), Want("SUCCEEDED", codes=(0,)), {0: 2, 1: 2}, "ran 2 times", id="a gang run twice"),
+        pytest.param(
+            {**gang(0), "preemptions": 1}, Want("SUCCEEDED", codes=(0,)), {0: 2, 1: 2}, "", id="a gang preempted"
+        ),
+        pytest.param(
+            {**gang(0), "preemptions": 1},
+            Want("SUCCEEDED", codes=(0,)),
+            {0: 3, 1: 2},
+            "ran 3 times",
+            id="a gang preempted once, and run thrice",
+        ),
         pytest.param(gang(0), Want("SUCCEEDED", codes=(0,)), {0: 1, 1: 2}, "more often", id="a node run twice"),
         pytest.param(
             gang(1, 0), Want("SUCCEEDED", codes=(1, 0)), {0: 1, 1: 1}, "says attempts", id="a gang's lost attempt"
@@ -75,6 +93,35 @@ def gang(*codes: int) -> dict[str, Any]:
 )
 def test_what_is_wrong_is_told(found: dict[str, Any], want: Want, ran: dict[int, int], told: str) -> None:
     texts = list(wrong(found, want, Counter(ran)))
+    assert told in " ".join(texts) if told else not texts
+
+
+@pytest.mark.parametrize(("given_back", "told"), [(0, "ran 2 times"), (1, "")])
+def test_a_gang_runs_again_as_often_as_its_job_says_it_went_back(given_back: int, told: str) -> None:
+    texts = list(wrong(gang(0), Want("SUCCEEDED", codes=(0,)), Counter({0: 2, 1: 1}), given_back))
+    assert told in " ".join(texts) if told else not texts
+
+
+@pytest.mark.parametrize(
+    ("jobs", "pods", "told"),
+    [
+        pytest.param(["a"], [("a", "Succeeded")], "", id="what has ended stays with its job"),
+        pytest.param(["a", "a"], [], "2 Kubernetes Jobs", id="two Jobs"),
+        pytest.param(["gone"], [], "a Kubernetes Job of jobId gone", id="a Job of what is deleted"),
+        pytest.param([], [("a", "Running")], "is Running", id="a pod that goes on"),
+        pytest.param([], [("gone", "Running")], "of jobId gone", id="a pod of what is deleted goes on"),
+        pytest.param([], [("gone", "Succeeded")], "of jobId gone", id="or has ended"),
+    ],
+)
+def test_what_stands_at_the_end_is_told(jobs: list[str], pods: list[tuple[str, str]], told: str) -> None:
+    texts = standing(
+        [{"metadata": {"labels": {LABEL_JOB_ID: job_id}}} for job_id in jobs],
+        [
+            {"metadata": {"name": "p", "labels": {LABEL_JOB_ID: job_id}}, "status": {"phase": phase}}
+            for job_id, phase in pods
+        ],
+        {"a"},
+    )
     assert told in " ".join(texts) if told else not texts
 
 
