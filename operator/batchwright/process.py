@@ -81,7 +81,14 @@ async def _run(
             if tracer is not None:
                 await asyncio.to_thread(tracer.close)
     if failure:
-        raise failure[0]
+        raise cause_of(failure[0])
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """What ended a group of tasks, if it was one error: who reads the log is told it in a line, where it is ours."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 async def _work(registry: kopf.OperatorRegistry, stop: asyncio.Event) -> None:

@@ -35,8 +35,9 @@ WORK_SECONDS = 5.0
 class Want:
     """What a job must end as. `runs` says how many pods of each index run, `codes` the exit codes of a single job's
     attempts; None: whatever was said, as long as what ran agrees with it. `reason` is part of its statusReason.
-    `extra`: so many pods may run beyond attempts and preemptions. `deleted`: the BatchJob is deleted on the way, and
-    nothing of it is left."""
+    `most`: so often each element of an array runs at most, where `runs` does not say. `extra`: so many pods of a job,
+    or of a multi-node job's main node, may run beyond what its attempts and preemptions say. `deleted`: the BatchJob is
+    deleted on the way, and nothing of it is left."""
 
     state: str
     runs: Mapping[int, int] | None = None
@@ -44,6 +45,7 @@ class Want:
     reason: str = ""
     deleted: bool = False
     extra: int = 0
+    most: int = 1
 
 
 @dataclass
@@ -97,6 +99,7 @@ class Ground(Stage):
         # Multi-node jobs, by name, of which a user ends the main node: how many nodes they have.
         self.gangs: dict[str, int] = {}
         self.struck: dict[str, Struck] = {}
+        self.missed: list[str] = []
         self.own_ends: list[str] = []
         self.more_work: Callable[[], None] = lambda: None
         # Where instances are bought, in a run of which a fault strikes there.
@@ -121,6 +124,15 @@ class Ground(Stage):
     def strike(self, fault: str, what: str = "", count: int = 1) -> None:
         """The fault struck."""
         self.struck.setdefault(fault, Struck()).counts[what or fault] += count
+
+    def strike_each(self, fault: str, struck: Mapping[str, int]) -> None:
+        """The fault struck, by what and how often."""
+        for what, count in struck.items():
+            self.strike(fault, what, count)
+
+    def miss(self, fault: str, what: str) -> None:
+        """A part of the fault found nothing to strike, which is a difference: what it is to show was not shown."""
+        self.missed.append(f"{fault}: {what}")
 
     def note(self, fault: str, text: str) -> None:
         """Something the report is to say of the fault."""
@@ -210,13 +222,14 @@ class Ground(Stage):
             self.until(struck, WORK_SECONDS)
         return True
 
-    def strike_for(self, fault: str, rule: Rule, seconds: float) -> None:
-        """The rule holds for so long, and on until it has struck; what it struck is counted."""
+    def strike_for(self, fault: str, rule: Rule, seconds: float, what: str = "") -> None:
+        """The rule holds for so long, and on until it has struck; what it struck is counted. `what` says which of the
+        fault's rules it is."""
         with self.proxy.rule(rule):
             self.pause(seconds)
-            self.until_struck(lambda: bool(rule.struck))
-        for what, count in rule.struck.items():
-            self.strike(fault, what, count)
+            if not self.until_struck(lambda: bool(rule.struck)):
+                self.miss(fault, what or str(rule.strike))
+        self.strike_each(fault, rule.struck)
 
     def lasting(self, bounded: float, full: float) -> float:
         """Seconds that a fault lasts: in a bounded run, and else."""

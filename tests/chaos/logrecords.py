@@ -12,6 +12,13 @@ from typing import Any
 import orjson
 
 DEFECTS = ("decision failed", "task failed", "reconcile failed")
+CATCHERS = ("kopf", "asyncio")
+# kopf says at level error what it tries again, too.
+RETRIED = "; will re"
+LAST = 600
+TRACEBACK = "Traceback (most recent call last):"
+# By which keys a line says what it is about. `job` is also that of a line within the work on a job.
+SUBJECTS = ("name", "job", "pod", "environment")
 # What passes by itself, and what is no error at all: the operator tries again, or goes by what it finds.
 PASSING = frozenset(
     {"ApiUnavailable", "Throttled", "Conflict", "AlreadyExists", "Gone", "NotFound", "NotLeading", "LeadershipLost"}
@@ -22,11 +29,12 @@ NO_EVENT_FOR = "event not posted"
 
 @dataclass(frozen=True)
 class Told:
-    """An error about an object: what the operator was at, the object's name, and the error's own words."""
+    """An error about an object: what the operator was at, the names of what it is about (a pod, and its job), and the
+    error's own words."""
 
     what: str
     namespace: str
-    name: str
+    names: tuple[str, ...]
     error: str
 
 
@@ -50,17 +58,36 @@ def defects(log: str) -> list[str]:
     return [
         f"{record['event']}: {record.get('exception') or record.get('error') or record}"[-600:]
         for record in records(log)
-        if record["event"] in DEFECTS and record["level"] == "error" and "ApiClient is not open" not in str(record)
+        if record["level"] == "error" and _tells_of_a_defect(record) and "ApiClient is not open" not in str(record)
     ]
+
+
+def _tells_of_a_defect(record: dict[str, Any]) -> bool:
+    """Of ours, or of one that kopf or asyncio had to catch: our own lines say no logger."""
+    is_caught = str(record.get("logger", "")).split(".")[0] in CATCHERS
+    return record["event"] in DEFECTS or (is_caught and RETRIED not in record["event"])
+
+
+def tracebacks(log: str) -> list[str]:
+    """The ends of the tracebacks that Python itself wrote, as it does when a process ends by what nobody caught."""
+    found: list[list[str]] = []
+    is_within = False
+    for line in log.splitlines():
+        if not is_within and not line.startswith("{") and TRACEBACK in line:
+            found.append([])
+        is_within = not line.startswith("{") and (is_within or TRACEBACK in line)
+        if is_within:
+            found[-1].append(line)
+    return ["\n".join(lines)[-LAST:] for lines in found]
 
 
 def errors_to_be_said(log: str) -> set[Told]:
     """The errors about objects that do not pass by themselves: whom they concern does not read the operator's log."""
     return {
-        Told(record["event"], record.get("namespace") or "", record["name"], str(record.get("error", "")))
+        Told(record["event"], record.get("namespace") or "", names, str(record.get("error", "")))
         for record in records(log)
         if record["level"] in ("error", "warning")
-        and "name" in record
+        and (names := tuple(str(record[key]) for key in SUBJECTS if record.get(key)))
         and record.get("cause") not in PASSING
         and record["event"] != NO_EVENT_FOR
         and not (record["event"] in DEFECTS and record["level"] == "error")

@@ -47,6 +47,8 @@ class Proxy:
         self._rules: tuple[Rule, ...] = ()
         self._number = 0
         self._watch_delay = 0.0
+        # What was delayed, refused or held since a hindrance began.
+        self._met: Counter[str] = Counter()
         self._connections: set[asyncio.Transport] = set()
         self._watches: set[asyncio.Transport] = set()
         self._loop = uvloop.new_event_loop()
@@ -92,24 +94,26 @@ class Proxy:
         return self._await(cut())
 
     @contextmanager
-    def watches_delayed(self, seconds: float) -> Iterator[None]:
-        """Within the block each part of a watch comes so much later."""
-        self._watch_delay = seconds
+    def watches_delayed(self, seconds: float) -> Iterator[Counter[str]]:
+        """Within the block each part of a watch comes so much later; what did is counted."""
+        self._met, self._watch_delay = Counter(), seconds
         try:
-            yield
+            yield self._met
         finally:
             self._watch_delay = 0.0
 
     @contextmanager
-    def network_down(self, *, silent: bool) -> Iterator[None]:
-        """Within the block nothing passes: connections are refused, or (`silent`) no answer ever comes on them."""
+    def network_down(self, *, silent: bool) -> Iterator[Counter[str]]:
+        """Within the block nothing passes: connections are refused, or (`silent`) no answer ever comes on them. What
+        was refused or held is counted."""
+        self._met = Counter()
         if silent:
             self._await(self._hold())
         else:
             self._refuses = True
             self.cut_connections()
         try:
-            yield
+            yield self._met
         finally:
             self._refuses = False
             self._await(self._let_go())
@@ -121,6 +125,12 @@ class Proxy:
 
     async def _let_go(self) -> None:
         self._passes.set()
+
+    async def _pass(self, asked: Asked) -> None:
+        """Waits for as long as nothing passes."""
+        if not self._passes.is_set():
+            self._met[f"held {asked.what}"] += 1
+        await self._passes.wait()
 
     def _await(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_SECONDS)
@@ -166,6 +176,7 @@ class Proxy:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         transport = request.transport
         if transport is None or self._refuses:
+            self._met[f"refused {_wish(request).what}"] += 1
             return _cut(request)
         self._connections.add(transport)
         try:
@@ -194,7 +205,7 @@ class Proxy:
                 )
             case Delay():
                 await asyncio.sleep(strike.seconds)
-        await self._passes.wait()
+        await self._pass(asked)
         if transport.is_closing():
             return _cut(request)
         try:
@@ -209,7 +220,7 @@ class Proxy:
         if request.method != "GET":
             self._number += 1
             number = self._number
-        asked = Asked(request.method, request.path, request.query.get("watch") == "true", number)
+        asked = _wish(request, number)
         self.counts[asked.what] += 1
         return asked
 
@@ -221,13 +232,13 @@ class Proxy:
         async with self._session.request(request.method, url, data=body or None, headers=headers) as answer:
             kept = {name: value for name, value in answer.headers.items() if name.lower() not in UNTOUCHED}
             if asked.is_watch and answer.status == 200:
-                return await self._stream(request, transport, answer, kept)
+                return await self._stream(request, transport, answer, kept, asked)
             payload = await answer.read()
             if isinstance(strike, Kill):
                 self._kill()
             if isinstance(strike, CutAfter | Kill):
                 return _cut(request)
-            await self._passes.wait()
+            await self._pass(asked)
             return web.Response(status=answer.status, body=payload, headers=kept)
 
     async def _stream(
@@ -236,6 +247,7 @@ class Proxy:
         transport: asyncio.Transport,
         answer: aiohttp.ClientResponse,
         headers: dict[str, str],
+        asked: Asked,
     ) -> web.StreamResponse:
         response = web.StreamResponse(status=answer.status, headers=headers)
         response.enable_chunked_encoding()
@@ -244,13 +256,18 @@ class Proxy:
             await response.prepare(request)
             async for part in answer.content.iter_any():
                 if self._watch_delay:
+                    self._met[f"late {asked.what}"] += 1
                     await asyncio.sleep(self._watch_delay)
-                await self._passes.wait()
+                await self._pass(asked)
                 await response.write(part)
             await response.write_eof()
         finally:
             self._watches.discard(transport)
         return response
+
+
+def _wish(request: web.Request, number: int = 0) -> Asked:
+    return Asked(request.method, request.path, request.query.get("watch") == "true", number)
 
 
 def _cut(request: web.Request) -> web.Response:

@@ -25,7 +25,7 @@ from chaos.exactlyonce import (
 )
 from chaos.faults import Fault
 from chaos.ground import Ground, Struck
-from chaos.logrecords import defects
+from chaos.logrecords import defects, tracebacks
 from chaos.market import Market
 from chaos.patient import PatientApi
 from chaos.proxy import Proxy
@@ -151,13 +151,14 @@ class Run:
             for fault in faults:
                 ground.keep_busy()
                 fault.inject(ground)
-            found = [f"{name} struck nothing" for name in without_effect(faults, ground.struck)]
+            found = [f"{name} struck nothing" for name in [*without_effect(faults, ground.struck), *ground.missed]]
             found += self._judge(ground, witness, logged)
             counted, _ = runs(ground, witness)
         finally:
             witness.stop()
             ground.close()
             self._api.delete("Namespace", namespace)
+        log = self._operator.log[logged:]
         return Verdict(
             tuple(fault.name for fault in faults),
             time.monotonic() - began,
@@ -167,7 +168,7 @@ class Run:
             found,
             _writes(self._proxy) - written,
             len(ground.own_ends),
-            defects(self._operator.log[logged:]),
+            [*defects(log), *(f"an operator ended with {error}" for error in tracebacks(log))],
         )
 
     def _judge(self, ground: Ground, witness: PodWitness, logged: int) -> list[str]:

@@ -15,14 +15,14 @@ WORDS = 200
 
 
 def unsaid(told: Iterable[Told], events: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The errors that no event on their object tells of."""
+    """The errors that no event on what they are about tells of."""
     messages: dict[str, list[str]] = {}
     for event in events:
         messages.setdefault(event["involvedObject"]["name"], []).append(event.get("message", ""))
     return [
-        f"logged, and said in no event: {each.what}, {each.name}: {each.error}"
+        f"logged, and said in no event: {each.what}, {', '.join(each.names)}: {each.error}"
         for each in told
-        if not any(each.error[:WORDS] in message for message in messages.get(each.name, []))
+        if not any(each.error[:WORDS] in message for name in each.names for message in messages.get(name, []))
     ]
 
 

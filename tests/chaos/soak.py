@@ -9,6 +9,7 @@ compared by jobs, not by hours: two hours of a job a second are 7,200 jobs.
 from __future__ import annotations
 
 import os
+import sys
 import time
 import uuid
 from collections.abc import Sequence
@@ -36,6 +37,9 @@ SAMPLE_SECONDS = 1.0
 CLEAN_SECONDS = 120
 # Far beyond their ends: what is noted for then must go with the jobs.
 LONG = {"attemptDurationSeconds": 14 * 86400}
+# MiB per 1,000 jobs. A job that is kept costs the operator several KiB (docs/benchmarks.md); what Python's allocator
+# does not give back makes the slope of a short run uncertain by about as much.
+MOST = 5.0
 RETENTION = {"podSeconds": 2, "jobSeconds": 4}
 
 
@@ -57,6 +61,10 @@ class Verdict:
     mib_per_1000_jobs: float
     growth_mib: float
     peak_mib: float
+
+    def is_flat(self, most: float) -> bool:
+        """Whether memory grew by no more than `most` MiB per 1,000 jobs."""
+        return self.mib_per_1000_jobs <= most
 
 
 def judge(samples: Sequence[Sample]) -> Verdict:
@@ -172,16 +180,24 @@ KEPT = 10 * BATCH
 
 def soak(
     minutes: Annotated[float, typer.Option(min=0.5, help="How long work comes and goes.")] = 6.0,
+    most: Annotated[float, typer.Option(help="MiB per 1,000 jobs by which the second half may grow.")] = MOST,
     json: Annotated[bool, typer.Option(help="Every sample too, as JSON.")] = False,
 ) -> None:
-    """Has work come and go, and says how the operator's memory did."""
+    """Has work come and go, and says how the operator's memory did; exit code 1 when it grew by more than it may."""
     with Soak() as running:
         samples = running.run(minutes * 60)
     verdict = judge(samples)
     if json:
         told = {"verdict": asdict(verdict), "samples": [asdict(each) for each in samples]}
         print(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
-        return
+    else:
+        _show(samples, verdict)
+    if not verdict.is_flat(most):
+        print(f"more than {most:+.1f} MiB per 1,000 jobs", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _show(samples: Sequence[Sample], verdict: Verdict) -> None:
     step = max(1, len(samples) // 20)
     for each in samples[::step]:
         print(f"{each.seconds:7.0f} s {each.jobs:7d} jobs {each.mib:8.1f} MiB")

@@ -16,7 +16,14 @@ from kubecluster import Cluster
 from operatorprocess import OperatorProcess
 from stage import Stage
 
-KINDS = ("BatchJob", "JobDefinition", "JobQueue", "ComputeEnvironment")
+KINDS = (
+    "BatchJob",
+    "JobDefinition",
+    "JobQueue",
+    "ComputeEnvironment",
+    "SchedulingPolicy",
+    "ConsumableResource",
+)
 
 
 @pytest.fixture
@@ -30,9 +37,14 @@ def talkative(cluster: Cluster, tmp_path: Path) -> Iterator[OperatorProcess]:
 
 def test_a_secret_is_told_to_nobody(bare_stage: Stage, talkative: OperatorProcess) -> None:
     stage, planted = bare_stage, f"planted-{uuid.uuid4().hex}"
-    stage.nodes(1)
+    stage.nodes(2)
     stage.environment()
+    policy, licences = f"{stage.namespace}-fair", f"{stage.namespace}-licences"
+    stage.declare(manifests.scheduling_policy(policy))
+    stage.declare(manifests.consumable_resource(licences, totalQuantity=10))
     stage.queue()
+    stage.queue("fair", schedulingPolicy=policy)
+    fair: dict[str, Any] = {"queue": "fair", "shareIdentifier": "some"}
     encoded = base64.b64encode(planted.encode()).decode()
     place = {"namespace": stage.namespace}
     made: dict[str, dict[str, Any]] = {
@@ -58,7 +70,19 @@ def test_a_secret_is_told_to_nobody(bare_stage: Stage, talkative: OperatorProces
             secrets=[{"name": "VAULT", "valueFrom": "vault/password"}],
         ),
         parameters={"password": planted, "key": "none"},
+        consumableResourceProperties={"consumableResourceList": [{"consumableResource": licences, "quantity": 1}]},
     )
+    secretive = manifests.container(
+        command=["login", "Ref::password"],
+        environment=[variable],
+        secrets=[{"name": "VAULT", "valueFrom": "vault/password"}],
+    )
+    nodes = {
+        "numNodes": 2,
+        "mainNode": 0,
+        "nodeRangeProperties": [{"targetNodes": "0:", "container": secretive}],
+    }
+    stage.define("nodes", type="multinode", nodeProperties=nodes, parameters={"password": planted})
     container = {"name": "main", "image": "simulated"}
     for name, env in {
         "env-nested": [{"name": "PASSWORD", "value": {"is": planted}}],
@@ -70,14 +94,17 @@ def test_a_secret_is_told_to_nobody(bare_stage: Stage, talkative: OperatorProces
         stage.define(name, podTemplate={"spec": {"containers": [{**container, "env": env}]}})
         stage.submit(name, name)
 
-    stage.submit("good", "good", containerOverrides={"environment": [variable]}, parameters={"password": planted})
+    overridden = {"environment": [variable]}
+    stage.submit("good", "good", **fair, containerOverrides=overridden, parameters={"password": planted})
     rows = {"list": [{"key": planted}, {"key": planted}]}
     stage.submit("listed", "good", arrayProperties={"items": rows})
     for key in ("good", "broken", "wrong"):
         items = {"configMap": {"name": "rows", "key": key}}
         stage.submit(f"rows-{key}", "good", arrayProperties={"items": items})
-    for name in ("good", "listed", "rows-good"):
-        assert stage.wait_final(name)["state"] == "SUCCEEDED"
+    overrides = [{"targetNodes": "1:", "containerOverrides": overridden}]
+    stage.submit("nodes", "nodes", **fair, nodeOverrides={"nodePropertyOverrides": overrides})
+    for name in ("good", "listed", "rows-good", "nodes"):
+        assert stage.wait_final(name)["state"] == "SUCCEEDED", stage.status(name)
     for name in ("rows-broken", "rows-wrong"):
         assert stage.wait_final(name)["state"] == "FAILED"
     for name in ("env-nested", "env-field", "env-both", "env-text", "env-name"):

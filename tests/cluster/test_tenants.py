@@ -104,6 +104,24 @@ def simulated(seconds: str = "0.2", **pod: Any) -> dict[str, Any]:
     }
 
 
+def modest(template: dict[str, Any]) -> dict[str, Any]:
+    """The same, as Pod Security's level `restricted` wants pods."""
+    spec = template["spec"]
+    drops = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    security = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    containers = [{**container, "securityContext": drops} for container in spec["containers"]]
+    return {**template, "spec": {**spec, "securityContext": security, "containers": containers}}
+
+
+def gang(main: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """A definition of two nodes."""
+    ranges = [{"targetNodes": "0", **main}, {"targetNodes": "1", **other}]
+    return {
+        "type": "multinode",
+        "nodeProperties": {"numNodes": 2, "mainNode": 0, "nodeRangeProperties": ranges},
+    }
+
+
 def refused(api: ApiServer, method: str, path: str, body: object = None) -> int:
     """The status with which the API server refuses it; 200 if it does not."""
     kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
@@ -191,6 +209,11 @@ def test_a_queue_is_for_the_namespaces_it_selects(bare_stage: Stage, tenants: tu
             {"containerProperties": manifests.container(privileged=True)}, "privileged", id="containerProperties"
         ),
         pytest.param({"podTemplate": simulated(hostNetwork=True)}, "host namespaces", id="podTemplate"),
+        pytest.param(
+            gang({"container": manifests.container(privileged=True)}, {"container": manifests.container()}),
+            "privileged",
+            id="nodeProperties",
+        ),
     ],
 )
 def test_a_definition_gives_no_privilege_that_the_namespace_does_not(
@@ -199,13 +222,29 @@ def test_a_definition_gives_no_privilege_that_the_namespace_does_not(
     one, _ = tenants
     level = {"pod-security.kubernetes.io/enforce": "restricted"}
     bare_stage.api.patch("Namespace", one.namespace, None, {"metadata": {"labels": level}})
-    bare_stage.nodes(1)
+    bare_stage.nodes(2)
     bare_stage.environment()
     one.define("strong", **spec)
     one.submit("job", bare_stage.queue(), "strong")
     status = one.wait("job", "STARTING", 'violates PodSecurity "restricted', 60)
     assert named in status["statusReason"]
     assert one.api.list("Pod", one.namespace) == []
+
+
+def test_nodes_that_the_operator_makes_are_judged_as_the_tenants_own(
+    bare_stage: Stage, tenants: tuple[Tenant, Tenant]
+) -> None:
+    one, _ = tenants
+    level = {"pod-security.kubernetes.io/enforce": "restricted"}
+    bare_stage.api.patch("Namespace", one.namespace, None, {"metadata": {"labels": level}})
+    bare_stage.nodes(2)
+    bare_stage.environment()
+    main, other = modest(simulated("600")), modest(simulated(hostNetwork=True))
+    one.define("strong", **gang({"podTemplate": main}, {"podTemplate": other}))
+    one.submit("job", bare_stage.queue(), "strong")
+    status = one.wait("job", "RUNNING", 'violates PodSecurity "restricted', 60)
+    assert "host namespaces" in status["statusReason"]
+    assert len(one.api.list("Pod", one.namespace)) == 1
 
 
 def test_a_role_is_the_queues_to_give(bare_stage: Stage, tenants: tuple[Tenant, Tenant]) -> None:

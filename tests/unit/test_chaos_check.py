@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from chaos.exactlyonce import wrong
+from batchwright.names import LABEL_JOB_ID
+from chaos.exactlyonce import standing, wrong
 from chaos.faults import all_faults
+from chaos.faults.clock_turned import shows
 from chaos.faults.kills import WINDOW, points
 from chaos.ground import Struck, Want
-from chaos.logrecords import defects, errors_to_be_said
+from chaos.logrecords import defects, errors_to_be_said, tracebacks
 from chaos.run import without_effect
 from chaos.said import repeated, unsaid
 from chaos.soak import Sample, judge
@@ -59,9 +62,26 @@ def gang(*codes: int) -> dict[str, Any]:
         pytest.param(array("0-1", ""), ARRAY, {0: 1, 1: 1}, "", id="array right"),
         pytest.param(array("0-1", ""), ARRAY, {0: 1, 1: 2}, "ran", id="an element twice"),
         pytest.param(array("0-1", ""), Want("SUCCEEDED"), {0: 1}, "never ran", id="an element that never ran"),
+        pytest.param(array("0-1", ""), Want("SUCCEEDED"), {0: 1, 1: 2}, "more than 1", id="whichever ran, but once"),
+        pytest.param(array("0-1", ""), Want("SUCCEEDED", most=2), {0: 1, 1: 2}, "", id="as often as it may"),
+        pytest.param(array("0-1", ""), Want("SUCCEEDED", most=2), {0: 3, 1: 1}, "more than 2", id="and not more often"),
+        pytest.param(status("FAILED"), Want("FAILED"), {0: 1}, "says 0 attempts", id="no attempt of what ran"),
         pytest.param(array("0", ""), ARRAY, {0: 1, 1: 1}, "of 2 elements", id="an element lost from the status"),
         pytest.param(gang(0), Want("SUCCEEDED", codes=(0,)), {0: 1, 1: 1}, "", id="all nodes of a gang"),
-        pytest.param(gang(0), Want("SUCCEEDED", codes=(0,)), {0: 2, 1: 1}, "", id="a gang that went back"),
+        pytest.param(
+            gang(0), Want("SUCCEEDED", codes=(0,), extra=1), {0: 2, 1: 1}, "", id="a gang that lost a machine"
+        ),
+        pytest.param(gang(0), Want("SUCCEEDED", codes=(0,)), {0: 2, 1: 2}, "ran 2 times", id="a gang run twice"),
+        pytest.param(
+            {**gang(0), "preemptions": 1}, Want("SUCCEEDED", codes=(0,)), {0: 2, 1: 2}, "", id="a gang preempted"
+        ),
+        pytest.param(
+            {**gang(0), "preemptions": 1},
+            Want("SUCCEEDED", codes=(0,)),
+            {0: 3, 1: 2},
+            "ran 3 times",
+            id="a gang preempted once, and run thrice",
+        ),
         pytest.param(gang(0), Want("SUCCEEDED", codes=(0,)), {0: 1, 1: 2}, "more often", id="a node run twice"),
         pytest.param(
             gang(1, 0), Want("SUCCEEDED", codes=(1, 0)), {0: 1, 1: 1}, "says attempts", id="a gang's lost attempt"
@@ -75,6 +95,35 @@ def gang(*codes: int) -> dict[str, Any]:
 )
 def test_what_is_wrong_is_told(found: dict[str, Any], want: Want, ran: dict[int, int], told: str) -> None:
     texts = list(wrong(found, want, Counter(ran)))
+    assert told in " ".join(texts) if told else not texts
+
+
+@pytest.mark.parametrize(("given_back", "told"), [(0, "ran 2 times"), (1, "")])
+def test_a_gang_runs_again_as_often_as_its_job_says_it_went_back(given_back: int, told: str) -> None:
+    texts = list(wrong(gang(0), Want("SUCCEEDED", codes=(0,)), Counter({0: 2, 1: 1}), given_back))
+    assert told in " ".join(texts) if told else not texts
+
+
+@pytest.mark.parametrize(
+    ("jobs", "pods", "told"),
+    [
+        pytest.param(["a"], [("a", "Succeeded")], "", id="what has ended stays with its job"),
+        pytest.param(["a", "a"], [], "2 Kubernetes Jobs", id="two Jobs"),
+        pytest.param(["gone"], [], "a Kubernetes Job of jobId gone", id="a Job of what is deleted"),
+        pytest.param([], [("a", "Running")], "is Running", id="a pod that goes on"),
+        pytest.param([], [("gone", "Running")], "of jobId gone", id="a pod of what is deleted goes on"),
+        pytest.param([], [("gone", "Succeeded")], "of jobId gone", id="or has ended"),
+    ],
+)
+def test_what_stands_at_the_end_is_told(jobs: list[str], pods: list[tuple[str, str]], told: str) -> None:
+    texts = standing(
+        [{"metadata": {"labels": {LABEL_JOB_ID: job_id}}} for job_id in jobs],
+        [
+            {"metadata": {"name": "p", "labels": {LABEL_JOB_ID: job_id}}, "status": {"phase": phase}}
+            for job_id, phase in pods
+        ],
+        {"a"},
+    )
     assert told in " ".join(texts) if told else not texts
 
 
@@ -125,6 +174,37 @@ def test_only_defects_of_the_operator_s_own_are_errors() -> None:
     assert defects(log) == ["decision failed: KeyError: 7"]
 
 
+@pytest.mark.parametrize(
+    ("logger", "level", "count"),
+    [
+        pytest.param("kopf.objects", "error", 1, id="a handler failed"),
+        pytest.param("asyncio", "error", 1, id="a task whose exception nobody took"),
+        pytest.param("kopf.objects", "warning", 0, id="kopf tries again"),
+        pytest.param("aiohttp.access", "error", 0, id="somebody else's"),
+    ],
+)
+def test_what_kopf_and_asyncio_caught_is_a_defect(logger: str, level: str, count: int) -> None:
+    log = logged({"event": "Handler 'see' failed", "level": level, "logger": logger, "exception": "KeyError: 7"})
+    assert len(defects(log)) == count
+
+
+def test_what_kopf_tries_again_is_no_defect() -> None:
+    again = "Request attempt #1/9 failed; will retry: GET https://127.0.0.1/api/v1/namespaces"
+    assert defects(logged({"event": again, "level": "error", "logger": "kopf._cogs.clients.watching"})) == []
+
+
+def test_a_traceback_at_an_end_is_found() -> None:
+    plain = 'Traceback (most recent call last):\n  File "a.py", line 1\n    x()\nKeyError: 7\n'
+    group = "  + Exception Group Traceback (most recent call last):\n  | ExceptionGroup: (1 sub-exception)\n"
+    group += '    | Traceback (most recent call last):\n    |   File "b.py", line 2\n    | KeyError: 8\n'
+    line = '{"event": "going", "exception": "Traceback (most recent call last):"}\n'
+    assert [each.splitlines()[-1] for each in tracebacks(line + plain + line + group)] == [
+        "KeyError: 7",
+        "    | KeyError: 8",
+    ]
+    assert tracebacks(f"{line}error: the Lease is thief's now: this operator ends\n") == []
+
+
 def logged(*told: dict[str, Any]) -> str:
     lines = [json.dumps(record) for record in told]
     return "\n".join(("2026-03-01 12:00:00 ERROR kopf: not ours", *lines, lines[-1][:20]))
@@ -132,6 +212,10 @@ def logged(*told: dict[str, Any]) -> str:
 
 def refused(name: str, error: str = "pods is forbidden", **over: str) -> dict[str, Any]:
     return {"event": "action failed", "level": "warning", "name": name, "error": error, "cause": "Forbidden", **over}
+
+
+def about(**what: str) -> dict[str, Any]:
+    return {"event": "node not stopped", "level": "warning", "error": "pods is forbidden", "cause": "Forbidden", **what}
 
 
 def event(name: str, message: str, uid: str = "u") -> dict[str, Any]:
@@ -147,10 +231,21 @@ def event(name: str, message: str, uid: str = "u") -> dict[str, Any]:
         pytest.param([refused("a")], [event("a", "something else")], 1, id="something else was said"),
         pytest.param([refused("a", cause="ApiUnavailable")], [], 0, id="it passes by itself"),
         pytest.param([refused("a", level="info")], [], 0, id="no error"),
+        pytest.param([about(job="a")], [], 1, id="of a job, while it was looked at"),
+        pytest.param([about(environment="e")], [], 1, id="of an environment"),
+        pytest.param([about(pod="p", job="a")], [event("a", "pods is forbidden")], 0, id="of a pod, said on its job"),
+        pytest.param([about(pod="p", job="a")], [event("p", "pods is forbidden")], 0, id="or on the pod"),
+        pytest.param([about(resource="pods")], [], 0, id="of no object"),
     ],
 )
 def test_an_error_about_an_object_is_said_on_it(told: list[Any], events: list[Any], missing: int) -> None:
     assert len(unsaid(errors_to_be_said(logged(*told)), events)) == missing
+
+
+@pytest.mark.parametrize(("hours", "want"), [(5, True), (0, False), (-7, False)])
+def test_a_turned_clock_shows_in_the_log(hours: int, want: bool) -> None:
+    log = logged({"event": "watch interrupted", "level": "warning", "timestamp": "2026-03-01T17:00:03.5Z"})
+    assert shows(log, hours, datetime(2026, 3, 1, 12, tzinfo=UTC)) == want
 
 
 def test_nothing_is_said_twice_of_one_object() -> None:
@@ -173,6 +268,12 @@ def test_memory_is_judged_by_its_tail(per_job: float, warm_up: float, want: floa
     assert verdict.mib_per_1000_jobs == pytest.approx(want, abs=0.01)
     assert verdict.growth_mib == pytest.approx(per_job * 200, abs=0.1)
     assert verdict.jobs == 290
+
+
+@pytest.mark.parametrize(("per_1000", "most", "want"), [(0.1, 5.0, True), (5.1, 5.0, False), (-3.0, 0.0, True)])
+def test_a_soak_in_which_memory_grew_fails(per_1000: float, most: float, want: bool) -> None:
+    samples = [Sample(n, 10 * n, 90 + per_1000 * n / 100) for n in range(60)]
+    assert judge(samples).is_flat(most) == want
 
 
 def test_a_fault_that_struck_nothing_is_found() -> None:

@@ -162,10 +162,12 @@ async def test_a_status_that_is_refused(error: Exception, event: str, lines: Lin
 async def test_a_job_that_is_not_deleted_in_time(lines: Lines) -> None:
     store = Store()
     store.put_job(b.UID, FinishedJob(b.UID, "default", "hello-1", "SUCCEEDED", "normal", b.NOW))
-    retention = Retention(RefusingApi(), store)  # type: ignore[arg-type]
+    said: list[str] = []
+    retention = Retention(RefusingApi(), store, lambda job, what, _: said.append(f"{job.name}: {what}"))  # type: ignore[arg-type]
     retention._timetable.append((b.NOW, "job", b.UID))
     await retention.due(b.at(1))
     assert about(lines, "retention: not deleted") == ABOUT
+    assert said == ["hello-1: delete the job, which is due"]
 
 
 async def test_a_task_takes_its_job_along_and_others_do_not() -> None:

@@ -104,7 +104,7 @@ class Engine:
         self._arrays = Arrays(api, store, self._spawn, self._wake, self._touch, self._clock.now, self._say_refusal)
         self._preempting = Preempting(api, self._act, self._notify)
         groups = PodGroups(api, wanted=settings.pod_groups)
-        self._gangs = Gangs(api, store, self._clock.now, self._act, self._touch, self._spawn, groups)
+        self._gangs = Gangs(api, store, self._clock.now, self._act, self._touch, self._spawn, groups, self._refused)
         self._carrying = Carrying(
             api,
             store,
@@ -140,7 +140,7 @@ class Engine:
             touch=self._touch,
             wake=self._wake,
         )
-        self.retention = Retention(api, store)
+        self.retention = Retention(api, store, self._refused)
         self.passed_at = time.monotonic()
 
     def pass_age_seconds(self) -> float:
@@ -171,8 +171,9 @@ class Engine:
 
     def see_node_of_finished(self, pod: Pod) -> None:
         """A node of a multi-node job that has ended: made by an operator before this one, and too late."""
-        with about_job(pod.job_id, pod.namespace, self._store.finished[pod.job_id].name):
-            self._spawn(stop_node(self._api, pod))
+        job = self._store.finished[pod.job_id]
+        with about_job(pod.job_id, pod.namespace, job.name):
+            self._spawn(stop_node(self._api, pod, job, self._refused))
 
     def changed(self) -> None:
         """Something in the store changed: a pass is due."""
@@ -346,14 +347,16 @@ class Engine:
     def _say_refusal(self, entry: Entry, event: str, what: str, error: ApiError) -> None:
         job, cause = entry.job, type(error).__name__
         logger.warning(event, name=job.name, namespace=job.namespace, at=what, cause=cause, error=str(error))
-        if notice := refused(what, error):
-            self._notify(entry, notice)
+        self._refused(job, what, error)
 
     def _status_refused(self, uid: str, error: ApiError) -> None:
         entry = self._store.entries.get(uid)
-        notice = refused("write the status", error)
-        if entry is not None and notice is not None:
-            self._notify(entry, notice)
+        if entry is not None:
+            self._refused(entry.job, "write the status", error)
+
+    def _refused(self, job: Job | FinishedJob, what: str, error: ApiError) -> None:
+        if notice := refused(what, error):
+            self._spawn(self._events.post(Subject(BATCH_JOBS, job.namespace, job.name, job.uid), notice))
 
     def _touch(self, uid: str) -> None:
         self._store.dirty.add(uid)

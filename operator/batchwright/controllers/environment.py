@@ -27,6 +27,7 @@ from batchwright.cluster.client import ApiClient
 from batchwright.cluster.events import EventRecorder, Subject
 from batchwright.cluster.resources import COMPUTE_ENVIRONMENTS
 from batchwright.controllers import capacityacting as acting
+from batchwright.controllers import refusals
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.gathering import Memory, blueprint_of, bounds_of, learn, leaving, see, supply_of, unheeded
 from batchwright.controllers.hostloss import HostLoss
@@ -139,7 +140,8 @@ class ManagedEnvironment:
         except CapacityError as error:
             self.fail(error, now)
         except ApiError as error:
-            logger.warning("environment not reconciled", environment=self.name, error=str(error))
+            logger.warning("environment not reconciled", name=self.name, cause=type(error).__name__, error=str(error))
+            self._notices += filter(None, [refusals.refused("do what follows from it", error)])
         self._tell(time.time())
         await self.post()
 
@@ -147,9 +149,7 @@ class ManagedEnvironment:
 
     async def _ask_kinds(self, provider: Provider, blueprint: Blueprint, now: float) -> None:
         is_fresh = self._kinds is not None and now - self._kinds_at < KINDS_SECONDS
-        if is_fresh and self._digest == blueprint.digest:
-            return
-        if self._pause.until > now and self._digest == blueprint.digest:
+        if self._digest == blueprint.digest and (is_fresh or self._pause.until > now):
             return
         if self._digest != blueprint.digest:
             # Another image keeps something else for itself.

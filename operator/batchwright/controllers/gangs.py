@@ -24,7 +24,7 @@ from batchwright.controllers.nodepods import Nodes
 from batchwright.controllers.podgroups import PodGroups
 from batchwright.controllers.store import Store
 from batchwright.domain.actions import Action, GiveBack, MakeNodes, ReleasePod, StopNodes, SuspendWork
-from batchwright.domain.observations import Pod, Work
+from batchwright.domain.observations import FinishedJob, Job, Pod, Work
 from batchwright.domain.texts import bounded
 from batchwright.errors import AlreadyExists, ApiError, NotFound
 from batchwright.workloads.gang import (
@@ -45,6 +45,7 @@ from batchwright.workloads.shapes import Wire
 
 logger = structlog.get_logger(__name__)
 PODS_IN_FLIGHT = 32
+Say = Callable[[Job | FinishedJob, str, ApiError], None]
 LOOK_SECONDS = 1.0
 STOP_AGAIN_SECONDS = 2.0
 # A job that gave its room back waits before it may have some again.
@@ -55,7 +56,7 @@ MOST_DOUBLINGS = 10
 
 class Gangs:
     """Carries out the actions of multi-node jobs. `now` says what time it is, `act` has an action carried out, `touch`
-    makes a job look again, `spawn` runs a task."""
+    makes a job look again, `spawn` runs a task, `say` tells on a job what was refused."""
 
     def __init__(
         self,
@@ -66,15 +67,16 @@ class Gangs:
         touch: Callable[[str], None],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         groups: PodGroups,
+        say: Say,
     ) -> None:
         self._api, self._store, self._now, self._act, self._touch = api, store, now, act, touch
-        self._spawn, self._groups = spawn, groups
+        self._spawn, self._groups, self._say = spawn, groups, say
 
     def sweep(self, entry: Entry) -> None:
         """Stops what is left of a job that has ended: where its definition is gone, nobody knew that it has nodes."""
         for pod in entry.nodes.pods.values() if entry.nodes is not None else ():
             if not pod.is_finished and not pod.deleting:
-                self._spawn(stop_node(self._api, pod))
+                self._spawn(stop_node(self._api, pod, entry.job, self._say))
 
     def give_back(self, uid: str, entry: Entry, action: GiveBack) -> None:
         """All nodes go back, and the job waits before it may start again: longer after each start that failed. What had
@@ -122,7 +124,7 @@ class Gangs:
             placement = placement_in(action.work.environment, environment.spec)
             wanted = build_pod_group(_identity(entry), pinned.layout, _main_pod(action))
             group = await self._groups.join(nodes, action.main.uid, wanted, begun=bool(action.present))
-            await make_nodes(self._api, entry, pinned, pinned.layout, placement, action, group)
+            await make_nodes(self._api, entry, pinned, pinned.layout, placement, action, group, self._say)
             entry.obstacle = ""
         except ApiError as error:
             entry.obstacle = bounded(f"A node cannot be made: {error}")
@@ -168,6 +170,7 @@ async def make_nodes(
     placement: Placement,
     action: MakeNodes,
     group: str,
+    say: Say,
 ) -> None:
     """Makes the pods that are not there yet, in this PodGroup if any. Raises the ApiError that the first of them met
     with."""
@@ -191,7 +194,7 @@ async def make_nodes(
     failures = [result for result in results if isinstance(result, BaseException)]
     if failures:
         # Some may be there all the same: no other attempt begins before that is known.
-        await _look_for(api, entry, nodes, main.uid)
+        await _look_for(api, entry, nodes, main.uid, say)
         raise failures[0]
 
 
@@ -204,14 +207,16 @@ def _main_pod(action: MakeNodes) -> MainPod:
     return MainPod(action.work.name, main.name, main.uid, main.address, main.failures)
 
 
-async def _look_for(api: ApiClient, entry: Entry, nodes: Nodes, main: str) -> None:
+async def _look_for(api: ApiClient, entry: Entry, nodes: Nodes, main: str, say: Say) -> None:
     """Notes the pods that belong to this one and have not been seen, as soon as the API server says which."""
     while True:
         try:
             pages = api.pages(PODS, entry.job.namespace, labels=f"{names.LABEL_MAIN_POD}={main}")
             there = [item["metadata"]["name"] async for page in pages for item in page["items"]]
         except ApiError as error:
-            logger.warning("nodes not known", job=entry.job.name, error=str(error))
+            cause = type(error).__name__
+            logger.warning("nodes not known", job=entry.job.name, cause=cause, error=str(error))
+            say(entry.job, "list the pods of the other nodes", error)
             await asyncio.sleep(LOOK_SECONDS)
             continue
         nodes.made.update(name for name in there if name not in nodes.seen)
@@ -228,14 +233,16 @@ async def stop_nodes(api: ApiClient, namespace: str, job_id: str, mains: Iterabl
     )
 
 
-async def stop_node(api: ApiClient, pod: Pod) -> None:
-    """Stops one node. An ApiError is logged: its pod goes with the main node's in any case."""
+async def stop_node(api: ApiClient, pod: Pod, job: Job | FinishedJob, say: Say) -> None:
+    """Stops one node of the job. An ApiError is logged: its pod goes with the main node's in any case."""
     try:
         await api.delete(PODS, pod.namespace, pod.name, uid=pod.uid)
     except NotFound:
         return
     except ApiError as error:
-        logger.warning("node not stopped", pod=pod.name, error=str(error))
+        cause = type(error).__name__
+        logger.warning("node not stopped", job=job.name, pod=pod.name, cause=cause, error=str(error))
+        say(job, f"stop the pod {pod.name}", error)
 
 
 async def resume(api: ApiClient, work: Work, machines: tuple[str, ...]) -> None:

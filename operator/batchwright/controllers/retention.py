@@ -7,6 +7,7 @@ before its result was recorded.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -21,14 +22,17 @@ from batchwright.errors import ApiError, NotFound
 
 logger = structlog.get_logger(__name__)
 BATCH = 50
+_WORDS = {"work": "delete the Kubernetes Job, which is due", "job": "delete the job, which is due"}
 
 
 class Retention:
-    """A timetable of what is to be deleted when; finished jobs cost nothing until their time comes."""
+    """A timetable of what is to be deleted when; finished jobs cost nothing until their time comes. `say` tells on a
+    job what was refused."""
 
-    def __init__(self, api: ApiClient, store: Store) -> None:
+    def __init__(self, api: ApiClient, store: Store, say: Callable[[FinishedJob, str, ApiError], None]) -> None:
         self._api = api
         self._store = store
+        self._say = say
         self._timetable: list[tuple[datetime, str, str]] = []
         self._busy = False
 
@@ -83,7 +87,16 @@ class Retention:
                 await self._delete(what, uid)
             except ApiError as error:
                 namespace, name = (job.namespace, job.name) if job is not None else ("", "")
-                logger.warning("retention: not deleted", job_id=uid, namespace=namespace, job=name, error=str(error))
+                logger.warning(
+                    "retention: not deleted",
+                    job_id=uid,
+                    namespace=namespace,
+                    job=name,
+                    cause=type(error).__name__,
+                    error=str(error),
+                )
+                if job is not None:
+                    self._say(job, _WORDS[what], error)
                 heapq.heappush(self._timetable, (now + timedelta(seconds=30), what, uid))
 
     async def _delete(self, what: str, uid: str) -> None:

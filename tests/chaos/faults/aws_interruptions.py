@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chaos import bought
 from chaos.ground import Ground, Want
 
@@ -28,6 +30,9 @@ def inject(ground: Ground) -> None:
         victim = ground.chance.choice(cloud.instances(environment, "running"))["InstanceId"]
         how = "SILENT" if number % 2 else "INTERRUPTION"
         cloud.interrupt(victim, 0.0 if number % 2 else 4.0, how)
+        # What still runs may have elements there, and each of them runs once more.
+        for lost in [each for each in ground.open_jobs() if each.startswith("taken")]:
+            ground.want(lost, ground.ids[lost], replace(ground.wants[lost], most=ground.wants[lost].most + 1))
         ground.strike(NAME, "an instance lost, " + ("unannounced" if number % 2 else "with a warning"))
         ground.until(lambda victim=victim: _has_ended(ground, environment, victim), 30)  # type: ignore[misc]
 

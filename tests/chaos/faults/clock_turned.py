@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from chaos.ground import Ground, Want
+from chaos.logrecords import records
 
 NAME = "clock-turned"
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+SHOWN_SECONDS = 30
+NEAR = timedelta(minutes=30)
+
+
+def shows(log: str, hours: int, now: datetime) -> bool:
+    """Whether a line of the log bears the time of a clock that is so many hours ahead of `now`."""
+    times = (datetime.fromisoformat(each["timestamp"]) for each in records(log) if "timestamp" in each)
+    return any(abs(time - now - timedelta(hours=hours)) < NEAR for time in times)
 
 
 def inject(ground: Ground) -> None:
@@ -31,11 +41,18 @@ def inject(ground: Ground) -> None:
         }
         ground.operator.kill()
         ground.operator.start()
-        for number, turned in enumerate(("+5h", "-7h", "+0h")):
+        for number, hours in enumerate((5, -7, 0)):
+            turned = f"{hours:+}h"
             ground.want(f"hasty{number}", ground.submit(f"hasty{number}", "endless", timeout=short), late)
             clock.write_text(f"{turned}\n")
-            ground.strike(NAME, turned)
+            since = len(ground.operator.log)
+            # It logs that, by its clock.
+            ground.proxy.cut_connections(watches_only=True)
             ground.pause(ground.lasting(5, 12))
+            if ground.until(lambda: shows(ground.operator.log[since:], hours, datetime.now(UTC)), SHOWN_SECONDS):  # noqa: B023
+                ground.strike(NAME, turned)
+            else:
+                ground.miss(NAME, turned)
         ground.operator.environment = {}
         ground.operator.kill()
         ground.operator.start()

@@ -13,6 +13,8 @@ NAME = "kills"
 # Up to which write of a life; the first six or so are the start-up's own.
 WINDOW = 30
 IDLE_SECONDS = 6
+# A life without an n-th write, whatever work there is, is none that the kill could end.
+LIFE_SECONDS = 120
 
 
 def points(kills: int) -> list[tuple[int, bool]]:
@@ -38,6 +40,9 @@ def inject(ground: Ground) -> None:
         with ground.proxy.rule(Rule(Kill(after), is_due, times=1)) as rule:
             ground.restart_operator()
             while not ground.until(lambda: ground.operator.has_ended, IDLE_SECONDS, tending=False):
+                if time.monotonic() - began > LIFE_SECONDS:
+                    ground.miss(NAME, f"write {number}")
+                    break
                 ground.tend()
                 ground.keep_busy()
         ready.append(time.monotonic() - began)

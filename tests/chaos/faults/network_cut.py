@@ -11,7 +11,8 @@ def inject(ground: Ground) -> None:
     """Cut in the middle of the work."""
     ground.pause(ground.chance.uniform(0.5, 3.0))
     seconds = ground.lasting(8, 60)
-    with ground.proxy.network_down(silent=False):
+    with ground.proxy.network_down(silent=False) as refused:
         ground.pause(seconds)
-    ground.strike(NAME)
+        ground.until_struck(lambda: bool(refused))
+    ground.strike_each(NAME, refused)
     ground.note(NAME, f"cut for {seconds:.0f} s")

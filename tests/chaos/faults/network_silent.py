@@ -11,7 +11,8 @@ def inject(ground: Ground) -> None:
     """Silent in the middle of the work; what was held back goes nowhere."""
     ground.pause(ground.chance.uniform(0.5, 3.0))
     seconds = ground.lasting(8, 60)
-    with ground.proxy.network_down(silent=True):
+    with ground.proxy.network_down(silent=True) as held:
         ground.pause(seconds)
-    ground.strike(NAME)
+        ground.until_struck(lambda: bool(held))
+    ground.strike_each(NAME, held)
     ground.note(NAME, f"silent for {seconds:.0f} s")

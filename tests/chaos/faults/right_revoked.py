@@ -17,6 +17,6 @@ def inject(ground: Ground) -> None:
         def is_meant(asked: Asked, right: str = right) -> bool:
             return asked.is_write and asked.resource == right
 
-        ground.strike_for(NAME, Rule(FORBIDDEN, is_meant), ground.lasting(1.5, 5))
+        ground.strike_for(NAME, Rule(FORBIDDEN, is_meant), ground.lasting(1.5, 5), right)
     ground.proxy.cut_connections(watches_only=True)
-    ground.strike_for(NAME, Rule(FORBIDDEN, lambda asked: not asked.is_write), ground.lasting(3, 10))
+    ground.strike_for(NAME, Rule(FORBIDDEN, lambda asked: not asked.is_write), ground.lasting(3, 10), "reads")

@@ -9,8 +9,9 @@ NAME = "watches-delayed"
 
 def inject(ground: Ground) -> None:
     """Delays by 3 s for a time; the operator is restarted within it once."""
-    with ground.proxy.watches_delayed(3.0):
+    with ground.proxy.watches_delayed(3.0) as late:
         ground.pause(ground.lasting(4, 12))
         ground.restart_operator()
         ground.pause(ground.lasting(6, 18))
-    ground.strike(NAME)
+        ground.until_struck(lambda: bool(late))
+    ground.strike_each(NAME, late)

@@ -54,7 +54,7 @@ def finished(api: FakeApi, *, with_work: bool = True, stopped: datetime | None =
     store.put_job(b.UID, FinishedJob(b.UID, "default", "hello-1", "SUCCEEDED", "normal", stopped))
     if with_work:
         store.put_work("work-1", b.work())
-    retention = Retention(api, store)  # type: ignore[arg-type]
+    retention = Retention(api, store, lambda *_: None)  # type: ignore[arg-type]
     retention.schedule(b.UID)
     return retention
 
