@@ -90,7 +90,7 @@ class ManagedEnvironment:
         self._cordoned: dict[str, Why] = {}
         self._problem: Problem | None = None
         self._paused_until = 0.0
-        self._failures, self._shortage = Failures(), Shortage()
+        self._failures, self._shortage = Failures(settings.capacity_pause_seconds), Shortage()
         self._version = 0
         self._told: object = None
         self._notices: list[Notice] = []

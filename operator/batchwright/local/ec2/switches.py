@@ -13,14 +13,16 @@ from typing import Any
 @dataclass
 class Switches:
     """`exhausted` pools are "type zone", with * for every one of either; `most` instances come of one launch; what is
-    `deaf` (types) never joins; `throttled`, `denied` and `lost` count the calls (launches, for the last) that are
-    refused so, or whose answer is lost after they were carried out; `slow_seconds` every call takes longer, and
-    `late_seconds` the answer to a launch that has been carried out; `join_seconds` an instance takes to be a node;
-    `fill_seconds` a group takes to start what it was asked for, and `node_group_seconds` a node group to be made."""
+    `deaf` (types) never joins, and what is `unready` (types) joins and is never Ready; `throttled`, `denied` and `lost`
+    count the calls (launches, for the last) that are refused so, or whose answer is lost after they were carried out;
+    `slow_seconds` every call takes longer, and `late_seconds` the answer to a launch that has been carried out;
+    `join_seconds` an instance takes to be a node; `fill_seconds` a group takes to start what it was asked for, and
+    `node_group_seconds` a node group to be made."""
 
     exhausted: list[str] = field(default_factory=list)
     most: int | None = None
     deaf: list[str] = field(default_factory=list)
+    unready: list[str] = field(default_factory=list)
     throttled: int = 0
     denied: int = 0
     lost: int = 0
