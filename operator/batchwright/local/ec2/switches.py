@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
+from math import isfinite
 from typing import Any
 
 
@@ -60,3 +62,47 @@ class Switches:
     def to_wire(self) -> dict[str, Any]:
         """All of them."""
         return asdict(self)
+
+
+def parse(given: Iterable[str]) -> dict[str, Any]:
+    """What `NAME=VALUE` switches, as `Switches.change` takes it: lists are parted by commas, and nothing for `most` is
+    no bound. Raises ValueError."""
+    kinds = {each.name: str(each.type) for each in fields(Switches)}
+    found: dict[str, Any] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if name not in kinds:
+            raise ValueError(f"no switch is named {name}: there are {', '.join(kinds)}")
+        if not sign:
+            raise ValueError(f"{name} needs a value: {name}=VALUE")
+        try:
+            found[name] = _value(name, kinds[name], value)
+        except ValueError as error:
+            raise ValueError(f"{text}: {error}") from None
+    return found
+
+
+def _value(name: str, kind: str, text: str) -> object:
+    if kind == "list[str]":
+        listed = [each.strip() for each in text.split(",") if each.strip()]
+        for each in listed:
+            if name == "exhausted" and len(each.split()) != 2:
+                raise ValueError(f"{each} is no pool: give a type and a zone, * for every one")
+        return listed
+    if kind == "int | None" and not text:
+        return None
+    if kind == "float":
+        return _seconds(text)
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{text} is no whole number from 0")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not isfinite(seconds) or seconds < 0:
+        raise ValueError(f"{text} is no number of seconds from 0")
+    return seconds
