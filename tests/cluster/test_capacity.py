@@ -211,7 +211,11 @@ def test_a_subnet_that_is_none_makes_the_environment_invalid_and_it_can_be_delet
 def test_a_deleted_environment_leaves_no_instance(scene: Stage, cloud: Cloud) -> None:
     environment = bought(scene, cloud, minvCpus=8)
     until(lambda: len(cloud.instances(environment, "running")) == 2, "minvCpus are not there")
+    hold = {"metadata": {"finalizers": ["example.com/somebody"]}}
+    scene.api.patch("ComputeEnvironment", environment, None, hold)
     scene.api.delete("ComputeEnvironment", environment)
+    until(lambda: status_of(scene, environment)["status"] == "DELETING", "nobody says that it is going")
+    scene.api.patch("ComputeEnvironment", environment, None, {"metadata": {"finalizers": None}})
     until(lambda: not cloud.instances(environment, "pending", "running"), "instances of no environment stay")
 
 

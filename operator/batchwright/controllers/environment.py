@@ -284,7 +284,7 @@ class ManagedEnvironment:
 
     def _show(self) -> None:
         problem = self._problem or self._shortage.problem
-        supply = supply_of(self.fleet, self._pending, problem, is_known=self._kinds is not None)
+        supply = supply_of(self.fleet, self._pending, problem, is_known=self._kinds is not None, digest=self._digest)
         if supply != self._store.supplies.get(self.name):
             self._store.supplies[self.name] = supply
             self._publish()
