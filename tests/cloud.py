@@ -22,6 +22,7 @@ DELAYS = {
     "capacity_idle_seconds": "2",
     "capacity_gather_seconds": "0.2",
     "capacity_start_seconds": "12",
+    "capacity_pause_seconds": "2",
     "capacity_sold_out_seconds": "4",
     "explain_interval_seconds": "1",
     "interruption_queue": INTERRUPTION_QUEUE,

@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     capacity_start_seconds: float = Field(
         default=900.0, gt=0, description="How long an instance may take to become a ready node before it is ended."
     )
+    capacity_pause_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        description="How long nothing is launched after instances did not become ready nodes; it doubles each time, to "
+        "an hour.",
+    )
     capacity_sold_out_seconds: float = Field(
         default=180.0, ge=0, description="How long a type is not asked for in a zone that had none of it."
     )

@@ -5,13 +5,13 @@ The operator is this module's own, with short delays; the nodes are simulated.
 
 from __future__ import annotations
 
-import time
+import itertools
 
 import pytest
 
 import manifests
 from apiserver import Manifest
-from cloud import Cloud, bought, nodes_of, status_of, until
+from cloud import DELAYS, Cloud, bought, nodes_of, status_of, until
 from operatorprocess import OperatorProcess
 from stage import Stage
 
@@ -155,22 +155,42 @@ def test_the_next_environment_is_taken_when_the_first_is_sold_out(scene: Stage, 
     assert (len(cloud.instances(first)), len(cloud.instances(second))) == (0, 1)
 
 
-def test_a_node_that_never_comes_does_not_make_a_hundred(scene: Stage, cloud: Cloud) -> None:
-    cloud.switch(deaf=["m5.xlarge"])
+@pytest.mark.parametrize(
+    "switch", [pytest.param("deaf", id="never registers"), pytest.param("unready", id="registers, never Ready")]
+)
+def test_a_node_that_never_comes_does_not_make_a_hundred(scene: Stage, cloud: Cloud, switch: str) -> None:
+    """What is launched first is what fifty elements need; then one at a time shows whether nodes come."""
+    cloud.switch(**{switch: ["m5.xlarge"]})
     environment = bought(scene, cloud)
     scene.queue()
     scene.simulated()
-    scene.submit("one")
+    scene.submit("sweep", arrayProperties={"size": 50})
 
-    scene.wait("one", lambda status: "waiting for nodes" in str(status.get("statusReason")), 30)
+    scene.wait("sweep", lambda status: "waiting for nodes" in str(status.get("statusReason")), 30)
+    nodes = until(lambda: cloud.instances(environment, "running"), "nothing is launched")
+    if switch == "unready":
+        until(lambda: len(nodes_of(scene, environment)) >= len(nodes), "the nodes do not register")
     shown = until(
         lambda: (found := status_of(scene, environment)) and "did not become ready" in found["statusReason"] and found,
         "the environment does not say that its nodes never come",
     )
     assert shown["status"] == "VALID"
-    time.sleep(5)
-    made = cloud.instances(environment)
-    assert [each["State"]["Name"] for each in made] == ["terminated"]
+    first = {each["InstanceId"] for each in cloud.instances(environment)}
+    assert len(first) <= 64 / 4, "maxvCpus bounds the first launch"
+
+    def tries() -> list[Manifest]:
+        every = cloud.instances(environment)
+        live = [each["InstanceId"] for each in every if each["State"]["Name"] in ("pending", "running")]
+        assert len(live) <= 1 or set(live) <= first, f"several at once: {live}"
+        return [each for each in every if each["InstanceId"] not in first]
+
+    until(lambda: len(tries()) == 3, "it is not tried again", 90)
+    times = sorted(each["LaunchTime"].timestamp() for each in tries())
+    # Each has its time to start, and the pauses double; EC2 tells whole seconds.
+    start, pause = float(DELAYS["capacity_start_seconds"]), float(DELAYS["capacity_pause_seconds"])
+    for number, (before, after) in enumerate(itertools.pairwise(times), start=1):
+        assert after - before >= start + pause * 2**number - 1
+    assert len(cloud.instances(environment)) == len(first) + 3
 
 
 def test_an_instance_that_ends_before_it_is_a_node_is_not_bought_again_and_again(scene: Stage, cloud: Cloud) -> None:
@@ -226,7 +246,11 @@ def test_a_subnet_that_is_none_makes_the_environment_invalid_and_it_can_be_delet
 def test_a_deleted_environment_leaves_no_instance(scene: Stage, cloud: Cloud) -> None:
     environment = bought(scene, cloud, minvCpus=8)
     until(lambda: len(cloud.instances(environment, "running")) == 2, "minvCpus are not there")
+    hold = {"metadata": {"finalizers": ["example.com/somebody"]}}
+    scene.api.patch("ComputeEnvironment", environment, None, hold)
     scene.api.delete("ComputeEnvironment", environment)
+    until(lambda: status_of(scene, environment)["status"] == "DELETING", "nobody says that it is going")
+    scene.api.patch("ComputeEnvironment", environment, None, {"metadata": {"finalizers": None}})
     until(lambda: not cloud.instances(environment, "pending", "running"), "instances of no environment stay")
 
 

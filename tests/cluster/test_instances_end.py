@@ -205,13 +205,14 @@ def test_any_other_update_lets_jobs_end_on_the_old_nodes(scene: Stage, cloud: Cl
     first = running_on(scene, cloud, environment, "one")
     change(scene, environment, instanceTypes=["c5.xlarge"])
     until(lambda: is_closed(scene, environment, first), "old nodes take new work")
+    until(lambda: status_of(scene, environment)["status"] == "UPDATING", "nobody says that it is being changed")
     scene.submit("two")
 
     assert scene.wait_final("one", 60)["state"] == scene.wait_final("two", 60)["state"] == "SUCCEEDED"
     assert [reason for reason, _ in attempts_of(scene.status("one"))] == ["Essential container in task exited"]
     until(lambda: first in _ids(cloud, environment, "terminated"), "the old instance stays")
     assert sorted(each["InstanceType"] for each in cloud.instances(environment)) == ["c5.xlarge", "m5.xlarge"]
-    assert status_of(scene, environment)["status"] == "VALID"
+    until(lambda: status_of(scene, environment)["status"] == "VALID", "the change has no end")
 
 
 def test_an_update_may_end_jobs(scene: Stage, cloud: Cloud) -> None:

@@ -32,6 +32,9 @@ def grouped(
 
 
 SCALING, NODES = "AUTO_SCALING_GROUPS", "EKS_NODE_GROUPS"
+# Those that go by the depth of pools, which is EC2 Fleet's to know.
+SPOT_STRATEGIES = ("SPOT_CAPACITY_OPTIMIZED", "SPOT_CAPACITY_OPTIMIZED_PRIORITIZED", "SPOT_PRICE_CAPACITY_OPTIMIZED")
+ORDERED = "BEST_FIT_PROGRESSIVE_ORDERED"
 ROLE = "arn:aws:iam::123456789012:role/nodes"
 
 
@@ -69,6 +72,28 @@ REFUSED = [
         f"{R}.allocationStrategy",
         "for type SPOT",
         id="ce-strategy",
+    ),
+    *(
+        pytest.param(
+            grouped(SCALING, computeResources=with_subnets(type="SPOT", allocationStrategy=strategy)),
+            f"{R}.allocationStrategy",
+            "Auto Scaling groups of ours have one type and subnet each",
+            id=f"ce-groups-{strategy}",
+        )
+        for strategy in SPOT_STRATEGIES
+    ),
+    *(
+        pytest.param(
+            grouped(
+                NODES,
+                {"clusterName": "c"},
+                computeResources=with_subnets(type="SPOT", instanceRole=ROLE, allocationStrategy=strategy),
+            ),
+            f"{R}.allocationStrategy",
+            "EKS chooses among the zones of a Spot node group by itself",
+            id=f"ce-eks-{strategy}",
+        )
+        for strategy in SPOT_STRATEGIES
     ),
     pytest.param(managed(instanceTypes=[]), f"{R}.instanceTypes", "at least one type", id="ce-types-empty"),
     pytest.param(managed(instanceTypes=["M5"]), f"{R}.instanceTypes[0]", "must be an instance type", id="ce-type-form"),
@@ -248,6 +273,20 @@ ACCEPTED = [
         grouped(NODES, {"clusterName": "c"}, computeResources=with_subnets(instanceRole=ROLE)),
         {"state": "ENABLED"},
         id="ce-eks-ours",
+    ),
+    pytest.param(
+        grouped(SCALING, computeResources=with_subnets(type="SPOT", allocationStrategy=ORDERED)),
+        {"state": "ENABLED"},
+        id="ce-groups-ordered",
+    ),
+    pytest.param(
+        grouped(
+            NODES,
+            {"clusterName": "c"},
+            computeResources=with_subnets(type="SPOT", instanceRole=ROLE, allocationStrategy="BEST_FIT_PROGRESSIVE"),
+        ),
+        {"state": "ENABLED"},
+        id="ce-eks-progressive",
     ),
     pytest.param(managed(), {"state": "ENABLED"}, id="ce-managed-least"),
     pytest.param(

@@ -33,7 +33,6 @@ UNKNOWN_SECONDS = 60.0
 # interruptions two minutes ahead, and an instance takes about one to be a node.
 REPLACE_SECONDS: Mapping[Alert, float] = {"interrupted": inf, "maintenance": 900.0, "rebalance": -inf}
 DRAIN_SECONDS: Mapping[Alert, float] = {"interrupted": 30.0, "maintenance": 300.0, "rebalance": -inf}
-FIRST_PAUSE_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 3600.0
 
 
@@ -249,9 +248,10 @@ def within_spare(instances: Iterable[Instance]) -> list[Instance]:
     return found
 
 
-def pause_after(failures: int) -> float:
-    """How long nothing is launched after so many times that what came never became a node, in seconds."""
-    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** max(0, failures - 1)) if failures else 0.0
+def pause_after(failures: int, first: float) -> float:
+    """How long nothing is launched after so many times that what came never became a node, in seconds; `first` after
+    the first."""
+    return min(LONGEST_PAUSE_SECONDS, first * 2.0 ** max(0, failures - 1)) if failures else 0.0
 
 
 def growth_of(

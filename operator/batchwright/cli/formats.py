@@ -23,6 +23,8 @@ STYLES: Final[Mapping[str, str]] = {
     "SUCCEEDED": "green",
     "FAILED": "red",
     "VALID": "green",
+    "UPDATING": "blue",
+    "DELETING": "dim",
     "ACTIVE": "green",
     "INVALID": "red",
     "INACTIVE": "dim",

@@ -13,6 +13,7 @@ import typer
 from batchwright.errors import BatchwrightError, LocalError
 from batchwright.local import aws, paths
 from batchwright.local.cluster import describe
+from batchwright.local.ec2.switches import parse
 from batchwright.local.state import load_state
 
 app = typer.Typer(
@@ -68,6 +69,19 @@ def maintain(
 def switches(name: Name = paths.DEFAULT_NAME) -> None:
     """Show what is switched on (docs/capacity.md says what each does)."""
     typer.echo(json.dumps(_ask(name, "switches"), indent=2))
+
+
+@app.command()
+def switch(
+    changes: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="What `switches` shows.")],
+    name: Name = paths.DEFAULT_NAME,
+) -> None:
+    """Switch any of it, by name: lost=1, join_seconds=30, deaf=m5.large,c5.large; nothing after = for none."""
+    try:
+        parsed = parse(changes)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    typer.echo(json.dumps(_ask(name, "switches", parsed), indent=2))
 
 
 def _change_exhausted(name: str, pool: str, *, present: bool) -> None:

@@ -51,7 +51,15 @@ class Declarations:
             return
         environment = environment_of(known)
         members = [node for node in self._store.nodes.values() if node.usable and belongs(node, environment)]
-        status = environment_status(known.spec, known.generation, members, known.status, self._now(), supply)
+        status = environment_status(
+            known.spec,
+            known.generation,
+            members,
+            known.status,
+            self._now(),
+            supply,
+            is_deleting=known.is_deleting,
+        )
         await self._write(COMPUTE_ENVIRONMENTS, known, status.to_wire())
 
     async def reconcile_queue(self, key: Key) -> None:

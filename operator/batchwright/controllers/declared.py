@@ -24,6 +24,7 @@ class Declared(Generic[Spec]):
     spec: Spec
     raw_spec: JSON
     status: JSON
+    is_deleting: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -49,6 +50,7 @@ def declared(kind: type[Spec], body: Mapping[str, Any]) -> Declared[Spec]:
         spec=kind.model_validate(spec),
         raw_spec=spec,
         status=dict(body.get("status") or {}),
+        is_deleting="deletionTimestamp" in metadata,
     )
 
 

@@ -83,7 +83,8 @@ class ManagedEnvironment:
         self._digest = ""
         self._launched: dict[str, Instance] = {}
         self._cordoned: dict[str, Why] = {}
-        self._failures, self._shortage, self._pause = Failures(), Shortage(), Pause(settings.capacity_patience_seconds)
+        self._failures, self._shortage = Failures(settings.capacity_pause_seconds), Shortage()
+        self._pause = Pause(settings.capacity_patience_seconds)
         self._version = 0
         self._told: object = None
         self._notices: list[Notice] = []
@@ -272,7 +273,7 @@ class ManagedEnvironment:
 
     def _show(self) -> None:
         problem = self._pause.problem or self._shortage.problem
-        supply = supply_of(self.fleet, self._pending, problem, is_known=self._kinds is not None)
+        supply = supply_of(self.fleet, self._pending, problem, is_known=self._kinds is not None, digest=self._digest)
         if supply != self._store.supplies.get(self.name):
             self._store.supplies[self.name] = supply
             self._publish()

@@ -258,9 +258,9 @@ def unheeded(fleet: Iterable[Seen], cordoned: Mapping[str, Why], memory: Memory)
 
 
 def supply_of(
-    fleet: Iterable[Seen], pending: PendingLaunch | None, problem: Problem | None, *, is_known: bool
+    fleet: Iterable[Seen], pending: PendingLaunch | None, problem: Problem | None, *, is_known: bool, digest: str
 ) -> Supply:
-    """What the environment's status is made of."""
+    """What the environment's status is made of. `digest` is that of its blueprint."""
     # EC2 shows instances for an hour after their end: those whose nodes are gone too are past.
     there = [seen for seen in fleet if seen.node or seen.instance.state != "terminated"]
     live = [seen for seen in there if seen.instance.is_live]
@@ -268,6 +268,8 @@ def supply_of(
     return Supply(
         desired=sum(seen.vcpus for seen in live) // 1000,
         starting=sum(not seen.is_ready and not seen.was_used for seen in live),
+        # What a group at its least size has is not replaced.
+        outdated=sum(seen.instance.digest not in ("", digest) and seen.instance.spare != 0 for seen in live),
         instances=tuple(instance_status(seen) for seen in shown),
         pending=pending,
         problem=problem,

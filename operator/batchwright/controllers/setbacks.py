@@ -30,9 +30,10 @@ PARTIAL_SECONDS = 15.0
 
 class Failures:
     """How often what was launched did not become a node, one time after the other. Times are seconds since the epoch,
-    as the provider has them of its instances."""
+    as the provider has them of its instances; `first_pause` is how long nothing is launched after the first."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_pause: float) -> None:
+        self._first_pause = first_pause
         self._count = 0
         # When the last one that failed was launched, and when a failure was counted last.
         self._launched_at = self._counted_at = 0.0
@@ -48,7 +49,7 @@ class Failures:
             self._count += 1
             self._counted_at = now
         self._launched_at = max(self._launched_at, decided.failed_at)
-        return pause_after(self._count)
+        return pause_after(self._count, self._first_pause)
 
     def __bool__(self) -> bool:
         return self._count > 0

@@ -37,10 +37,12 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """What is known of the instances of a MANAGED environment; `desired` in whole vCPUs."""
+    """What is known of the instances of a MANAGED environment; `desired` in whole vCPUs, `outdated` how many are made
+    of what it was before a change, and are to be replaced."""
 
     desired: int = 0
     starting: int = 0
+    outdated: int = 0
     instances: tuple[InstanceStatus, ...] = ()
     pending: PendingLaunch | None = None
     problem: Problem | None = None
@@ -54,9 +56,23 @@ def environment_status(
     held: Mapping[str, Any],
     now: datetime,
     supply: Supply | None = None,
+    *,
+    is_deleting: bool = False,
 ) -> ComputeEnvironmentStatus:
-    """An UNMANAGED environment is valid as it stands; without a node it says so. `members`: its usable nodes."""
-    nodes = tuple(members)
+    """An UNMANAGED environment is valid as it stands; without a node it says so. `members`: its usable nodes. One that
+    is held up while it is deleted says that it is."""
+    found = _environment_status(spec, generation, tuple(members), held, now, supply)
+    return found.model_copy(update={"status": "DELETING"}) if is_deleting else found
+
+
+def _environment_status(
+    spec: ComputeEnvironmentSpec,
+    generation: int,
+    nodes: tuple[Node, ...],
+    held: Mapping[str, Any],
+    now: datetime,
+    supply: Supply | None,
+) -> ComputeEnvironmentStatus:
     capacity = Capacity(
         nodes=len(nodes),
         vcpus=format_cpu(sum(node.allocatable.get("cpu", 0) for node in nodes)),
@@ -98,15 +114,20 @@ def _managed_status(
         reason, message = problem.reason, f"CLIENT_ERROR - {problem.message}" if is_invalid else problem.message
     elif not supply.is_known:
         reason, message = "Creating", "The provider has not been asked yet"
+    elif supply.outdated:
+        reason, message = "Updating", f"{supply.outdated} instances of before the last change are still there"
     is_scaling = problem is None and bool(supply.starting or supply.pending)
     scaling = f"{supply.starting} of {len(supply.instances)} instances are starting" if is_scaling else message
     why = "Launching" if is_scaling else problem.reason if problem else "Steady"
     # CREATING is what never had a verdict (and is to start with desiredvCpus): an operator that has just begun, or
     # whose provider does not answer, does not take one back.
-    is_valid = supply.is_known or held.get("status") == "VALID"
+    verdict_before = held.get("status")
+    standing = verdict_before if verdict_before in ("VALID", "UPDATING") else "CREATING"
+    if supply.is_known:
+        standing = "UPDATING" if supply.outdated else "VALID"
     return ComputeEnvironmentStatus(
         observed_generation=generation,
-        status="INVALID" if is_invalid else "VALID" if is_valid else "CREATING",
+        status="INVALID" if is_invalid else standing,
         status_reason=bounded(message),
         capacity=capacity,
         desired_vcpus=supply.desired,

@@ -201,7 +201,7 @@ def test_when_what_runs_is_asked_for_elsewhere(warned: Any, leaves_at: float | N
 
 @pytest.mark.parametrize(("failures", "want"), [(0, 0), (1, 60), (2, 120), (4, 480), (30, 3600)])
 def test_pauses_after_failures_grow(failures: int, want: float) -> None:
-    assert pause_after(failures) == want
+    assert pause_after(failures, 60.0) == want
 
 
 def test_a_scaling_update_replaces_nothing() -> None:

@@ -13,7 +13,7 @@ from batchwright.capacity.fleet import Seen, retire
 from batchwright.capacity.port import Warned
 from batchwright.controllers.entries import Pinned
 from batchwright.controllers.gather import pin
-from batchwright.controllers.gathering import Memory, bounds_of, instance_status, learn, leaving, see
+from batchwright.controllers.gathering import Memory, bounds_of, instance_status, learn, leaving, see, supply_of
 from batchwright.controllers.nodepods import Nodes
 from batchwright.controllers.store import Store
 from batchwright.domain.observations import Node, Occupant
@@ -30,6 +30,22 @@ def look(store: Store, memory: Memory, node: Node | None, now: float, **over: An
 
 
 NODE = b.node("n1", instance="i-1")
+
+
+def test_instances_of_before_a_change_are_counted() -> None:
+    """Those of nobody knows what are not, nor those that their group would only start anew, nor what has ended."""
+    fleet = [
+        seen(of=instance(digest=digest, state=state, spare=spare))
+        for digest, state, spare in (
+            ("old", "running", None),
+            ("old", "pending", 1),
+            ("old", "running", 0),
+            ("old", "terminated", None),
+            ("new", "running", None),
+            ("", "running", None),
+        )
+    ]
+    assert supply_of(fleet, None, None, is_known=True, digest="new").outdated == 2
 
 
 def test_idle_counts_from_when_it_was_first_seen_idle() -> None:

@@ -15,10 +15,13 @@ from batchwright.domain.declarations import Problem, Supply, environment_status
 INSTANCE = InstanceStatus(id="i-1", instance_type="m5.large", state="STARTING")
 
 
-def status_of(supply: Supply | None, held: Mapping[str, Any] | None = None, **spec: object) -> dict[str, Any]:
+def status_of(
+    supply: Supply | None, held: Mapping[str, Any] | None = None, *, is_deleting: bool = False, **spec: object
+) -> dict[str, Any]:
     found = {"type": "MANAGED", "computeResources": {"type": "EC2", "maxvCpus": 4}, **spec}
     members = [b.node()]
-    made = environment_status(ComputeEnvironmentSpec.model_validate(found), 3, members, held or {}, b.NOW, supply)
+    parsed = ComputeEnvironmentSpec.model_validate(found)
+    made = environment_status(parsed, 3, members, held or {}, b.NOW, supply, is_deleting=is_deleting)
     return made.to_wire()
 
 
@@ -63,6 +66,22 @@ def condition(status: dict[str, Any], kind: str) -> tuple[str, str]:
             id="somebody has to mend it",
         ),
         pytest.param(
+            Supply(is_known=True, outdated=2, instances=(INSTANCE, INSTANCE)),
+            "UPDATING",
+            "2 instances of before the last change are still there",
+            ("True", "Updating"),
+            ("False", "Steady"),
+            id="old instances are being replaced",
+        ),
+        pytest.param(
+            Supply(is_known=True, outdated=1, problem=Problem("Unauthorized", "not allowed", is_invalid=True)),
+            "INVALID",
+            "CLIENT_ERROR - not allowed",
+            ("False", "Unauthorized"),
+            ("False", "Unauthorized"),
+            id="an update that somebody has to mend",
+        ),
+        pytest.param(
             Supply(is_known=True, problem=Problem("NodesNotReady", "they never came"), starting=1),
             "VALID",
             "they never came",
@@ -86,6 +105,19 @@ def test_a_disabled_one_says_so() -> None:
     assert condition(status_of(Supply(is_known=True), state="DISABLED"), "Ready") == ("True", "Disabled")
 
 
+@pytest.mark.parametrize(
+    ("supply", "spec"),
+    [
+        pytest.param(Supply(is_known=True, outdated=1), {}, id="also during an update"),
+        pytest.param(Supply(problem=Problem("Unauthorized", "no", is_invalid=True)), {}, id="also if invalid"),
+        pytest.param(None, {"type": "UNMANAGED", "computeResources": {}}, id="without instances"),
+    ],
+)
+def test_one_that_is_being_deleted_says_so(supply: Supply | None, spec: dict[str, Any]) -> None:
+    """Seen where somebody's finalizer, or a deletion in the foreground, holds it up."""
+    assert status_of(supply, is_deleting=True, **spec)["status"] == "DELETING"
+
+
 def test_a_hundred_instances_are_listed_and_all_are_counted() -> None:
     many = tuple(INSTANCE.model_copy(update={"id": f"i-{number}"}) for number in range(150))
     found = status_of(Supply(is_known=True, instances=many, starting=150, desired=300))
@@ -93,7 +125,14 @@ def test_a_hundred_instances_are_listed_and_all_are_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("held", "want"), [("VALID", "VALID"), ("CREATING", "CREATING"), ("INVALID", "CREATING"), (None, "CREATING")]
+    ("held", "want"),
+    [
+        ("VALID", "VALID"),
+        ("UPDATING", "UPDATING"),
+        ("CREATING", "CREATING"),
+        ("INVALID", "CREATING"),
+        (None, "CREATING"),
+    ],
 )
 def test_an_operator_that_knows_nothing_yet_takes_no_verdict_back(held: str | None, want: str) -> None:
     """A provider that does not answer as an operator starts makes no environment new."""

@@ -183,7 +183,9 @@ class ComputeEnvironmentStatus(Model):
         default=None, ge=0, description="observedGeneration is the generation of the spec this status speaks of."
     )
     status: Literal["CREATING", "UPDATING", "DELETING", "DELETED", "VALID", "INVALID"] | None = Field(
-        default=None, description="status as AWS has it: VALID can take jobs, INVALID cannot."
+        default=None,
+        description="status as AWS has it: VALID can take jobs, UPDATING too, while instances of before the last "
+        "change are there; INVALID cannot.",
     )
     status_reason: Text | None = Field(default=None, description="statusReason says why the status is what it is.")
     capacity: Capacity | None = Field(default=None, description="capacity of the environment's nodes.")

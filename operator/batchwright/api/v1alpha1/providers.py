@@ -58,6 +58,11 @@ _GROUPS_OWN = (
 )
 _SAYS_OWN = " || ".join(f"has(self.computeResources.{name})" for name in _GROUPS_OWN)
 _EKS = f"!({_PROVIDER}'EKS_NODE_GROUPS') || "
+_NO_SPOT_STRATEGY = (
+    "!has(self.computeResources) || !has(self.computeResources.allocationStrategy) "
+    "|| !self.computeResources.allocationStrategy.startsWith('SPOT_')"
+)
+_OTHER_STRATEGY = "leave allocationStrategy out, take one without SPOT_, or provider EC2_FLEET"
 GROUP_RULES = (
     Rule(
         f"!has(self.autoScalingGroups) || ({_PROVIDER}'AUTO_SCALING_GROUPS')",
@@ -89,6 +94,19 @@ GROUP_RULES = (
         "node groups of ours need computeResources.instanceRole, the ARN of the nodes' role",
         field_path=".computeResources.instanceRole",
         reason="FieldValueRequired",
+    ),
+    Rule(
+        f"!({_PROVIDER}'AUTO_SCALING_GROUPS') || {_NO_SPOT_STRATEGY}",
+        "Auto Scaling groups of ours have one type and subnet each, so that no Spot pool is chosen by its depth: "
+        f"{_OTHER_STRATEGY}",
+        field_path=".computeResources.allocationStrategy",
+        reason="FieldValueForbidden",
+    ),
+    Rule(
+        f"{_EKS}{_NO_SPOT_STRATEGY}",
+        f"EKS chooses among the zones of a Spot node group by itself, and is told no strategy: {_OTHER_STRATEGY}",
+        field_path=".computeResources.allocationStrategy",
+        reason="FieldValueForbidden",
     ),
     Rule(
         f"{_EKS}!has(self.computeResources) || !has(self.computeResources.bidPercentage)",

@@ -1,7 +1,7 @@
 """What Spot instances cost just now (DescribeSpotPriceHistory), asked again every ten minutes.
 
-On-Demand prices are not asked for: those of one region differ little in what a vCPU and a GiB cost, by which kinds are
-compared (`launching.worth`); AWS's price list is a service of its own that many operators cannot reach.
+On-Demand prices are the price list's (`pricelist`). A kind of which neither tells the price is compared by what it is
+worth (`launching.worth`).
 """
 
 from __future__ import annotations

@@ -88,7 +88,8 @@ class Joiner:
         told = self._ec2.describe_instance_attribute(InstanceId=item["InstanceId"], Attribute="userData")
         text = base64.b64decode(told["UserData"].get("Value", "")).decode(errors="replace")
         flags = dict(_FLAG.findall(text))
-        body = node(item, flags, self._type(item["InstanceType"]))
+        is_kept_ready = item["InstanceType"] not in self._switches.unready
+        body = node(item, flags, self._type(item["InstanceType"]), is_kept_ready=is_kept_ready)
         with Api(self._kubeconfig) as api:
             try:
                 api.request("POST", "/api/v1/nodes", body)
@@ -105,8 +106,8 @@ class Joiner:
         return self._types[name]
 
 
-def node(item: JSON, flags: dict[str, str], found: InstanceType) -> JSON:
-    """The Node that the instance registers as."""
+def node(item: JSON, flags: dict[str, str], found: InstanceType, *, is_kept_ready: bool = True) -> JSON:
+    """The Node that the instance registers as; kwok keeps those ready that bear its label."""
     zone = item["Placement"]["AvailabilityZone"]
     name = f"ip-{item['PrivateIpAddress'].replace('.', '-')}-{item['InstanceId'][2:8]}"
     resources = {key: f"{amount}m" if key == CPU else str(amount) for key, amount in allocatable(found).items()}
@@ -117,8 +118,8 @@ def node(item: JSON, flags: dict[str, str], found: InstanceType) -> JSON:
         "metadata": {
             "name": name,
             "labels": labels
+            | ({"type": "kwok"} if is_kept_ready else {})
             | {
-                "type": "kwok",
                 "kubernetes.io/hostname": name,
                 "kubernetes.io/os": "linux",
                 names.ARCHITECTURE: found.architecture,

@@ -6,22 +6,25 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
+from math import isfinite
 from typing import Any
 
 
 @dataclass
 class Switches:
     """`exhausted` pools are "type zone", with * for every one of either; `most` instances come of one launch; what is
-    `deaf` (types) never joins, what is `stillborn` ends by itself before it would; `throttled`, `denied` and `lost`
-    count the calls (launches, for the last) that are refused so, or whose answer is lost after they were carried out;
-    `slow_seconds` every call takes longer, and `late_seconds` the answer to a launch that has been carried out;
-    `join_seconds` an instance takes to be a node; `fill_seconds` a group takes to start what it was asked for, and
-    `node_group_seconds` a node group to be made."""
+    `deaf` (types) never joins, what is `unready` joins and is never Ready, what is `stillborn` ends by itself before it
+    would join; `throttled`, `denied` and `lost` count the calls (launches, for the last) that are refused so, or whose
+    answer is lost after they were carried out; `slow_seconds` every call takes longer, and `late_seconds` the answer to
+    a launch that has been carried out; `join_seconds` an instance takes to be a node; `fill_seconds` a group takes to
+    start what it was asked for, and `node_group_seconds` a node group to be made."""
 
     exhausted: list[str] = field(default_factory=list)
     most: int | None = None
     deaf: list[str] = field(default_factory=list)
+    unready: list[str] = field(default_factory=list)
     stillborn: list[str] = field(default_factory=list)
     throttled: int = 0
     denied: int = 0
@@ -60,3 +63,47 @@ class Switches:
     def to_wire(self) -> dict[str, Any]:
         """All of them."""
         return asdict(self)
+
+
+def parse(given: Iterable[str]) -> dict[str, Any]:
+    """What `NAME=VALUE` switches, as `Switches.change` takes it: lists are parted by commas, and nothing for `most` is
+    no bound. Raises ValueError."""
+    kinds = {each.name: str(each.type) for each in fields(Switches)}
+    found: dict[str, Any] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if name not in kinds:
+            raise ValueError(f"no switch is named {name}: there are {', '.join(kinds)}")
+        if not sign:
+            raise ValueError(f"{name} needs a value: {name}=VALUE")
+        try:
+            found[name] = _value(name, kinds[name], value)
+        except ValueError as error:
+            raise ValueError(f"{text}: {error}") from None
+    return found
+
+
+def _value(name: str, kind: str, text: str) -> object:
+    if kind == "list[str]":
+        listed = [each.strip() for each in text.split(",") if each.strip()]
+        for each in listed:
+            if name == "exhausted" and len(each.split()) != 2:
+                raise ValueError(f"{each} is no pool: give a type and a zone, * for every one")
+        return listed
+    if kind == "int | None" and not text:
+        return None
+    if kind == "float":
+        return _seconds(text)
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{text} is no whole number from 0")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not isfinite(seconds) or seconds < 0:
+        raise ValueError(f"{text} is no number of seconds from 0")
+    return seconds
