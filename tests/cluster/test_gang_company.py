@@ -1,12 +1,14 @@
 """Stories of multi-node jobs beside others, on simulated nodes: preempted, in each other's way, with GPUs, near each
-other where that can be."""
+other where that can be; and the examples."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 
 from batchwright.names import SIMULATE_SECONDS
 from gangparts import end_now, wait_ended, wait_nodes
@@ -14,6 +16,7 @@ from stage import Stage
 from watches import PodObserver
 
 GPU = "nvidia.com/gpu"
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples/multinode").glob("*.yaml"))
 
 
 @pytest.fixture
@@ -136,3 +139,23 @@ def test_nodes_are_near_each_other_where_that_can_be(four: Stage) -> None:
     for number in (0, 1):
         four.wait(f"one-{number}", "RUNNING")
     assert racks_of(four.submit("apart", "pair")) == {"r0": 1, "r1": 1}
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=[path.stem for path in EXAMPLES])
+def test_an_example_is_valid(stage: Stage, example: Path) -> None:
+    """Its image is not to be had here: the operator has the API server check all of its pods, as a strict dry run. Its
+    job is taken, and waits for machines."""
+    stage.environment()
+    queue = stage.queue()
+    definition, job = yaml.safe_load_all(example.read_text())
+    assert job["spec"]["jobDefinition"] == definition["metadata"]["name"]
+    job["spec"]["jobQueue"] = queue
+    for manifest in (definition, job):
+        manifest["metadata"]["namespace"] = stage.namespace
+        stage.api.create(manifest)
+    found = stage.api.wait_for(
+        "JobDefinition", definition["metadata"]["name"], stage.namespace, lambda item: "status" in item, 30
+    )
+    assert found["status"]["status"] == "ACTIVE", found["status"]
+    waits = stage.wait(job["metadata"]["name"], lambda status: "nodes at once" in (status.get("statusReason") or ""))
+    assert waits["state"] == "RUNNABLE"
