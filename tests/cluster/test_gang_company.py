@@ -159,3 +159,19 @@ def test_an_example_is_valid(stage: Stage, example: Path) -> None:
     assert found["status"]["status"] == "ACTIVE", found["status"]
     waits = stage.wait(job["metadata"]["name"], lambda status: "nodes at once" in (status.get("statusReason") or ""))
     assert waits["state"] == "RUNNABLE"
+
+
+def test_what_no_node_may_have_is_refused_with_the_definition(stage: Stage) -> None:
+    """A volume of the name that the hostfile's has: the API server would refuse it when all room is taken."""
+    volume = {"name": "batchwright-hosts", "emptyDir": {}}
+    container = {"name": "main", "image": "simulated", "resources": {"requests": {"cpu": "1"}}}
+    ranges = [
+        {"targetNodes": "0", "podTemplate": {"spec": {"containers": [container]}}},
+        {"targetNodes": "1:", "podTemplate": {"spec": {"containers": [container], "volumes": [volume]}}},
+    ]
+    given = {"numNodes": 3, "mainNode": 0, "nodeRangeProperties": ranges}
+    stage.define("clash", type="multinode", nodeProperties=given)
+    found = stage.api.wait_for("JobDefinition", "clash", stage.namespace, lambda item: "status" in item, 30)["status"]
+    assert found["status"] == "INVALID"
+    assert found["statusReason"].startswith("nodeProperties.nodeRangeProperties[1]: ")
+    assert 'Duplicate value: "batchwright-hosts"' in found["statusReason"]
