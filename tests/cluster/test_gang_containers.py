@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from allreduce import GOES_LAST, OTHERS_HAVE_ENDED, PROGRAM
@@ -20,7 +19,6 @@ from stage import Stage, sharing
 from watches import until
 
 pytestmark = [pytest.mark.real_node, pytest.mark.skipif(os.geteuid() != 0, reason="a real node needs root")]
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples/multinode").glob("*.yaml"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -112,15 +110,3 @@ def test_the_second_attempt_finds_its_nodes_by_the_same_names(
     for number in range(3):
         logs = batchwright(story_cluster, "logs", f"twice#{number}", "-n", real.namespace)
         assert logs == f"node {number} of 3: 6\n"
-
-
-@pytest.mark.parametrize("example", EXAMPLES, ids=[path.stem for path in EXAMPLES])
-def test_an_example_is_a_valid_definition(real: Stage, example: Path) -> None:
-    """Its image is not to be had here: the operator has the API server check all of its pods, as a strict dry run."""
-    [manifest] = yaml.safe_load_all(example.read_text())
-    manifest["metadata"]["namespace"] = real.namespace
-    real.api.create(manifest)
-    found = real.api.wait_for(
-        "JobDefinition", manifest["metadata"]["name"], real.namespace, lambda item: "status" in item, 30
-    )
-    assert found["status"]["status"] == "ACTIVE", found["status"]

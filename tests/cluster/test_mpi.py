@@ -37,7 +37,7 @@ def image(story_cluster: local_cluster.Cluster) -> None:
 
 def example() -> dict[str, Any]:
     """The example's definition, on one small machine that is in no zone."""
-    spec: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text())["spec"]
+    spec: dict[str, Any] = next(yaml.safe_load_all(EXAMPLE.read_text()))["spec"]
     properties = spec["nodeProperties"]
     del properties["topology"]
     properties |= {"numNodes": NODES, "nodesPerHost": NODES}

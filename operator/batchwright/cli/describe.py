@@ -76,7 +76,7 @@ async def _objects(session: Session, references: list[str], output: options.Outp
         if wanted.node is not None:
             check_node(job, wanted.node)
             node = await read_node(session, job, wanted.node)
-            found[f"{job['metadata']['uid']}#{node.index}"] = node.name, node_record(node)
+            found[node.job_id] = node.name, node_record(node)
             continue
         if wanted.runs is None:
             shown = qualified(BATCH_JOBS, job["metadata"]["name"])

@@ -41,6 +41,11 @@ class NodeOfJob:
         return f"{self.job['metadata']['name']}#{self.index}"
 
     @property
+    def job_id(self) -> str:
+        """Its AWS_BATCH_JOB_ID: `<jobId>#2`."""
+        return f"{self.job['metadata']['uid']}#{self.index}"
+
+    @property
     def is_main(self) -> bool:
         """Whether its end is the job's."""
         return bool(self.index == nodes_of(self.job)["mainNode"])
@@ -130,8 +135,8 @@ def node_grid(nodes: Sequence[NodeOfJob], at: datetime, *, wide: bool = False) -
             container.get("nodeName") or "-",
             took,
         ]
-        rows.append(row + [container.get("podName") or "-"] * wide)
-    return Grid(["NODE", "STATE", "EXIT", "REASON", "MACHINE", "DURATION"] + ["POD"] * wide, rows)
+        rows.append(row + [node.job_id, container.get("podName") or "-"] * wide)
+    return Grid(["NODE", "STATE", "EXIT", "REASON", "MACHINE", "DURATION"] + ["JOB-ID", "POD"] * wide, rows)
 
 
 def node_page(node: NodeOfJob) -> str:
@@ -141,7 +146,7 @@ def node_page(node: NodeOfJob) -> str:
     lines = [
         labelled("Name", node.name),
         labelled("Namespace", metadata["namespace"]),
-        labelled("Job ID", f"{metadata['uid']}#{node.index}"),
+        labelled("Job ID", node.job_id),
         labelled("State", node.state),
         *listed("Why", pod_troubles(node.pods) if node.state == "STARTING" else []),
         labelled("Multi-node", f"{place}; the main node is {known['mainNode']}"),
@@ -157,7 +162,7 @@ def node_record(node: NodeOfJob) -> JSON:
     return {
         "jobName": metadata["name"],
         "namespace": metadata["namespace"],
-        "jobId": f"{metadata['uid']}#{node.index}",
+        "jobId": node.job_id,
         "nodeProperties": {"isMainNode": node.is_main, "nodeIndex": node.index, "numNodes": known["numNodes"]},
         "state": node.state,
         "attempts": [{"attempt": each.number} | each.entry for each in attempts],

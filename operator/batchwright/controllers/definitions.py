@@ -1,20 +1,24 @@
 """JobDefinitions: each valid spec becomes an immutable revision, an apps/v1 ControllerRevision.
 
 A definition is validated by asking the API server for the Job it would make, as a strict dry run: that catches a typo
-anywhere in a podTemplate, which the CRD's open schema cannot. An invalid spec makes no revision; its status says why.
+anywhere in a podTemplate, which the CRD's open schema cannot. Of a multi-node job it is the main node's Job, and a pod
+of each range of other nodes. An invalid spec makes no revision; its status says why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from typing import Final
 
 from batchwright.api.v1alpha1 import BatchJobSpec, JobDefinitionSpec
 from batchwright.api.v1alpha1.jobdefinition import JobDefinitionStatus
 from batchwright.cluster import projections
 from batchwright.cluster.client import JSON, ApiClient
 from batchwright.cluster.events import EventRecorder, Subject
-from batchwright.cluster.resources import CONTROLLER_REVISIONS, JOB_DEFINITIONS, JOBS
+from batchwright.cluster.resources import CONTROLLER_REVISIONS, JOB_DEFINITIONS, JOBS, PODS, Resource
 from batchwright.cluster.writes import replace_status
 from batchwright.controllers.declared import Declared
 from batchwright.controllers.reconciler import Key
@@ -24,9 +28,22 @@ from batchwright.domain.conditions import ready, stalled
 from batchwright.domain.nesting import DEEPEST_TEMPLATE, is_deeper
 from batchwright.domain.texts import bounded
 from batchwright.errors import AlreadyExists, Forbidden, Invalid, NotFound, WorkloadError
+from batchwright.workloads.gang import MainPod, build_node, main_node
 from batchwright.workloads.job import JobIdentity, Placement, build_job
 from batchwright.workloads.nodes import node_layout
 from batchwright.workloads.revision import build_revision
+
+_TRIAL: Final = "validation"
+_TRIAL_ADDRESS: Final = "192.0.2.1"
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """An object of a job that is tried: `path` is the part of the definition it comes from, for messages."""
+
+    path: str
+    resource: Resource
+    build: Callable[[], JSON]
 
 
 class Definitions:
@@ -93,28 +110,23 @@ class Definitions:
                 f"podTemplate: nested more than {DEEPEST_TEMPLATE} levels deep, and Kubernetes has nothing so deep; "
                 "look for a part that contains itself"
             )
-        spec = BatchJobSpec(job_queue="validation", job_definition=known.name)
         path = ""
         try:
-            layout = node_layout(known.spec, spec)
-            for kind in {id(kind): kind for kind in layout.kinds}.values() if layout is not None else ():
-                path = f"{kind.path}: "
-                await self._try(known, kind.definition, spec)
-            if layout is None:
-                await self._try(known, known.spec, spec)
+            for trial in _trials(known):
+                path = trial.path
+                await self._try(known.namespace, trial)
         except (WorkloadError, Invalid, TypeError) as error:
             # TypeError: a number in the podTemplate that is larger than JSON's 64 bits.
             return f"{path}{error}"
-        except (AlreadyExists, Forbidden):
-            # A quota that is full now, or a policy about more than the template: the job will say so when it is made.
-            return None
         return None
 
-    async def _try(self, known: Declared[JobDefinitionSpec], definition: JobDefinitionSpec, spec: BatchJobSpec) -> None:
-        """Asks the API server for the Job of one node, or of all there is."""
-        identity, placement = JobIdentity(known.uid, known.namespace, known.name), Placement("validation", {}, ())
-        manifest = build_job(identity, "validation", f"{known.name}:1", definition, spec, placement)
-        await self._api.create(JOBS, known.namespace, manifest, dry_run=True, strict=True)
+    async def _try(self, namespace: str, trial: _Trial) -> None:
+        """Asks the API server for it, as a dry run. Raises Invalid, WorkloadError."""
+        try:
+            await self._api.create(trial.resource, namespace, trial.build(), dry_run=True, strict=True)
+        except (AlreadyExists, Forbidden):
+            # A quota that is full now, or a policy about more than the template: the job will say so when it is made.
+            return
 
     async def _revision(self, known: Declared[JobDefinitionSpec]) -> int:
         held = [revision for key, revision in self._store.revisions.items() if key[:2] == known.key]
@@ -152,6 +164,25 @@ class Definitions:
 
     async def _notify(self, known: Declared[JobDefinitionSpec], notice: Notice) -> None:
         await self._events.post(Subject(JOB_DEFINITIONS, known.namespace, known.name, known.uid), notice)
+
+
+def _trials(known: Declared[JobDefinitionSpec]) -> Iterator[_Trial]:
+    """What a job of the definition would have made. Raises WorkloadError."""
+    spec = BatchJobSpec(job_queue=_TRIAL, job_definition=known.name)
+    identity, placement = JobIdentity(known.uid, known.namespace, known.name), Placement(_TRIAL, {}, ())
+    build = partial(build_job, identity, _TRIAL, f"{known.name}:1", placement=placement)
+    layout = node_layout(known.spec, spec)
+    if layout is None:
+        yield _Trial("", JOBS, partial(build, known.spec, spec))
+        return
+    main = main_node(identity, layout, ())
+    first = layout.kinds[0]
+    yield _Trial(f"{first.path}: ", JOBS, partial(build, first.definition, first.job, main_node=main))
+    runs = MainPod(main.work, f"{main.work}-0-{_TRIAL}", known.uid, _TRIAL_ADDRESS, 0)
+    first_ranks = {id(kind): rank for rank, kind in reversed(tuple(enumerate(layout.kinds))) if rank > 0}
+    for rank in sorted(first_ranks.values()):
+        build_pod = partial(build_node, identity, _TRIAL, f"{known.name}:1", layout, rank, placement, _TRIAL, runs)
+        yield _Trial(f"{layout.kinds[rank].path}: ", PODS, build_pod)
 
 
 def _is_owned_by(body: JSON, uid: str) -> bool:

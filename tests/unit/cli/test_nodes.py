@@ -8,13 +8,16 @@ import pytest
 import typer
 
 from batchwright import names
+from batchwright.cli.describe import _pages
 from batchwright.cli.formats import parse_time
-from batchwright.cli.logview import Subject
+from batchwright.cli.jobs import find_elements
+from batchwright.cli.logs import _once
+from batchwright.cli.logview import Subject, Wanted
 from batchwright.cli.nodes import NodeOfJob, check_node, list_nodes, node_grid, node_page, node_record
 from batchwright.cli.options import Output
 from batchwright.cli.references import Reference, elements_allowed, parse_reference, parts_allowed, whole_jobs_only
 from batchwright.errors import BatchwrightError, NotFound
-from unit.cli.fakeapi import FakeApi, serve
+from unit.cli.fakeapi import FakeApi, Log, serve
 from unit.cli.objects import JSON, job
 
 START = "2026-03-01T12:00:00Z"
@@ -96,6 +99,8 @@ def test_the_table_and_the_page() -> None:
     assert lines[1].split()[:3] == ["0", "(main)", "RUNNING"]
     assert lines[2].split()[:3] == ["1", "FAILED", "3"]
     assert "train-1-0" in lines[2]
+    uid = nodes[0].job["metadata"]["uid"]
+    assert [line.split()[-2] for line in lines] == ["JOB-ID", f"{uid}#0", f"{uid}#1"]
     page = node_page(nodes[1])
     assert "train#1" in page
     assert "node 1 of train, 0 to 2; the main node is 0" in page
@@ -126,6 +131,23 @@ async def test_listing(capsys: pytest.CaptureFixture[str]) -> None:
         fake.lists["pods"].append([pod(0), pod(2, "Pending")])
         await list_nodes(session, "train", ["STARTING"], Output.table)
         assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["NODE", "2"]
+
+
+async def test_a_node_by_the_id_that_its_containers_know(capsys: pytest.CaptureFixture[str]) -> None:
+    """AWS_BATCH_JOB_ID is `<jobId>#<n>`: what a log says is what `describe` and `logs` take."""
+    uid = train()["metadata"]["uid"]
+    assert parse_reference(f"{uid}#2") == Reference(uid, node=2)
+    fake = FakeApi()
+    fake.lists["batchjobs"] += [[train()], [train()]]
+    fake.lists["pods"] += [[pod(2)], [pod(2)]]
+    fake.logs["train-2-0"].append(Log(["1 node 2 of 3"]))
+    async with serve(fake) as session:
+        await _pages(session, [f"{uid}#2"])
+        page = capsys.readouterr().out
+        assert f"Job ID: {uid}#2" in " ".join(page.split())
+        found, reference = await find_elements(session, f"{uid}#2")
+        await _once(session, Subject(found, reference.index, reference.node), Wanted(None, None, None, False))
+        assert capsys.readouterr().out == "node 2 of 3\n"
 
 
 async def test_listing_nodes_of_what_has_none() -> None:

@@ -10,13 +10,13 @@ import pytest
 import builders as b
 import manifests
 from batchwright.api.v1alpha1 import JobDefinitionSpec
-from batchwright.cluster.resources import CONTROLLER_REVISIONS, JOB_DEFINITIONS, JOBS, Resource
+from batchwright.cluster.resources import CONTROLLER_REVISIONS, JOB_DEFINITIONS, JOBS, PODS, Resource
 from batchwright.controllers.declared import Declared, declared
 from batchwright.controllers.definitions import Definitions
 from batchwright.controllers.store import Store
 from batchwright.domain.actions import Notice
 from batchwright.domain.observations import Revision
-from batchwright.errors import AlreadyExists, ApiError, Invalid
+from batchwright.errors import AlreadyExists, ApiError, Forbidden, Invalid
 
 JSON = dict[str, Any]
 KEY = ("default", "hello")
@@ -26,19 +26,29 @@ OTHER = {"containerProperties": manifests.container(image="other")}
 
 @dataclass
 class FakeApi:
-    """Takes dry runs of Jobs, and keeps the revisions made and the statuses written."""
+    """Takes dry runs of Jobs and pods, and keeps the revisions made and the statuses written. `forbidden` kinds are a
+    policy's to refuse; a volume's name may be taken once."""
 
     revisions: dict[str, JSON] = field(default_factory=dict)
     statuses: list[JSON] = field(default_factory=list)
     dry_runs: int = 0
     refusal: ApiError | None = None
+    forbidden: Resource | None = None
+    tried: list[JSON] = field(default_factory=list)
 
     async def create(self, resource: Resource, namespace: str, body: JSON, **how: bool) -> JSON:
-        if resource is JOBS:
+        if resource in (JOBS, PODS):
             assert how == {"dry_run": True, "strict": True}
             self.dry_runs += 1
+            self.tried.append(body)
             if self.refusal is not None:
                 raise self.refusal
+            if resource is self.forbidden:
+                raise Forbidden("exceeded quota", 403)
+            spec = body["spec"]["template"]["spec"] if resource is JOBS else body["spec"]
+            volumes = [each["name"] for each in spec.get("volumes", ())]
+            if len(set(volumes)) < len(volumes):
+                raise Invalid(f"spec.volumes: Duplicate value: {volumes[-1]}")
             return body
         assert (resource, namespace) == (CONTROLLER_REVISIONS, "default")
         name = body["metadata"]["name"]
@@ -195,6 +205,73 @@ async def test_an_invalid_one_makes_no_revision_and_says_why(bench: Bench) -> No
     assert (known.status["status"], known.status["statusReason"]) == ("INVALID", str(bench.api.refusal))
     assert (bench.held, bench.api.dry_runs) == ({}, 1)
     assert [notice.reason for notice in bench.posted] == ["InvalidTemplate"]
+
+
+def gang(*volumes_by_range: list[str], targets: tuple[str, ...] = ("0", "1:")) -> JSON:
+    """A definition of three nodes, with volumes of these names in each range."""
+    ranges = [
+        {
+            "targetNodes": target,
+            "podTemplate": {
+                "spec": {
+                    "containers": [{"name": "main", "image": "x", "resources": {"requests": {"cpu": "1"}}}],
+                    "volumes": [{"name": name, "emptyDir": {}} for name in volumes],
+                }
+            },
+        }
+        for target, volumes in zip(targets, volumes_by_range, strict=True)
+    ]
+    properties = {"numNodes": 3, "mainNode": 0, "rendezvous": {"port": 29500}, "nodeRangeProperties": ranges}
+    return {"type": "multinode", "nodeProperties": properties}
+
+
+async def test_the_nodes_of_a_multi_node_job_are_tried_as_they_will_be(bench: Bench) -> None:
+    """The main node as a Job, and of each range a pod of another node, with what ours have more."""
+    bench.declare(gang([], []))
+    await bench.definitions.reconcile(KEY)
+    job, pod = bench.api.tried
+    assert [job["kind"], pod["kind"]] == ["Job", "Pod"]
+    for index, spec in (("0", job["spec"]["template"]["spec"]), ("1", pod["spec"])):
+        names = {each["name"]: each.get("value") for each in spec["containers"][0]["env"]}
+        assert (names["AWS_BATCH_JOB_NODE_INDEX"], names["RANK"], names["MASTER_PORT"]) == (index, index, "29500")
+        assert spec["subdomain"] == job["metadata"]["name"]
+        assert [each["name"] for each in spec["volumes"]] == ["batchwright-hosts"]
+
+
+async def test_a_range_with_the_main_node_and_others_is_tried_as_both(bench: Bench) -> None:
+    bench.declare(gang([], targets=("0:",)))
+    await bench.definitions.reconcile(KEY)
+    assert [each["kind"] for each in bench.api.tried] == ["Job", "Pod"]
+
+
+@pytest.mark.parametrize(
+    ("number", "forbidden"),
+    [
+        pytest.param(0, None, id="the main node's"),
+        pytest.param(1, None, id="another's"),
+        pytest.param(1, JOBS, id="another's, where a policy refuses the main node's Job"),
+    ],
+)
+async def test_a_volume_named_as_ours_makes_a_definition_invalid(
+    bench: Bench, number: int, forbidden: Resource | None
+) -> None:
+    """It would be found when the first job has all of its room."""
+    bench.api.forbidden = forbidden
+    volumes: list[list[str]] = [[], []]
+    volumes[number] = ["batchwright-hosts"]
+    known = bench.declare(gang(*volumes))
+    await bench.definitions.reconcile(KEY)
+    assert known.status["status"] == "INVALID"
+    assert known.status["statusReason"] == (
+        f"nodeProperties.nodeRangeProperties[{number}]: spec.volumes: Duplicate value: batchwright-hosts"
+    )
+
+
+async def test_what_only_a_policy_refuses_is_no_fault_of_the_definition(bench: Bench) -> None:
+    bench.api.forbidden = PODS
+    known = bench.declare(gang([], []))
+    await bench.definitions.reconcile(KEY)
+    assert known.status["status"] == "ACTIVE"
 
 
 async def test_one_nested_deeper_than_kubernetes_is_invalid_and_no_job_is_tried(bench: Bench) -> None:
