@@ -12,6 +12,7 @@ from batchwright.capacity.ec2.catalogue import Catalogue
 from batchwright.capacity.ec2.client import Clients, is_set_up
 from batchwright.capacity.ec2.fleet import Ec2Fleet
 from batchwright.capacity.ec2.images import Images
+from batchwright.capacity.ec2.pricelist import PriceList
 from batchwright.capacity.ec2.warnings import Warnings
 from batchwright.capacity.groups.autoscaling import auto_scaling_groups
 from batchwright.capacity.groups.eks import eks_node_groups
@@ -41,13 +42,15 @@ def make_providers(api: ApiClient, settings: Settings) -> Providers:
     queue = settings.interruption_queue
     warnings = Warnings(queue, clients.of("sqs")) if queue else None
 
+    # One list for all of them: it is long, and takes its time.
+    prices = PriceList()
     images = Images(clients.of("ssm"), lambda: kubernetes_version(api))
 
     def ec2_fleet(cluster: str) -> Provider:
-        return Ec2Fleet(cluster, clients.of("ec2"), warnings, catalogue, images=images)
+        return Ec2Fleet(cluster, clients.of("ec2"), warnings, catalogue, prices, images)
 
     def scaling(cluster: str) -> Provider:
-        return auto_scaling_groups(cluster, clients, catalogue, warnings, images)
+        return auto_scaling_groups(cluster, clients, catalogue, warnings, images, prices)
 
     async def cluster_id() -> str:
         # What others know a cluster by, for want of an id of its own: kube-system is never deleted.
@@ -55,7 +58,7 @@ def make_providers(api: ApiClient, settings: Settings) -> Providers:
         return str(found[0]["metadata"]["uid"])
 
     def eks(cluster: str) -> Provider:
-        return eks_node_groups(cluster, clients, catalogue, warnings)
+        return eks_node_groups(cluster, clients, catalogue, warnings, prices)
 
     makers: dict[str, Maker] = {
         "SIMULATED": lambda _: Simulated(api),

@@ -13,8 +13,10 @@ from batchwright.capacity.ec2.pricelist import PriceList, endpoint_region, price
 from batchwright.capacity.launching import launch_price
 from batchwright.capacity.port import Order
 from batchwright.capacity.simulated import catalogue as simulated
+from batchwright.controllers.providers import make_providers
 from batchwright.domain.metering import Price, noted_price
 from batchwright.local.ec2 import pricelist as endpoint
+from batchwright.settings import Settings
 from capacityparts import blueprint, kind
 
 M5_LARGE, C5_LARGE = 0.096, 0.085
@@ -37,6 +39,33 @@ async def test_prices_are_read_page_by_page_and_once_a_day(network: Network, mon
     }
     assert len(asked) == -(-len(simulated()) // 7)
     assert {"Type": "TERM_MATCH", "Field": "regionCode", "Value": "us-east-1"} in asked[0]["Filters"]
+
+
+class Api:
+    """A cluster, which has an id."""
+
+    async def list_all(self, *_: object, **__: object) -> list[Any]:
+        return [{"metadata": {"uid": "prices"}}]
+
+    def may_write(self) -> bool:
+        return True
+
+
+async def test_all_providers_of_an_operator_read_it_once(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+    answer = endpoint.get_products
+
+    def noting(request: dict[str, Any]) -> dict[str, Any]:
+        asked.append(request)
+        return answer(request)
+
+    monkeypatch.setattr(endpoint, "get_products", noting)
+    providers = make_providers(Api(), Settings())  # type: ignore[arg-type]
+    await providers.start()
+    made = blueprint(instanceTypes=["m5.large"], subnets=network.subnets, imageId=network.image)
+    kinds = [await providers.get(name).kinds(made) for name in ("EC2_FLEET", "AUTO_SCALING_GROUPS")]
+    assert {each.price for found in kinds for each in found} == {M5_LARGE}
+    assert len(asked) == 1
 
 
 async def test_where_the_price_list_is_out_of_reach_prices_are_estimated(

@@ -12,6 +12,7 @@ from batchwright.capacity.ec2.catalogue import Catalogue
 from batchwright.capacity.ec2.client import JSON, Clients
 from batchwright.capacity.ec2.fleet import Ec2Fleet
 from batchwright.capacity.ec2.images import Images
+from batchwright.capacity.ec2.pricelist import PriceList
 from batchwright.capacity.ec2.templates import Templates, with_tags
 from batchwright.capacity.ec2.warnings import Warnings
 from batchwright.capacity.groups.calls import Calls
@@ -29,9 +30,16 @@ MOST_INSTANCES = 1000
 class AutoScalingSource:
     """Groups of one cluster in one region."""
 
-    def __init__(self, calls: Calls, clients: Clients, catalogue: Catalogue, images: Images | None = None) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        clients: Clients,
+        catalogue: Catalogue,
+        images: Images | None = None,
+        prices: PriceList | None = None,
+    ) -> None:
         self._calls = calls
-        self._ec2 = Ec2Fleet(calls.cluster, clients.of("ec2"), catalogue=catalogue, images=images)
+        self._ec2 = Ec2Fleet(calls.cluster, clients.of("ec2"), catalogue=catalogue, price_list=prices, images=images)
         self._existing = Existing(calls, clients, catalogue)
         self._templates = Templates(clients.of("ec2"), calls.cluster, images)
 
@@ -92,7 +100,9 @@ def auto_scaling_groups(
     catalogue: Catalogue,
     warnings: Warnings | None = None,
     images: Images | None = None,
+    prices: PriceList | None = None,
 ) -> GroupProvider:
     """The provider for one cluster."""
     calls = Calls(cluster, PROVIDER, clients)
-    return GroupProvider(PROVIDER, calls, AutoScalingSource(calls, clients, catalogue, images), catalogue, warnings)
+    source = AutoScalingSource(calls, clients, catalogue, images, prices)
+    return GroupProvider(PROVIDER, calls, source, catalogue, warnings)

@@ -16,6 +16,7 @@ from batchwright import names
 from batchwright.capacity.ec2.catalogue import Catalogue
 from batchwright.capacity.ec2.client import JSON, Clients
 from batchwright.capacity.ec2.fleet import Ec2Fleet
+from batchwright.capacity.ec2.pricelist import PriceList
 from batchwright.capacity.ec2.templates import Templates, with_tags
 from batchwright.capacity.ec2.userdata import kubelet_labels
 from batchwright.capacity.ec2.warnings import Warnings
@@ -41,9 +42,9 @@ CLUSTER_TAG, NODE_GROUP_TAG = "eks:cluster-name", "eks:nodegroup-name"
 class EksSource:
     """Node groups of EKS clusters in one region."""
 
-    def __init__(self, calls: Calls, clients: Clients, catalogue: Catalogue) -> None:
+    def __init__(self, calls: Calls, clients: Clients, catalogue: Catalogue, prices: PriceList | None = None) -> None:
         self._calls, self._eks = calls, clients.of("eks")
-        self._ec2 = Ec2Fleet(calls.cluster, clients.of("ec2"), catalogue=catalogue)
+        self._ec2 = Ec2Fleet(calls.cluster, clients.of("ec2"), catalogue=catalogue, price_list=prices)
         self._existing = Existing(calls, clients, catalogue)
         self._templates = Templates(clients.of("ec2"), calls.cluster)
 
@@ -177,8 +178,12 @@ def ami_type(blueprint: Blueprint, of: InstanceType) -> str:
 
 
 def eks_node_groups(
-    cluster: str, clients: Clients, catalogue: Catalogue, warnings: Warnings | None = None
+    cluster: str,
+    clients: Clients,
+    catalogue: Catalogue,
+    warnings: Warnings | None = None,
+    prices: PriceList | None = None,
 ) -> GroupProvider:
     """The provider for one cluster."""
     calls = Calls(cluster, PROVIDER, clients)
-    return GroupProvider(PROVIDER, calls, EksSource(calls, clients, catalogue), catalogue, warnings)
+    return GroupProvider(PROVIDER, calls, EksSource(calls, clients, catalogue, prices), catalogue, warnings)
