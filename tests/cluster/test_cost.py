@@ -8,18 +8,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 import pytest
 
 import manifests
-from apiserver import ApiServer, Manifest
-from batchwright.domain.quantities import parse_cpu_milli
+from apiserver import ApiServer
 from batchwright.local import cluster as local_cluster
 from batchwright.local import install
 from commandline import CommandLine
 from operatorprocess import OperatorProcess
+from reckoning import reckoned
 from stage import Stage
 
 SETTINGS = {"capacity_interval_seconds": "0.5", "capacity_gather_seconds": "0.2", "checkpoint_seconds": "1"}
@@ -64,26 +63,6 @@ def scene(market: local_cluster.Cluster, payer: OperatorProcess) -> Iterator[Sta
     api.delete("Namespace", name)
 
 
-def reckoned(scene: Stage, job_id: str) -> tuple[float, float]:
-    """The vCPU-seconds and the cost of all pods of a job."""
-    nodes = {each["metadata"]["name"]: each for each in scene.api.list("Node")}
-    seconds = cost = 0.0
-    for pod in scene.pods(job_id):
-        took = lasted(pod)
-        node = nodes[pod["spec"]["nodeName"]]
-        price = float(node["metadata"]["annotations"]["batchwright.io/hourly-price"])
-        part = 1000 * VCPUS / parse_cpu_milli(node["status"]["allocatable"]["cpu"])
-        seconds += VCPUS * took
-        cost += price / 3600 * part * took
-    return seconds, cost
-
-
-def lasted(pod: Manifest) -> float:
-    status = pod["status"]
-    ended = status["containerStatuses"][0]["state"]["terminated"]["finishedAt"]
-    return (datetime.fromisoformat(ended) - datetime.fromisoformat(status["startTime"])).total_seconds()
-
-
 def told(usage: dict[str, Any]) -> tuple[float, float]:
     return float(usage["vcpuSeconds"]), float(usage["cost"])
 
@@ -111,8 +90,8 @@ def test_what_jobs_cost_is_what_their_pods_took_also_when_the_operator_dies(
 
     array, single = scene.wait_final("sweep", 120)["usage"], scene.wait_final("bad", 120)["usage"]
 
-    assert told(array) == pytest.approx(reckoned(scene, sweep), rel=1e-6)
-    assert told(single) == pytest.approx(reckoned(scene, bad), rel=1e-6)
+    assert told(array) == pytest.approx(reckoned(scene, sweep, VCPUS), rel=1e-6)
+    assert told(single) == pytest.approx(reckoned(scene, bad, VCPUS), rel=1e-6)
     # The sum over elements is the whole, and what failed was for nothing.
     assert sum(float(each["cost"]) for each in array["elements"]) == pytest.approx(float(array["cost"]), abs=1e-11)
     assert [each["indexes"] for each in array["elements"]] == [f"{2 * n}-{2 * n + 1}" for n in range(10)]
