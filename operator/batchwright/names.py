@@ -24,8 +24,10 @@ MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 PART_OF: Final = "app.kubernetes.io/part-of"
 
 # On nodes of MANAGED environments: the label above says whose, and so does a taint of that key; these, whether they are
-# SPOT or ON_DEMAND, and that the operator cordoned them. On instances, as tags: whose cluster, environment and launch.
+# SPOT or ON_DEMAND, in which placement group they are launched, and that the operator cordoned them. On instances, as
+# tags: whose cluster, environment and launch.
 LABEL_CAPACITY: Final = f"{GROUP}/capacity-type"
+LABEL_PLACEMENT_GROUP: Final = f"{GROUP}/placement-group"
 ANNOTATION_CORDONED: Final = f"{GROUP}/cordoned"
 # What an hour of the node costs, in US dollars, and that this was estimated; the first is a tag of instances too.
 ANNOTATION_PRICE: Final = f"{GROUP}/hourly-price"

@@ -67,6 +67,26 @@ def let_the_main_node_end(stage: Stage, job_id: str, shared: Path, *, nodes: int
     (shared / OTHERS_HAVE_ENDED).touch()
 
 
+def test_a_node_that_does_not_become_ready_gives_all_back(real: Stage) -> None:
+    """Its container runs, and what it is to serve never answers."""
+
+    def template(**more: Any) -> dict[str, Any]:
+        asked = {"requests": {"cpu": "50m", "memory": "48Mi"}}
+        command = ["python3", "-c", "import time; time.sleep(600)"]
+        container = {"name": "main", "image": images.PYTHON_IMAGE, "command": command, "resources": asked, **more}
+        return {"spec": {"containers": [container], "terminationGracePeriodSeconds": 0}}
+
+    probe = {"readinessProbe": {"tcpSocket": {"port": 9}, "periodSeconds": 1}}
+    ranges = [{"targetNodes": "0:1", "podTemplate": template()}, {"targetNodes": "2", "podTemplate": template(**probe)}]
+    given = {"numNodes": 3, "mainNode": 0, "nodesPerHost": 3, "startTimeoutSeconds": 15, "nodeRangeProperties": ranges}
+    real.define("serve", type="multinode", nodeProperties=given)
+    real.submit("never", "serve")
+    text = real.wait_event("never", "GaveBack", seconds=90)
+    assert "Not all of 3 nodes ran within 15 s. Node 2: it runs, and does not become ready" in text
+    real.terminate("never", "seen")
+    assert real.wait_final("never")["statusReason"] == "seen"
+
+
 def batchwright(cluster: local_cluster.Cluster, *words: str) -> str:
     done = CliRunner().invoke(app, [*words, "--kubeconfig", str(cluster.kubeconfig)])
     assert done.exit_code == 0, done.output

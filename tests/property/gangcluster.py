@@ -24,6 +24,7 @@ from batchwright.domain.texts import timestamp
 from batchwright.errors import AlreadyExists, ApiUnavailable, Forbidden, NotFound
 from property.gangpods import (
     CPU,
+    begun,
     bound_together,
     copy_of,
     cpu_of,
@@ -31,6 +32,7 @@ from property.gangpods import (
     group_of,
     is_of_its_group,
     is_over,
+    is_ready,
     machine_of,
     owner_of,
 )
@@ -343,6 +345,9 @@ class GangCluster:
             self._schedule(pod)
         elif "startTime" not in status:
             self._start(pod)
+        elif not is_ready(pod):
+            status["containerStatuses"][0]["ready"] = True
+            self.put_pod(pod)
         elif self.now >= self._ends[metadata["uid"]]:
             job_id = metadata["labels"][names.LABEL_JOB_ID]
             code = self._exits(job_id, int(metadata["annotations"][names.POD_FAILURE_COUNT]))[1]
@@ -373,13 +378,7 @@ class GangCluster:
     def _start(self, pod: JSON) -> None:
         metadata = pod["metadata"]
         job_id, main = metadata["labels"][names.LABEL_JOB_ID], metadata["labels"].get(names.LABEL_MAIN_POD)
-        began = timestamp(b.at(self.now))
-        pod["status"] |= {
-            "phase": "Running",
-            "podIP": "10.0.0.1",
-            "startTime": began,
-            "containerStatuses": [{"name": "main", "state": {"running": {"startedAt": began}}}],
-        }
+        pod["status"] |= begun(self.now, is_ready=self.random.randrange(3) > 0)
         running = [
             each
             for each in self.pods.values()

@@ -24,6 +24,18 @@ def cpu_of(pod: JSON) -> int:
     return CPU * int(pod["spec"]["containers"][0]["resources"]["requests"]["cpu"])
 
 
+def begun(now: float, *, is_ready: bool) -> JSON:
+    """The status of a pod that runs; one with a probe becomes ready later."""
+    at = timestamp(b.at(now))
+    container = {"name": "main", "state": {"running": {"startedAt": at}}, "ready": is_ready}
+    return {"phase": "Running", "podIP": "10.0.0.1", "startTime": at, "containerStatuses": [container]}
+
+
+def is_ready(pod: JSON) -> bool:
+    """Whether the probe of a pod that runs has passed."""
+    return bool(pod["status"]["containerStatuses"][0]["ready"])
+
+
 def ended(code: int, now: float) -> JSON:
     at = timestamp(b.at(now))
     given = {"exitCode": code, "reason": "Error" if code else "Completed", "startedAt": at, "finishedAt": at}

@@ -177,6 +177,7 @@ def pod(item: JSON) -> Pod:
         started_at=_time((running or ended or {}).get("startedAt")),
         stopped_at=_time((ended or {}).get("finishedAt")),
         running=running is not None,
+        unready=names.LABEL_NODE_INDEX in labels and _is_unready(status),
         exit_code=ended.get("exitCode") if ended else None,
         container_reason=(ended or {}).get("reason", ""),
         container_message=(ended or {}).get("message", ""),
@@ -218,6 +219,13 @@ def _init_waiting(status: JSON) -> JSON:
         if waiting.get("reason") not in (None, "PodInitializing"):
             return waiting
     return {}
+
+
+def _is_unready(status: JSON) -> bool:
+    """Whether a container runs whose probes have not passed. The pod's condition is no measure of that: it is false for
+    good once one of several containers has ended."""
+    containers = status.get("containerStatuses") or ()
+    return any(each.get("ready") is False and "running" in (each.get("state") or {}) for each in containers)
 
 
 def _words(condition: JSON) -> str:

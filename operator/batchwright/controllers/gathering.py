@@ -6,10 +6,12 @@ started takes it to have begun now, which errs on the side of the instance.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 from math import inf
 from typing import Any, get_args
 
@@ -27,7 +29,7 @@ from batchwright.domain.declarations import Problem, Supply
 from batchwright.domain.observations import Node, Taint
 from batchwright.domain.quantities import Resources
 from batchwright.domain.texts import moment, timestamp
-from batchwright.names import GPU_RESOURCE, LABEL_ENVIRONMENT, label_value
+from batchwright.names import GPU_RESOURCE, LABEL_ENVIRONMENT, LABEL_PLACEMENT_GROUP, label_value
 from batchwright.scheduling.nearness import alike
 from batchwright.scheduling.snapshot import Gang, Shape
 from batchwright.settings import Settings
@@ -190,17 +192,26 @@ def bounds_of(spec: ComputeEnvironmentSpec, blueprint: Blueprint | None, setting
 def blueprint_of(known: Declared[ComputeEnvironmentSpec]) -> Blueprint:
     """What the environment's instances are made of."""
     value = label_value(known.name)
-    eks = known.spec.eks
+    eks, resources = known.spec.eks, known.spec.compute_resources
+    group = resources.placement_group
+    near = {LABEL_PLACEMENT_GROUP: group_label(group)} if group else {}
     return Blueprint(
         known.name,
         known.uid,
-        known.spec.compute_resources,
-        dict(node_labels(known.name, known.spec)),
+        resources,
+        node_labels(known.name, known.spec) | near,
         (Taint(LABEL_ENVIRONMENT, value, "NoSchedule"),),
         known.spec.node_join,
         (eks.node_groups if eks else known.spec.auto_scaling_groups) or (),
         eks.cluster_name if eks else "",
     )
+
+
+def group_label(group: str) -> str:
+    """The placement group's name as a label value, which takes fewer characters: no kubelet starts with one that is
+    malformed."""
+    cut = re.sub("[^A-Za-z0-9._-]", "-", group).strip("._-")
+    return label_value(group) if cut == group else f"{cut[:54] or 'group'}-{sha256(group.encode()).hexdigest()[:8]}"
 
 
 def learn(fleet: Iterable[Seen], store: Store, memory: Memory, kinds: Iterable[Kind] = ()) -> Learnt:

@@ -75,7 +75,7 @@ class Nodes:
         if main is None or main.uid == self.together:
             return
         others = [pod for pod in self.pods.values() if pod.main == main.uid]
-        running = [pod for pod in (main, *others) if pod.started_at is not None or pod.is_finished]
+        running = [pod for pod in (main, *others) if pod.is_up]
         self.together = main.uid if len(running) == size else ""
 
     def end(self, main: str) -> None:

@@ -206,9 +206,9 @@ def _under_way(
     # Its pod may have waited at its gate for long. An operator that has started since knows when its kubelet took it.
     began = main.started_at or gang.released_at(main) or main.accepted_at or main.created_at
     deadline = began + timedelta(seconds=gang.start_seconds)
-    starting = [pod for pod in nodes if pod.started_at is None and not pod.is_finished]
+    starting = [pod for pod in (main, *nodes) if not pod.is_up]
     missing = gang.size - 1 - len(nodes)
-    if not missing and not starting and main.started_at is not None:
+    if not missing and not starting:
         return replace(decision, actions=decision.actions + stop)
     if now >= deadline:
         return _give_back(decision, work, _late(gang, starting, missing, main), stop)
@@ -245,11 +245,14 @@ def _how_lost(pod: Pod, view: View, gang: GangView) -> str:
 
 def _late(gang: GangView, starting: list[Pod], missing: int, main: Pod) -> str:
     text = f"Not all of {gang.size} nodes ran within {gang.start_seconds} s"
-    waiting = starting or ([main] if main.started_at is None else [])
-    if not waiting:
+    if not starting:
         return f"{text}: {missing} pods could not be made"
-    worst = max(waiting, key=lambda pod: (bool(pod.waiting_reason), bool(pod.unschedulable), pod.name))
-    why = worst.waiting_message or worst.waiting_reason or worst.unschedulable or "it has not started"
+    worst = max(
+        starting,
+        key=lambda pod: (bool(pod.waiting_reason), bool(pod.unschedulable), pod.started_at is None, pod.name),
+    )
+    why = worst.waiting_message or worst.waiting_reason or worst.unschedulable
+    why = why or ("it has not started" if worst.started_at is None else "it runs, and does not become ready")
     return f"{text}. Node {gang.main if worst is main else worst.index}: {why}"
 
 

@@ -111,7 +111,8 @@ class Mark:
 class Pod:
     """A pod of ours. `owner` is the uid of the Kubernetes Job that made it; the container is the main one; `index` and
     `failures` are the Job controller's annotations. Of a multi-node job, `main` is the uid of the main node's pod that
-    this one belongs to, and `index` the number of its node."""
+    this one belongs to, `index` the number of its node, and `unready` whether a container runs whose probes have not
+    passed."""
 
     uid: str
     namespace: str
@@ -131,6 +132,7 @@ class Pod:
     started_at: datetime | None = None
     stopped_at: datetime | None = None
     running: bool = False
+    unready: bool = False
     exit_code: int | None = None
     container_reason: str = ""
     container_message: str = ""
@@ -147,6 +149,11 @@ class Pod:
     def is_finished(self) -> bool:
         """Whether the pod is in a final phase."""
         return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it has started, as a node of a multi-node job: it runs and is ready, or has ended."""
+        return self.is_finished or (self.started_at is not None and not self.unready)
 
     @property
     def is_preempted(self) -> bool:

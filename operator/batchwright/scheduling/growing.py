@@ -13,12 +13,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 
 from batchwright.domain.observations import Node
-from batchwright.names import INSTANCE_TYPE
+from batchwright.names import INSTANCE_TYPE, LABEL_PLACEMENT_GROUP, ZONE
 from batchwright.scheduling.coming import Run, Runs
 from batchwright.scheduling.nearness import Labels, apart, missing, options
 from batchwright.scheduling.offers import Bill, Fitting, bill, fitting, room_for, suits
 from batchwright.scheduling.room import Room, cpu_of
-from batchwright.scheduling.snapshot import Demand, Gang, Growth, Shape, Shortfall, WaitKind
+from batchwright.scheduling.snapshot import Demand, Gang, Growth, Shape, Shortfall, Topology, WaitKind
 from batchwright.scheduling.state import State
 
 # Beyond so many kinds of request an environment is not asked to grow for more at one time.
@@ -133,7 +133,8 @@ class Growing:
     ) -> Iterator[Labels]:
         """The labels that new machines for these nodes of a gang could share, the best first; nothing where none is to
         be had that must be."""
-        if not gang.topology or name not in self._state.growth:
+        topology = self._topology(name, gang)
+        if not topology or name not in self._state.growth:
             return iter(((),))
         runs, nodes = self._make_runs(name), self._state.nodes
         kinds = {shape: [offer.node for offer in self._fitting(name, shape).offers] for shape in asked}
@@ -141,8 +142,18 @@ class Growing:
             known += [run.node for run in runs if self._takes(run, name, shape)]
         near: list[Mapping[str, str]] = [run.node.labels for run in runs for _ in range(min(run.count, gang.size))]
         columns = [column for each in there if (column := nodes.column(each)) is not None]
-        near += [{level.key: nodes.label(column, level.key) for level in gang.topology} for column in columns]
-        return options(gang.topology, kinds, near)
+        near += [{level.key: nodes.label(column, level.key) for level in topology} for column in columns]
+        return options(topology, kinds, near)
+
+    def _topology(self, name: str, gang: Gang) -> tuple[Topology, ...]:
+        """What the gang asks for, and one zone for a placement group: a cluster placement group cannot span zones (EC2
+        User Guide). Others may, so it is only preferred."""
+        growth = self._state.growth.get(name)
+        every = growth.offers + growth.barred if growth is not None else ()
+        is_grouped = any(LABEL_PLACEMENT_GROUP in offer.node.labels for offer in every)
+        if not is_grouped or any(level.key in (ZONE, LABEL_PLACEMENT_GROUP) for level in gang.topology):
+            return gang.topology
+        return (Topology(ZONE), *gang.topology)
 
     def unshared(self, name: str, gang: Gang) -> str:
         """A label that all nodes of the gang must share, and that the environment cannot give them, whatever is to be

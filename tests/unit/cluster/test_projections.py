@@ -82,6 +82,25 @@ def test_running() -> None:
     )
 
 
+STATES = {"running": {"startedAt": LATER}}, {"terminated": {"exitCode": 0, "startedAt": LATER}}
+READINESS = [
+    pytest.param([(STATES[0], True)], False, id="ready, or without a probe"),
+    pytest.param([(STATES[0], False)], True, id="its probe has not passed"),
+    pytest.param([(STATES[0], True), (STATES[0], False)], True, id="that of another container has not"),
+    pytest.param([(STATES[0], True), (STATES[1], False)], False, id="another container has ended"),
+    pytest.param([({"waiting": {}}, False)], False, id="nothing runs"),
+]
+
+
+@pytest.mark.parametrize(("containers", "want"), READINESS)
+def test_whether_a_node_of_a_multi_node_job_is_ready(containers: list[tuple[JSON, bool]], want: bool) -> None:
+    """Not by the pod's condition, which is false as soon as one of its containers has ended."""
+    listed = [{"name": f"c{n}", "state": state, "ready": ready} for n, (state, ready) in enumerate(containers)]
+    status = {"phase": "Running", "containerStatuses": listed}
+    assert pod(status, labels={names.LABEL_NODE_INDEX: "0"}).unready == want
+    assert not pod(status).unready, "nobody asks it of others"
+
+
 def test_ended() -> None:
     ended = {"exitCode": 137, "reason": "OOMKilled", "startedAt": LATER, "finishedAt": "2026-03-01T12:02:00Z"}
     found = pod({"phase": "Failed"} | with_state(terminated=ended))

@@ -59,13 +59,14 @@ class Events:
 
 
 # The nodes that run in a start before it goes back: also where the main node never had a pod.
-ALL, SOME, NONE = "all", "some", "none"
+ALL, SOME, NONE, UNREADY = "all", "some", "none", "unready"
 GOING_BACK = [
     pytest.param([SOME] * 4, [10, 20, 40, 80], id="starts that fail: longer each time"),
     pytest.param([SOME] * 1040, [10, 20, 40, 80, 160, 320, *[600] * 1034], id="for weeks: ten minutes at most"),
     pytest.param([ALL] * 3, [10, 10, 10], id="what is lost later is no start that failed"),
     pytest.param([ALL, SOME, SOME], [10, 10, 20], id="nor does it count for the next"),
     pytest.param([SOME, SOME, ALL, SOME], [10, 20, 10, 10], id="a start that came together begins anew"),
+    pytest.param([UNREADY] * 3, [10, 20, 40], id="nor one in which a node does not become ready"),
     pytest.param([ALL, NONE, NONE], [10, 10, 20], id="a main node without a pod is a start that failed"),
 ]
 
@@ -90,8 +91,8 @@ async def test_how_long_a_multi_node_job_waits_before_the_next_start(starts: lis
         if which == NONE:
             entry.pods, entry.nodes.pods = {}, {}
         gang_view(world.store, entry, layout, b.NOW)
-        if which == ALL:
-            entry.nodes.pods[f"{node.uid}-1"] = replace(node, started_at=b.NOW)
+        if which in (ALL, UNREADY):
+            entry.nodes.pods[f"{node.uid}-1"] = replace(node, started_at=b.NOW, unready=which == UNREADY)
             gang_view(world.store, entry, layout, b.NOW)
             del entry.nodes.pods[f"{node.uid}-1"]
         gang_view(world.store, entry, layout, b.NOW)

@@ -24,6 +24,7 @@ from batchwright.errors import (
     ProviderThrottled,
     ProviderUnavailable,
 )
+from batchwright.names import LABEL_PLACEMENT_GROUP
 from batchwright.settings import Settings
 from environmentparts import FIRST, LASTING, PASSED, SECOND, World
 
@@ -294,3 +295,19 @@ async def test_what_was_launched_refused_and_ended_is_counted() -> None:
     world.cloud.answer, world.count = None, 0
     await world.round(10_000)
     assert counted("instances_terminated") == len(world.cloud.ended) == 4
+
+
+@pytest.mark.parametrize(
+    ("group", "want"),
+    [
+        pytest.param(None, None, id="none"),
+        pytest.param("near", "near", id="a name"),
+        pytest.param("near us/1", "near-us-1-53552d54", id="one that is no label value"),
+        pytest.param("/", "group-8a5edab2", id="one of which nothing is left"),
+    ],
+)
+def test_nodes_bear_the_name_of_their_placement_group(group: str | None, want: str | None) -> None:
+    known = World().known
+    resources = known.spec.compute_resources.model_copy(update={"placement_group": group})
+    known = replace(known, spec=known.spec.model_copy(update={"compute_resources": resources}))
+    assert blueprint_of(known).labels.get(LABEL_PLACEMENT_GROUP) == want

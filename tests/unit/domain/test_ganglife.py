@@ -21,6 +21,7 @@ from batchwright.domain.actions import (
 from batchwright.domain.ganglife import GangView, decide_gang
 from batchwright.domain.lifecycle import View
 from batchwright.domain.observations import Pod
+from batchwright.domain.texts import timestamp
 
 MACHINES = ("m0", "m1", "m2")
 EXITED = "Essential container in task exited"
@@ -138,6 +139,48 @@ CASES = [
             now=b.at(600),
         ),
         id="not all run in time",
+    ),
+    pytest.param(
+        Case(view(MAIN), gang(node(1), node(2, unready=True)), "RUNNING", (), "1 of 3 nodes have yet to start"),
+        id="one runs and is not ready",
+    ),
+    pytest.param(
+        Case(
+            view(MAIN),
+            gang(node(1), node(2, unready=True)),
+            "RUNNING",
+            (GiveBack,),
+            "Not all of 3 nodes ran within 600 s. Node 2: it runs, and does not become ready",
+            now=b.at(600),
+        ),
+        id="one does not become ready in time",
+    ),
+    pytest.param(
+        Case(view(replace(MAIN, unready=True)), gang(*BOTH), "RUNNING", (), "1 of 3 nodes have yet to start"),
+        id="the main node runs and is not ready",
+    ),
+    pytest.param(
+        Case(
+            view(replace(MAIN, unready=True)),
+            gang(node(1), node(2, phase="Pending", started_at=None)),
+            "RUNNING",
+            (GiveBack,),
+            "Not all of 3 nodes ran within 600 s. Node 2: it has not started",
+            now=b.at(600),
+        ),
+        id="one that has not started is told rather than one that is not ready",
+    ),
+    pytest.param(
+        Case(view(MAIN), gang(node(1), failed(2, unready=True)), "RUNNING"), id="one that has ended need not be ready"
+    ),
+    pytest.param(
+        Case(
+            view(MAIN, job=b.job(status=b.status("RUNNING", startedAt=timestamp(b.at(0))))),
+            gang(node(1), node(2, unready=True)),
+            "RUNNING",
+            now=b.at(601),
+        ),
+        id="all have been ready, and one is so no more",
     ),
     pytest.param(
         Case(view(b.pod(node="m0")), gang(), "STARTING", (GiveBack,), now=b.at(601)),

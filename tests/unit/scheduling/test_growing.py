@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import pytest
 
 import builders as b
-from batchwright.names import GPU_RESOURCE
+from batchwright.names import GPU_RESOURCE, LABEL_PLACEMENT_GROUP, ZONE
 from batchwright.scheduling.cycle import plan
 from batchwright.scheduling.explain import explain
 from batchwright.scheduling.limits import BY_KIND
-from batchwright.scheduling.snapshot import Gang, Snapshot, WaitKind
+from batchwright.scheduling.snapshot import Gang, Growth, Snapshot, Topology, WaitKind
 
 LEAVES = b.growth(leaving=((b.shape(), 3),))
 COMING = WaitKind.NODES_COMING
@@ -341,3 +341,30 @@ def test_a_node_that_something_is_to_come_to_is_expecting() -> None:
     found = plan(b.snapshot(b.queue(*jobs(1)), nodes=nodes, held=(b.held(),), growth={"e1": b.growth()}))
     assert found.expecting == {"n1", "n2"}
     assert found.demand == ()
+
+
+GROUPED = tuple(b.offer(f"m/{zone}", labels={LABEL_PLACEMENT_GROUP: "near", ZONE: zone}) for zone in "ba")
+LOOSE = tuple(b.offer(f"m/{zone}", labels={ZONE: zone}) for zone in "ba")
+BARRED_A = b.growth(GROUPED[0], barred=GROUPED[1:])
+IN_GROUPS = [
+    pytest.param((), b.growth(*GROUPED), ((ZONE, "a"),), id="a gang that says nothing comes to one zone"),
+    pytest.param((), b.growth(*LOOSE), (), id="where there is no group it does not"),
+    pytest.param((), BARRED_A, ((ZONE, "b"),), id="to that which has what is wanted"),
+    pytest.param((Topology("rack"),), b.growth(*GROUPED), ((ZONE, "a"),), id="one that prefers something else too"),
+    pytest.param(
+        (Topology(LABEL_PLACEMENT_GROUP, is_required=True),),
+        b.growth(*LOOSE, *GROUPED),
+        ((LABEL_PLACEMENT_GROUP, "near"),),
+        id="a topology may name the group",
+    ),
+]
+
+
+@pytest.mark.parametrize(("topology", "growth", "want"), IN_GROUPS)
+def test_the_nodes_of_a_gang_come_to_the_zone_of_a_placement_group(
+    topology: tuple[Topology, ...], growth: Growth, want: tuple[tuple[str, str], ...]
+) -> None:
+    """EC2 User Guide, placement groups: a cluster placement group cannot span zones."""
+    of = Gang(((b.shape(), 3),), topology=topology)
+    decided = plan(b.snapshot(b.queue(b.candidate("g", shape=of.total, gang=of)), growth={"e1": growth}))
+    assert [(each.count, each.shape.node_selector) for each in decided.demand] == [(3, want)]

@@ -160,8 +160,8 @@ class NodeProperties(Model):
         Annotated[int, Between(10, 86400, "must be 10 to 86400 seconds: leave it out for 600")] | None
     ) = Field(
         default=None,
-        description="startTimeoutSeconds (beyond AWS): when not all nodes run after so long, the job gives all room "
-        "back and waits. Default 600.",
+        description="startTimeoutSeconds (beyond AWS): when not all nodes run, and are ready by their probes, after so "
+        "long, the job gives all room back and waits. Default 600.",
     )
     rendezvous: Rendezvous | None = Field(
         default=None,
