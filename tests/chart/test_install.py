@@ -1,15 +1,19 @@
-"""helm install, upgrade, uninstall and install again on a cluster whose real node runs the operator's own image.
+"""helm install, upgrade, rollback, uninstall and install again, where the real node runs the operator's own image.
 
 Jobs run through all of it: their pods are the same ones before and after.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import tarfile
 import uuid
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -17,10 +21,11 @@ import yaml
 from apiserver import ApiServer, Manifest
 from batchwright.local import cluster as local_cluster
 from batchwright.local import images
+from batchwright.local.images.archive import read_tags
 from batchwright.local.realnode import import_image
 from helmchart import CHART, RELEASE, Helm, with_image
 from kubecluster import Cluster
-from operatorimage import ensure_operator_image
+from operatorimage import IMAGE, ensure_operator_image
 from stage import Stage, shell
 from watches import until
 
@@ -39,6 +44,14 @@ VALUES: Manifest = {
     "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
     "settings": {"startGraceSeconds": 30},
 }
+
+
+# Of no commit, so that the image is built anew only where something in it changes.
+LABELLED = {"VERSION": "1.2.3", "REVISION": "c0ffee"}
+# Of the archive, which is not compressed: 276 MB, and some room for newer packages.
+MOST_BYTES = 290_000_000
+# From the creation of a pod to the Lease in its hands: 6.6 s on two cores that were busy with other things.
+START_SECONDS = 15
 
 
 class Installation:
@@ -70,6 +83,10 @@ class Installation:
             stdin=yaml.safe_dump(values),
         )
 
+    def roll_back(self) -> None:
+        """As docs/upgrading.md says it: what was before the last upgrade."""
+        self._helm.run("rollback", RELEASE, f"--namespace={NAMESPACE}", "--wait", "--timeout=120s")
+
     def uninstall(self) -> None:
         """Take it away."""
         self._helm.run("uninstall", RELEASE, f"--namespace={NAMESPACE}", "--wait", "--timeout=90s")
@@ -77,6 +94,10 @@ class Installation:
     def pods(self) -> list[Manifest]:
         """The operator's pods."""
         return self._api.list("Pod", NAMESPACE, labelSelector="app.kubernetes.io/name=batchwright")
+
+    def live_pods(self) -> list[Manifest]:
+        """Those of them that are not going."""
+        return [pod for pod in self.pods() if "deletionTimestamp" not in pod["metadata"]]
 
     @property
     def holder(self) -> str:
@@ -87,11 +108,17 @@ class Installation:
 
 
 @pytest.fixture(scope="module")
+def image() -> Path:
+    """The archive of the operator's image, with labels as a release has them."""
+    return ensure_operator_image(labelled=LABELLED)
+
+
+@pytest.fixture(scope="module")
 def installation(
-    chart_cluster: local_cluster.Cluster, cluster_helm: Helm, chart_api: ApiServer
+    chart_cluster: local_cluster.Cluster, cluster_helm: Helm, chart_api: ApiServer, image: Path
 ) -> Iterator[Installation]:
     """Nothing installed yet, but everything that is needed for it; nothing stays of it."""
-    for archive in (ensure_operator_image(), images.ensure_busybox()):
+    for archive in (image, images.ensure_busybox()):
         import_image(chart_cluster.name, chart_cluster.directory, archive)
     made = Installation(cluster_helm, chart_api)
     yield made
@@ -125,13 +152,40 @@ def older_chart(directory: Path) -> Path:
     return chart
 
 
-def test_jobs_run_through_install_upgrade_uninstall_and_install(
+def started_after(pods: list[Manifest], lease: Manifest) -> float:
+    """How many seconds after the creation of the first pod the Lease was taken."""
+    created = min(datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) for pod in pods)
+    return (datetime.fromisoformat(lease["spec"]["acquireTime"]) - created).total_seconds()
+
+
+def test_the_image_says_what_it_is_and_does_not_grow(image: Path) -> None:
+    assert read_tags(image) == (IMAGE,)
+    with tarfile.open(image) as archive:
+
+        def read(name: str) -> Any:
+            member = archive.extractfile(name)
+            assert member is not None
+            return json.load(member)
+
+        config = read(read("manifest.json")[0]["Config"])["config"]
+    said = {key.removeprefix("org.opencontainers.image."): value for key, value in config["Labels"].items()}
+    assert (said["version"], said["revision"], said["licenses"]) == ("1.2.3", "c0ffee", "Apache-2.0")
+    assert config["User"] == "65532:65532"
+    assert image.stat().st_size < MOST_BYTES
+
+
+def test_jobs_run_through_install_upgrade_rollback_uninstall_and_install(
     installation: Installation, chart_api: ApiServer, chart_kubectl: Cluster, place: str, tmp_path: Path
 ) -> None:
     installation.apply(older_chart(tmp_path))
     until(lambda: installation.holder != "", "no operator works", 60)
     first = installation.pods()
     assert len(first) == 2
+    lease = chart_api.find("Lease", *LEASE)
+    assert lease is not None
+    seconds = started_after(first, lease)
+    print(f"worked {seconds:.1f} s after the creation of its pod")
+    assert seconds < START_SECONDS
     assert installation.holder in {pod["metadata"]["name"] for pod in first}
 
     stage = Stage(chart_api, place)
@@ -152,23 +206,26 @@ def test_jobs_run_through_install_upgrade_uninstall_and_install(
         # A new version of chart and kinds, and new pods of the operator.
         installation.upgrade(podAnnotations={"release": "next"})
         assert not {pod["metadata"]["uid"] for pod in first} & {
-            pod["metadata"]["uid"] for pod in installation.pods() if "deletionTimestamp" not in pod["metadata"]
+            pod["metadata"]["uid"] for pod in installation.live_pods()
         }
-        crd = chart_api.find("CustomResourceDefinition", "jobqueues.batchwright.io")
-        assert crd is not None
-        assert crd["spec"]["names"]["shortNames"] == ["jq"]
+        assert _short_names(chart_api) == ["jq"]
         stage.submit("between", "brief")
         stage.wait("between", "SUCCEEDED", 90)
 
+        # And back, kinds and all, as somebody does who does not like the new one.
+        installation.roll_back()
+        until(lambda: _short_names(chart_api) == ["oldjq"], "the kind is not the older one's", 30)
+        assert not any("release" in pod["metadata"].get("annotations", {}) for pod in installation.live_pods())
+        stage.submit("back", "brief")
+        stage.wait("back", "SUCCEEDED", 90)
+        assert _running(stage, one, many) == running
+
         installation.uninstall()
         until(lambda: installation.pods() == [], "an operator's pod stays", 60)
-        assert {"one", "many", "between"} == {job["metadata"]["name"] for job in chart_api.list("BatchJob", place)}
-        assert running == {
-            pod["metadata"]["uid"]
-            for job in (one, many)
-            for pod in stage.pods(job)
-            if pod["status"]["phase"] == "Running"
+        assert {"one", "many", "between", "back"} == {
+            job["metadata"]["name"] for job in chart_api.list("BatchJob", place)
         }
+        assert _running(stage, one, many) == running
         stage.submit("meanwhile", "brief")
 
         # They end while there is no operator, and the next one finds out.
@@ -205,3 +262,15 @@ def test_the_operator_is_as_restricted_as_it_says(
     assert all(
         status["restartCount"] == 0 for pod in installation.pods() for status in pod["status"]["containerStatuses"]
     )
+
+
+def _short_names(api: ApiServer) -> list[str]:
+    crd = api.find("CustomResourceDefinition", "jobqueues.batchwright.io")
+    assert crd is not None
+    return list(crd["spec"]["names"]["shortNames"])
+
+
+def _running(stage: Stage, *jobs: str) -> set[str]:
+    """The pods of the jobs that run."""
+    found = [pod for job in jobs for pod in stage.pods(job)]
+    return {pod["metadata"]["uid"] for pod in found if pod["status"]["phase"] == "Running"}
