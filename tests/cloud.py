@@ -76,7 +76,14 @@ def make_network(url: str) -> Cloud:
     return Cloud(url, [each["SubnetId"] for each in subnets], image)
 
 
-def bought(scene: Stage, cloud: Cloud, name: str = "env", policy: Manifest | None = None, **resources: object) -> str:
+def bought(
+    scene: Stage,
+    cloud: Cloud,
+    name: str = "env",
+    policy: Manifest | None = None,
+    provider: str = "EC2_FLEET",
+    **resources: object,
+) -> str:
     """A MANAGED environment of instances that the endpoint starts, with that updatePolicy; its full name."""
     full = f"{scene.namespace}-{name}"
     found = {
@@ -88,7 +95,7 @@ def bought(scene: Stage, cloud: Cloud, name: str = "env", policy: Manifest | Non
         **resources,
     }
     join = {"type": "USER_DATA", "userData": "kubelet --node-labels=@LABELS@ --register-with-taints=@TAINTS@"}
-    spec: dict[str, Any] = {"type": "MANAGED", "computeResources": found, "nodeJoin": join}
+    spec: dict[str, Any] = {"type": "MANAGED", "provider": provider, "computeResources": found, "nodeJoin": join}
     scene.declare(manifests.compute_environment(full, **spec, **({"updatePolicy": policy} if policy else {})))
     return full
 

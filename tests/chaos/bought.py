@@ -26,25 +26,28 @@ def market_of(ground: Ground) -> Market:
 
 
 def prepare(ground: Ground) -> None:
-    """Two environments with a queue each."""
+    """Environments with a queue each: two of instances, and one of an Auto Scaling group."""
     cloud = market_of(ground).cloud
     for name, kind in (("bought", "EC2"), ("taken", "SPOT")):
         full = bought(ground, cloud, name, type=kind)
         ground.queue(name, full)
+    ground.queue("grouped", bought(ground, cloud, "grouped", provider="AUTO_SCALING_GROUPS"))
     ground.simulated("brief", cpu="1500m", simulate={"seconds": "1"})
     ground.simulated("longer", cpu="1500m", simulate={"seconds": "10"})
 
 
 def environments(ground: Ground) -> list[str]:
     """The full names of the environments."""
-    return [f"{ground.namespace}-{name}" for name in ("bought", "taken")]
+    return [f"{ground.namespace}-{name}" for name in ("bought", "taken", "grouped")]
 
 
 def submit(ground: Ground) -> None:
-    """A job and an array that wait for instances; each of their pods runs once."""
+    """Jobs and an array that wait for instances; each of their pods runs once."""
     prefix = f"buy{next(_numbers)}"
     job = ground.submit(f"{prefix}-one", "brief", queue="bought")
     ground.want(f"{prefix}-one", job, Want("SUCCEEDED", {0: 1}, (0,)))
+    grouped = ground.submit(f"{prefix}-grouped", "brief", queue="grouped")
+    ground.want(f"{prefix}-grouped", grouped, Want("SUCCEEDED", {0: 1}, (0,)))
     array = ground.submit(f"{prefix}-many", "brief", queue="bought", arrayProperties={"size": SIZE})
     ground.want(f"{prefix}-many", array, Want("SUCCEEDED", dict.fromkeys(range(SIZE), 1)))
 

@@ -16,6 +16,7 @@ CATCHERS = ("kopf", "asyncio")
 # kopf says at level error what it tries again, too.
 RETRIED = "; will re"
 LAST = 600
+CLOSED = "ApiClient is not open"
 TRACEBACK = "Traceback (most recent call last):"
 # By which keys a line says what it is about. `job` is also that of a line within the work on a job.
 SUBJECTS = ("name", "job", "pod", "environment")
@@ -58,7 +59,7 @@ def defects(log: str) -> list[str]:
     return [
         f"{record['event']}: {record.get('exception') or record.get('error') or record}"[-600:]
         for record in records(log)
-        if record["level"] == "error" and _tells_of_a_defect(record) and "ApiClient is not open" not in str(record)
+        if record["level"] == "error" and _tells_of_a_defect(record) and CLOSED not in str(record)
     ]
 
 
@@ -69,7 +70,8 @@ def _tells_of_a_defect(record: dict[str, Any]) -> bool:
 
 
 def tracebacks(log: str) -> list[str]:
-    """The ends of the tracebacks that Python itself wrote, as it does when a process ends by what nobody caught."""
+    """The ends of the tracebacks that Python itself wrote, as it does when a process ends by what nobody caught; not
+    those of a client that was closed meanwhile, as in `defects`."""
     found: list[list[str]] = []
     is_within = False
     for line in log.splitlines():
@@ -78,7 +80,8 @@ def tracebacks(log: str) -> list[str]:
         is_within = not line.startswith("{") and (is_within or TRACEBACK in line)
         if is_within:
             found[-1].append(line)
-    return ["\n".join(lines)[-LAST:] for lines in found]
+    whole = ("\n".join(lines) for lines in found)
+    return [text[-LAST:] for text in whole if CLOSED not in text]
 
 
 def errors_to_be_said(log: str) -> set[Told]:

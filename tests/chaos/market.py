@@ -106,7 +106,7 @@ class Market:
         return {**aws.environment(self.link.url), **settings}
 
     def left_over(self, environments: list[str]) -> list[str]:
-        """The instances that are not ended although nothing needs them any more, after a while."""
+        """After a while, the instances that are not ended although nothing needs them, and groups that want some."""
         deadline = time.monotonic() + LEFT_SECONDS
         while left := self._live(environments):
             if time.monotonic() > deadline:
@@ -115,7 +115,14 @@ class Market:
         return []
 
     def _live(self, environments: list[str]) -> list[str]:
-        return [
+        filters = [{"Name": "tag:batchwright.io/compute-environment", "Values": environments}]
+        found = self.cloud.client("autoscaling").describe_auto_scaling_groups(Filters=filters)["AutoScalingGroups"]
+        groups = [
+            f"group {each['AutoScalingGroupName']} is to have {each['DesiredCapacity']} instances"
+            for each in found
+            if each["DesiredCapacity"]
+        ]
+        return groups + [
             f"instance {each['InstanceId']} of {name} is left over, {each['State']['Name']}"
             for name in environments
             for each in self.cloud.instances(name, "pending", "running")

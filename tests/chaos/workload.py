@@ -11,6 +11,8 @@ from chaos.ground import Ground, Want
 
 CPU = "500m"
 SIZE = 14
+MACHINES = 3
+MOST_OF_A_MACHINE = "5"
 OWNER_LENDS = {"strategy": "LEND"}
 BORROWS = {"strategy": "LEND_AND_BORROW", "borrowLimit": -1}
 
@@ -31,7 +33,7 @@ class Planned:
 
 def prepare(ground: Ground) -> None:
     """Nodes, environments, queues and definitions."""
-    ground.nodes(3, cpu=8)
+    ground.nodes(MACHINES, cpu=8)
     ground.environment()
     ground.queue()
     # Another queue on the same nodes: arrays of this one come with gates, those of `alone` without.
@@ -56,8 +58,8 @@ def prepare(ground: Ground) -> None:
     ground.simulated("judged", cpu=CPU, simulate={"exit-code": "137", "reason": "OOMKilled"}, retryStrategy=judged)
     ground.simulated("borrower", cpu="1", simulate={"seconds": "6"})
     ground.simulated("owner", cpu="1", simulate={"seconds": "1"})
-    # They end when all of their nodes run.
-    ground.gang("gang", cpu=CPU, main={"seconds": "3000"})
+    # They end when all of their nodes run. No machine has room for nodes of two: whole, one runs at one time.
+    ground.gang("gang", cpu=MOST_OF_A_MACHINE, main={"seconds": "3000"})
     twice = {"seconds": "3000", "exit-code": "5", "fail-attempts": "1"}
     ground.gang("gang-again", cpu=CPU, main=twice, retryStrategy={"attempts": 2})
     if ground.market is not None:
@@ -151,9 +153,9 @@ def _sharing(prefix: str) -> Iterator[Planned]:
 
 
 def _gangs(prefix: str) -> Iterator[Planned]:
-    """Multi-node jobs, which need all machines of the environment, or one each."""
-    yield Planned(f"{prefix}gang", "gang", Want("SUCCEEDED", codes=(0,)), nodes=3)
-    yield Planned(f"{prefix}gang-too", "gang", Want("SUCCEEDED", codes=(0,)), nodes=3)
+    """Multi-node jobs: two that need all machines of the environment each, and one that fits beside either."""
+    for name in ("gang", "gang-too"):
+        yield Planned(f"{prefix}{name}", "gang", Want("SUCCEEDED", codes=(0,)), nodes=MACHINES)
     one = {"nodeOverrides": {"numNodes": 2}}
     yield Planned(f"{prefix}gang-again", "gang-again", Want("SUCCEEDED", codes=(5, 0)), spec=one, nodes=2)
 
