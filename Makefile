@@ -47,6 +47,7 @@ test-cluster: setup ## Tests on the embedded cluster, simulated and real nodes; 
 
 .PHONY: test-chart
 test-chart: setup ## Tests of the Helm chart: helm, helm-unittest, kubeconform and promtool, a cluster, the operator's own image
+	@PYTHONPATH=tests $(RUN)python -m charttools
 	$(RUN)pytest tests/chart $(PYTEST_ARGS)
 
 .PHONY: verify
