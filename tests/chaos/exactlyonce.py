@@ -23,8 +23,9 @@ from chaos.patient import PatientApi
 from watches import Watch
 
 GONE_SECONDS = 180
-# What the operator makes for a job: a Service with the names and a ConfigMap with the hostfile, where it is multi-node.
-OF_JOBS = ("Job", "Pod", "Service", "ConfigMap", "PodGroup")
+# What the operator makes for a job: a Service and an EndpointSlice with the names and a ConfigMap with the hostfile,
+# where it is multi-node.
+OF_JOBS = ("Job", "Pod", "Service", "EndpointSlice", "ConfigMap", "PodGroup")
 
 
 class PodWitness:

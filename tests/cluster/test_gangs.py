@@ -70,11 +70,25 @@ def test_three_nodes_start_and_the_main_nodes_end_decides(four: Stage) -> None:
     hosts = four.api.find("ConfigMap", work, four.namespace)
     assert hosts is not None
     assert hosts["data"]["hosts"] == "".join(f"{work}-{number}.{work} slots=1\n" for number in range(3))
+    four.wait("train", lambda status: status["state"] == "RUNNING" and "statusReason" not in status)
+    assert names_of(four, work) == {
+        f"{work}-{number}": pod["status"]["podIP"] for number, pod in enumerate((main, *others))
+    }, "all are found by name"
     status = four.wait_final("train")
     assert (status["state"], status["statusReason"]) == ("SUCCEEDED", EXITED)
     assert len(status["attempts"]) == 1
+    until(lambda: not names_of(four, work), "the names of a job that has ended still lead somewhere")
+    assert four.api.list("Endpoints", four.namespace) == [], "no controller writes for its Service"
+    assert len(four.api.list("EndpointSlice", four.namespace)) == 1
     assert status["nodeProperties"] == {"numNodes": 3, "mainNode": 0}
     wait_ended(four, job_id)
+
+
+def names_of(stage: Stage, work: str) -> dict[str, str]:
+    """The addresses of the nodes by their names."""
+    found = stage.api.find("EndpointSlice", work, stage.namespace)
+    assert found is not None
+    return {each["hostname"]: address for each in found["endpoints"] or () for address in each["addresses"]}
 
 
 def test_all_or_nothing(four: Stage) -> None:

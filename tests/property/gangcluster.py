@@ -18,10 +18,20 @@ from typing import Any
 import builders as b
 from batchwright import names
 from batchwright.cluster.client import JSON
-from batchwright.cluster.resources import BATCH_JOBS, CONFIG_MAPS, JOBS, POD_GROUPS, PODS, SERVICES, Resource
+from batchwright.cluster.resources import (
+    BATCH_JOBS,
+    CONFIG_MAPS,
+    ENDPOINT_SLICES,
+    JOBS,
+    POD_GROUPS,
+    PODS,
+    SERVICES,
+    Resource,
+)
 from batchwright.domain.observations import Node
 from batchwright.domain.texts import timestamp
 from batchwright.errors import AlreadyExists, ApiUnavailable, Forbidden, NotFound
+from property.gangnames import Names
 from property.gangpods import (
     CPU,
     begun,
@@ -35,9 +45,9 @@ from property.gangpods import (
     is_ready,
     machine_of,
     owner_of,
+    pod_of,
 )
 
-NAMESPACE = "default"
 # A pod that has ended is taken away by one in so many looks, of which there are some eight a second.
 COLLECTED = 10
 
@@ -58,6 +68,7 @@ class GangCluster:
         self.attempts: Counter[str] = Counter()
         self.writes: Counter[str] = Counter()
         self.made_nodes: Counter[str] = Counter()
+        self.names = Names()
         self.bound_groups: set[str] = set()  # by the uid of the main node's pod
         # What a quota lets nobody make: objects of a kind of a job (kind/uid), main nodes' pods of jobs (uid).
         self.refused: set[str] = set()
@@ -149,12 +160,23 @@ class GangCluster:
         found = [pod for pod in self.pods.values() if pod["metadata"]["labels"].get(label) == wanted]
         yield {"items": copy_of(found), "metadata": {}}
 
+    async def apply(self, resource: Resource, namespace: str, body: JSON) -> None:
+        await self._answer()
+        assert resource is ENDPOINT_SLICES
+        self.writes[resource.kind] += 1
+        self.names.apply(body)
+        await self._answer()
+
     async def patch(self, resource: Resource, namespace: str, name: str, body: Any, **how: Any) -> None:
         await self._answer()
         self.writes[resource.kind] += 1
         if resource is BATCH_JOBS:
             uid = body[0]["value"]
             self.statuses[uid] = copy_of(body[2]["value"])
+            of_job = (p for p in self.pods.values() if p["metadata"]["labels"][names.LABEL_JOB_ID] == uid)
+            self.names.check(self.statuses[uid], of_job)
+        elif resource is ENDPOINT_SLICES:
+            self.names.patch(name, body)
         elif resource is JOBS:
             job = self.jobs.get(name)
             if job is None:
@@ -307,22 +329,7 @@ class GangCluster:
         if job["spec"]["template"]["metadata"]["labels"][names.LABEL_JOB_ID] in self.podless:
             return
         self._made += 1
-        template, name = copy_of(job["spec"]["template"]), f"{job['metadata']['name']}-0-{self._made:05d}"
-        metadata = template["metadata"] | {
-            "name": name,
-            "namespace": NAMESPACE,
-            "uid": f"Pod-{self._made}",
-            "creationTimestamp": timestamp(b.at(self.now)),
-            "ownerReferences": [
-                {"apiVersion": "batch/v1", "kind": "Job", "controller": True, "uid": job["metadata"]["uid"]}
-            ],
-        }
-        metadata.setdefault("annotations", {})
-        metadata["annotations"] |= {
-            names.POD_INDEX: "0",
-            names.POD_FAILURE_COUNT: str(job["status"].get("failed", 0)),
-        }
-        self.put_pod({"metadata": metadata, "spec": template["spec"], "status": {"phase": "Pending"}})
+        self.put_pod(pod_of(job, self._made, self.now))
 
     def _move(self, pod: JSON) -> None:
         """The next thing in the life of a pod: by the garbage collector, the kube-scheduler or its kubelet."""

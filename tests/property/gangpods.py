@@ -6,10 +6,29 @@ from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import builders as b
+from batchwright import names
 from batchwright.cluster.client import JSON
 from batchwright.domain.texts import timestamp
 
 CPU = 1000
+NAMESPACE = "default"
+
+
+def pod_of(job: JSON, number: int, now: float) -> JSON:
+    """The pod that the Job controller makes for an Indexed Job of one completion."""
+    template = copy_of(job["spec"]["template"])
+    metadata = template["metadata"] | {
+        "name": f"{job['metadata']['name']}-0-{number:05d}",
+        "namespace": NAMESPACE,
+        "uid": f"Pod-{number}",
+        "creationTimestamp": timestamp(b.at(now)),
+        "ownerReferences": [
+            {"apiVersion": "batch/v1", "kind": "Job", "controller": True, "uid": job["metadata"]["uid"]}
+        ],
+    }
+    metadata.setdefault("annotations", {})
+    metadata["annotations"] |= {names.POD_INDEX: "0", names.POD_FAILURE_COUNT: str(job["status"].get("failed", 0))}
+    return {"metadata": metadata, "spec": template["spec"], "status": {"phase": "Pending"}}
 
 
 def is_over(pod: JSON) -> bool:

@@ -28,8 +28,8 @@ from batchwright.controllers.store import Store
 from batchwright.domain.observations import FINAL_STATES, Revision
 from batchwright.domain.texts import timestamp
 from batchwright.settings import Settings
-from property.gangcluster import NAMESPACE, GangCluster
-from property.gangpods import is_over
+from property.gangcluster import GangCluster
+from property.gangpods import NAMESPACE, is_over
 from virtualtime import VirtualTimeLoop
 
 SETTINGS = Settings(writes_in_flight=4)

@@ -23,6 +23,7 @@ from batchwright.domain.actions import (
     EndWork,
     GiveBack,
     MakeNodes,
+    PublishNames,
     ReadObstacle,
     ReadPods,
     ReleasePod,
@@ -83,6 +84,8 @@ class Carrying:
                     self._let_go(entry, action.pod)
                 case MakeNodes():
                     await self._gangs.make(uid, entry, action, key)
+                case PublishNames():
+                    await self._gangs.publish(uid, entry, action, key)
                 case StopNodes():
                     await self._gangs.stop(uid, entry, action, key)
                 case DeleteWork():

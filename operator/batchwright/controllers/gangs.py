@@ -16,20 +16,30 @@ import structlog
 from batchwright import names
 from batchwright.api.v1alpha1 import ComputeEnvironmentSpec
 from batchwright.cluster.client import ApiClient
-from batchwright.cluster.resources import CONFIG_MAPS, JOBS, PODS, SERVICES
+from batchwright.cluster.resources import CONFIG_MAPS, ENDPOINT_SLICES, JOBS, PODS, SERVICES
 from batchwright.controllers import acting
 from batchwright.controllers.entries import Entry, Pinned
 from batchwright.controllers.membership import node_labels, pod_tolerations
 from batchwright.controllers.nodepods import Nodes
 from batchwright.controllers.podgroups import PodGroups
 from batchwright.controllers.store import Store
-from batchwright.domain.actions import Action, GiveBack, MakeNodes, ReleasePod, StopNodes, SuspendWork
+from batchwright.domain.actions import (
+    Action,
+    GiveBack,
+    MakeNodes,
+    PublishNames,
+    ReleasePod,
+    StopNodes,
+    SuspendWork,
+)
+from batchwright.domain.gangnames import Published
 from batchwright.domain.observations import FinishedJob, Job, Pod, Work
 from batchwright.domain.texts import bounded
 from batchwright.errors import AlreadyExists, ApiError, NotFound
 from batchwright.workloads.gang import (
     MainPod,
     build_hosts,
+    build_names,
     build_node,
     build_service,
     decode_placement,
@@ -47,6 +57,7 @@ logger = structlog.get_logger(__name__)
 PODS_IN_FLIGHT = 32
 Say = Callable[[Job | FinishedJob, str, ApiError], None]
 LOOK_SECONDS = 1.0
+UNPUBLISHED = "The names of the nodes cannot be published"
 STOP_AGAIN_SECONDS = 2.0
 # A job that gave its room back waits before it may have some again.
 BACK_OFF_SECONDS = 10.0
@@ -73,7 +84,10 @@ class Gangs:
         self._spawn, self._groups, self._say = spawn, groups, say
 
     def sweep(self, entry: Entry) -> None:
-        """Stops what is left of a job that has ended: where its definition is gone, nobody knew that it has nodes."""
+        """Stops what is left of a job that has ended: where its definition is gone, nobody knew that it has nodes. Its
+        names lead nowhere then: their addresses will be others'."""
+        if entry.nodes is not None and entry.nodes.published is not None and entry.work is not None:
+            self._spawn(withdraw_names(self._api, entry.work, entry.job, self._say))
         for pod in entry.nodes.pods.values() if entry.nodes is not None else ():
             if not pod.is_finished and not pod.deleting:
                 self._spawn(stop_node(self._api, pod, entry.job, self._say))
@@ -134,6 +148,22 @@ class Gangs:
             self._touch(uid)
         entry.doing.discard(key)
 
+    async def publish(self, uid: str, entry: Entry, action: PublishNames, key: str) -> None:
+        """Publishes the names of nodes. Raises ApiError."""
+        nodes = entry.nodes = entry.nodes or Nodes()
+        try:
+            await self._api.apply(
+                ENDPOINT_SLICES, entry.job.namespace, build_names(_identity(entry), _owner(action.work), action.pods)
+            )
+        except ApiError as error:
+            entry.obstacle = bounded(f"{UNPUBLISHED}: {error}")
+            raise
+        nodes.published = Published.of(action.pods, self._now())
+        if entry.obstacle.startswith(UNPUBLISHED):
+            entry.obstacle = ""
+        entry.doing.discard(key)
+        self._touch(uid)
+
     async def stop(self, uid: str, entry: Entry, action: StopNodes, key: str) -> None:
         """Stops nodes; once more after a while, if the watch has not shown their end by then."""
         await stop_nodes(self._api, entry.job.namespace, uid, action.mains)
@@ -152,7 +182,7 @@ def placement_in(environment: str, spec: ComputeEnvironmentSpec) -> Placement:
 async def release_main(api: ApiClient, entry: Entry, layout: NodeLayout, work: Work, action: ReleasePod) -> None:
     """Lets the main node start on its machine, when names and hostfile are there."""
     identity = _identity(entry)
-    owner: Wire = {"apiVersion": "batch/v1", "kind": "Job", "name": work.name, "uid": work.uid}
+    owner = _owner(work)
     await asyncio.gather(
         acting.ensure(api, SERVICES, build_service(identity, owner)),
         acting.ensure(api, CONFIG_MAPS, build_hosts(identity, layout, owner)),
@@ -202,6 +232,10 @@ def _identity(entry: Entry) -> JobIdentity:
     return JobIdentity(entry.job.uid, entry.job.namespace, entry.job.name)
 
 
+def _owner(work: Work) -> Wire:
+    return {"apiVersion": "batch/v1", "kind": "Job", "name": work.name, "uid": work.uid}
+
+
 def _main_pod(action: MakeNodes) -> MainPod:
     main = action.main
     return MainPod(action.work.name, main.name, main.uid, main.address, main.failures)
@@ -243,6 +277,17 @@ async def stop_node(api: ApiClient, pod: Pod, job: Job | FinishedJob, say: Say) 
         cause = type(error).__name__
         logger.warning("node not stopped", job=job.name, pod=pod.name, cause=cause, error=str(error))
         say(job, f"stop the pod {pod.name}", error)
+
+
+async def withdraw_names(api: ApiClient, work: Work, job: Job | FinishedJob, say: Say) -> None:
+    """Takes the addresses from the names of a job that has ended. An ApiError is logged: the names go with the Job."""
+    try:
+        await api.patch(ENDPOINT_SLICES, work.namespace, work.name, {"endpoints": []}, answer=False)
+    except NotFound:
+        return
+    except ApiError as error:
+        logger.warning("names not withdrawn", job=job.name, cause=type(error).__name__, error=str(error))
+        say(job, "take the addresses from the names of the nodes", error)
 
 
 async def resume(api: ApiClient, work: Work, machines: tuple[str, ...]) -> None:

@@ -278,6 +278,7 @@ def gang_view(store: Store, entry: Entry, layout: NodeLayout, now: datetime) -> 
         vacant_since=nodes.vacant_since,
         released=nodes.released,
         gone=frozenset(name for name in on if name not in store.nodes),
+        published=nodes.published,
     )
 
 

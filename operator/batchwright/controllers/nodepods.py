@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from batchwright.domain.ganglife import is_lost
+from batchwright.domain.gangnames import Published
 from batchwright.domain.observations import Pod
 
 
@@ -19,7 +21,8 @@ class Nodes:
     how many starts in a row have failed: all went back before that. `vacant_since` is since when the main node has no
     pod although it is to have one, `released` since when one is let start, or is to be, by its uid: both begin anew
     with the operator. `group` is the PodGroup that nodes of a main node's pod, by its uid, are made in, empty for none;
-    `apart` whether they are to be made in none, since one did not come to be bound.
+    `apart` whether they are to be made in none, since one did not come to be bound. `published` is which of their names
+    have been, None where nobody knows.
     """
 
     pods: dict[str, Pod] = field(default_factory=dict)
@@ -35,6 +38,7 @@ class Nodes:
     released: tuple[str, datetime] | None = None
     group: tuple[str, str] | None = None
     apart: bool = False
+    published: Published | None = None
 
     def has_bound(self, main: str) -> bool:
         """Whether a node of this pod of the main node has been given its machine: in a group, all have then."""
@@ -63,7 +67,8 @@ class Nodes:
             self.pods[uid] = record
         elif before is not None:
             del self.pods[uid]
-            if not before.is_finished:
+            # Its deletion, end and removal may come before anything is decided.
+            if not before.is_finished or is_lost(before):
                 self.lost = before
         return True
 

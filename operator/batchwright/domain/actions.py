@@ -56,6 +56,14 @@ class MakeNodes:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishNames:
+    """Publish the names of these pods of a multi-node job, of those that have an address; the main node's first."""
+
+    work: Work
+    pods: tuple[Pod, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StopNodes:
     """Stop the nodes that belong to these pods of main nodes, by uid."""
 
@@ -91,6 +99,7 @@ Action = (
     | EndWork
     | SuspendWork
     | MakeNodes
+    | PublishNames
     | StopNodes
     | GiveBack
     | ReadPods

@@ -25,12 +25,14 @@ from batchwright.domain.actions import (
     GiveBack,
     MakeNodes,
     Notice,
+    PublishNames,
     ReadObstacle,
     ReleasePod,
     StopNodes,
     SuspendWork,
 )
 from batchwright.domain.attempts import ending, lost_node, merge, was_lost
+from batchwright.domain.gangnames import Published, are_published, publish_at
 from batchwright.domain.lifecycle import (
     OBSTACLE_SECONDS,
     POD_DUE_SECONDS,
@@ -56,7 +58,7 @@ class GangView:
     names of those that were made and have not been seen; `usable` the machines that take pods; `making` whether pods
     are being made; `lost` is the node that vanished under us last; `gone` the machines with nodes on them that are no
     more; `vacant_since` is since when the main node has no pod although it is to have one, `released` since when one
-    is let start, or is to be, by its uid.
+    is let start, or is to be, by its uid; `published` is which names have been.
     """
 
     size: int
@@ -72,6 +74,7 @@ class GangView:
     vacant_since: datetime | None = None
     released: tuple[str, datetime] | None = None
     gone: frozenset[str] = frozenset()
+    published: Published | None = None
 
     def released_at(self, main: Pod) -> datetime | None:
         """Since when this pod of the main node is let start, or is to be; None where nobody knows."""
@@ -203,13 +206,19 @@ def _under_way(
             return _fail_attempt(view, decision, main, text, stop)
     if have_run(view.job.status, main):
         return replace(decision, actions=decision.actions + stop)
+    decision = _publish(gang, work, decision, main, nodes, now)
     # Its pod may have waited at its gate for long. An operator that has started since knows when its kubelet took it.
     began = main.started_at or gang.released_at(main) or main.accepted_at or main.created_at
     deadline = began + timedelta(seconds=gang.start_seconds)
     starting = [pod for pod in (main, *nodes) if not pod.is_up]
     missing = gang.size - 1 - len(nodes)
     if not missing and not starting:
-        return replace(decision, actions=decision.actions + stop)
+        # That it has run is told by its status, and includes that its nodes were to be found.
+        is_told = are_published((main, *nodes), gang.published)
+        status = (
+            decision.status if is_told else _saying(decision, view.obstacle or "The nodes' names are being published")
+        )
+        return replace(decision, status=status, actions=decision.actions + stop)
     if now >= deadline:
         return _give_back(decision, work, _late(gang, starting, missing, main), stop)
     wake_at = _earlier(decision.wake_at, deadline)
@@ -222,6 +231,15 @@ def _under_way(
         told = f"{missing + len(starting)} of {gang.size} nodes have yet to start"
         status = _saying(decision, f"{told}. {view.obstacle}" if view.obstacle else told)
     return replace(decision, status=status, actions=actions, wake_at=wake_at)
+
+
+def _publish(gang: GangView, work: Work, decision: Decision, main: Pod, nodes: list[Pod], now: datetime) -> Decision:
+    due = publish_at(main, nodes, gang.size, gang.published, now)
+    if due is None:
+        return decision
+    if due > now:
+        return replace(decision, wake_at=_earlier(decision.wake_at, due))
+    return replace(decision, actions=(*decision.actions, PublishNames(work, (main, *nodes))))
 
 
 def have_run(status: BatchJobStatus, main: Pod) -> bool:

@@ -4,7 +4,9 @@
 - The other nodes are pods of our own, each on the machine the scheduler counted it on. They belong to the main node's
   pod, so that they go with it; and their names follow from its name, so that making one twice makes one.
 - A headless Service gives every node the name `<work>-<rank>.<work>`, which is in the hostfile, a ConfigMap mounted as
-  /etc/batchwright/hosts. Neither hangs on where the nodes are, so both are made once.
+  /etc/batchwright/hosts. Neither hangs on where the nodes are, so both are made once. Where the names lead is an
+  EndpointSlice of our own: Kubernetes' controllers would write theirs at every step of every node
+  (docs/adr/0022-names-by-a-slice-of-our-own.md).
 
 Why so: docs/adr/0018-nodes-as-pods-of-the-main-node.md.
 Hazard: main and other nodes differ in that only the others have AWS_BATCH_JOB_MAIN_NODE_PRIVATE_IPV4_ADDRESS; clients
@@ -13,13 +15,14 @@ Hazard: main and other nodes differ in that only the others have AWS_BATCH_JOB_M
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from batchwright import names
+from batchwright.domain.observations import Pod
 from batchwright.workloads.job import (
     ATTEMPT,
     JobIdentity,
@@ -45,6 +48,10 @@ HOSTS_DIRECTORY: Final = "/etc/batchwright"
 HOSTS_FILE: Final = "hosts"
 VOLUME: Final = "batchwright-hosts"
 DIGIT_PREFIX: Final = "job-"
+# Labels of EndpointSlices (Kubernetes, "EndpointSlices").
+SLICE_SERVICE: Final = "kubernetes.io/service-name"
+SLICE_MANAGER: Final = "endpointslice.kubernetes.io/managed-by"
+HEADLESS: Final = "service.kubernetes.io/headless"
 # No node's name has one (RFC 1123).
 _BETWEEN: Final = ","
 
@@ -100,17 +107,42 @@ def main_node(identity: JobIdentity, layout: NodeLayout, machines: tuple[str, ..
 
 
 def build_service(identity: JobIdentity, owner: Wire) -> Wire:
-    """The headless Service, which has the nodes' names as soon as they have addresses. `owner` is the Kubernetes Job,
-    whose name it has."""
+    """The headless Service of the nodes' names. It selects no pods, so that no controller writes for it. `owner` is the
+    Kubernetes Job, whose name it has."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": _metadata(identity, owner),
         "spec": {
             "clusterIP": "None",
-            "publishNotReadyAddresses": True,
-            "selector": {names.LABEL_JOB_ID: names.label_value(identity.uid)},
+            # Without a selector it would be RequireDualStack, and a pod has one address by which others know it.
+            "ipFamilyPolicy": "SingleStack",
         },
+    }
+
+
+def build_names(identity: JobIdentity, owner: Wire, pods: Sequence[Pod]) -> Wire:
+    """The EndpointSlice by which the names of these nodes lead to their addresses, ready or not: they have to find each
+    other to become ready. Pods without an address are left out."""
+    found = [pod for pod in pods if pod.address]
+    metadata = _metadata(identity, owner)
+    metadata["labels"] |= {SLICE_SERVICE: owner["name"], SLICE_MANAGER: names.FIELD_MANAGER, HEADLESS: ""}
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": metadata,
+        "addressType": "IPv6" if any(":" in pod.address for pod in found) else "IPv4",
+        "endpoints": [_endpoint(pod) for pod in found],
+    }
+
+
+def _endpoint(pod: Pod) -> Wire:
+    return {
+        "addresses": [pod.address],
+        "hostname": pod.name.rpartition("-")[0],
+        "conditions": {"ready": True},
+        "nodeName": pod.node,
+        "targetRef": {"kind": "Pod", "namespace": pod.namespace, "name": pod.name, "uid": pod.uid},
     }
 
 

@@ -66,6 +66,23 @@ def test_a_node_that_vanishes_is_lost() -> None:
     assert store.dirty == {b.UID}
 
 
+@pytest.mark.parametrize(
+    ("end", "want"),
+    [
+        pytest.param({"phase": "Failed"}, True, id="stopped"),
+        pytest.param({"phase": "Succeeded"}, False, id="it ended well meanwhile"),
+    ],
+)
+def test_a_node_whose_whole_end_comes_at_once_is_lost(end: dict[str, Any], want: bool) -> None:
+    """Evicted, stopped and gone before anything was decided in between."""
+    running = replace(node(), phase="Running")
+    gone = replace(node(), **end, deleting=True)
+    store, nodes = known(running)
+    for record in (replace(running, deleting=True), gone, None):
+        store.put_pod("node-1", record)
+    assert (nodes.pods, nodes.lost) == ({}, gone if want else None)
+
+
 def test_a_node_that_is_killed_has_not_ended_by_itself() -> None:
     killed = replace(node(), deleting=True)
     store, nodes = known(replace(node(), phase="Running", deleting=True))

@@ -19,6 +19,7 @@ from batchwright.domain.actions import (
     SuspendWork,
 )
 from batchwright.domain.ganglife import GangView, decide_gang
+from batchwright.domain.gangnames import Published
 from batchwright.domain.lifecycle import View
 from batchwright.domain.observations import Pod
 from batchwright.domain.texts import timestamp
@@ -49,7 +50,9 @@ def failed(index: int, **over: Any) -> Pod:
 
 
 def gang(*nodes: Pod, **over: Any) -> GangView:
-    return replace(GangView(3, 0, MACHINES, nodes, frozenset(MACHINES), 600), **over)
+    """What is seen of a gang, whose main node has its name."""
+    published = Published.of((MAIN,), b.at(1))
+    return replace(GangView(3, 0, MACHINES, nodes, frozenset(MACHINES), 600, published=published), **over)
 
 
 def view(*pods: Pod, **over: Any) -> View:

@@ -128,7 +128,8 @@ def test_hosts_and_service() -> None:
     service = gang.build_service(IDENTITY, OWNER)
     assert service["metadata"]["name"] == hosts["metadata"]["name"] == WORK
     assert service["spec"]["clusterIP"] == "None"
-    assert service["spec"]["publishNotReadyAddresses"] is True
+    # No controller is to write for it.
+    assert "selector" not in service["spec"]
     assert service["metadata"]["ownerReferences"] == hosts["metadata"]["ownerReferences"] == [OWNER]
 
 
@@ -191,3 +192,21 @@ def test_what_the_user_says_of_names_of_ours_goes() -> None:
     body = job_of(layout(template=template))["spec"]["template"]
     assert variables_of(body)[gang.NODE_INDEX] == "0"
     assert names.LABEL_MAIN_POD not in body["metadata"]["labels"]
+
+
+def test_names_lead_to_the_nodes_that_have_addresses() -> None:
+    pods = (
+        b.pod(uid="u0", name=f"{WORK}-0-abcde", address="10.1.2.3", node="m0"),
+        b.pod(uid="u2", name=f"{WORK}-2-abcde", address="10.1.2.5", node="m2"),
+        b.pod(uid="u1", name=f"{WORK}-1-abcde"),
+    )
+    found = gang.build_names(IDENTITY, OWNER, pods)
+    assert found["metadata"]["name"] == found["metadata"]["labels"]["kubernetes.io/service-name"] == WORK
+    assert "endpointslice.kubernetes.io/managed-by" in found["metadata"]["labels"], "else a controller takes it away"
+    assert found["metadata"]["ownerReferences"] == [OWNER]
+    assert found["addressType"] == "IPv4"
+    named = [(each["hostname"], each["addresses"], each["nodeName"]) for each in found["endpoints"]]
+    assert named == [(f"{WORK}-0", ["10.1.2.3"], "m0"), (f"{WORK}-2", ["10.1.2.5"], "m2")]
+    assert all(each["conditions"] == {"ready": True} for each in found["endpoints"]), "before they are ready, too"
+    six = gang.build_names(IDENTITY, OWNER, [b.pod(uid="u0", name=f"{WORK}-0-abcde", address="fd00::3", node="m0")])
+    assert six["addressType"] == "IPv6"
