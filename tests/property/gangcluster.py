@@ -132,7 +132,9 @@ class GangCluster:
         else:
             if resource is POD_GROUPS and not self.groups:
                 raise NotFound("no such kind", 404)
-            assert resource in (SERVICES, CONFIG_MAPS, POD_GROUPS)
+            assert resource in (SERVICES, CONFIG_MAPS, POD_GROUPS, ENDPOINT_SLICES)
+            if resource is ENDPOINT_SLICES:
+                self.names.create(body)
             self.others[resource.kind, name] = made
         await self._answer()
         return copy_of(made)
@@ -160,21 +162,13 @@ class GangCluster:
         found = [pod for pod in self.pods.values() if pod["metadata"]["labels"].get(label) == wanted]
         yield {"items": copy_of(found), "metadata": {}}
 
-    async def apply(self, resource: Resource, namespace: str, body: JSON) -> None:
-        await self._answer()
-        assert resource is ENDPOINT_SLICES
-        self.writes[resource.kind] += 1
-        self.names.apply(body)
-        await self._answer()
-
     async def patch(self, resource: Resource, namespace: str, name: str, body: Any, **how: Any) -> None:
         await self._answer()
         self.writes[resource.kind] += 1
         if resource is BATCH_JOBS:
             uid = body[0]["value"]
             self.statuses[uid] = copy_of(body[2]["value"])
-            of_job = (p for p in self.pods.values() if p["metadata"]["labels"][names.LABEL_JOB_ID] == uid)
-            self.names.check(self.statuses[uid], of_job)
+            self.names.check(uid, self.statuses[uid], self.pods.values())
         elif resource is ENDPOINT_SLICES:
             self.names.patch(name, body)
         elif resource is JOBS:

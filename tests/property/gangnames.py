@@ -16,26 +16,24 @@ class Names:
     def __init__(self) -> None:
         self.slices: dict[str, dict[str, str]] = {}
 
-    def apply(self, body: JSON) -> None:
+    def create(self, body: JSON) -> None:
         """As the API server takes it."""
         metadata = body["metadata"]
         assert metadata["labels"]["kubernetes.io/service-name"] == metadata["name"]
-        self.slices[metadata["name"]] = {
-            each["targetRef"]["name"]: address for each in body["endpoints"] for address in each["addresses"]
-        }
+        self.slices[metadata["name"]] = _addresses(body)
 
     def patch(self, name: str, body: JSON) -> None:
-        """Only the end of a job patches it."""
+        """The names lead elsewhere, or nowhere."""
         if name not in self.slices:
             raise NotFound("it is gone", 404)
-        assert body == {"endpoints": []}
-        self.slices[name] = {}
+        self.slices[name] = _addresses(body)
 
-    def check(self, status: JSON, pods: Iterable[JSON]) -> None:
-        """Who is told that all nodes run finds them by their names. `pods` are those of the job."""
+    def check(self, job_id: str, status: JSON, pods: Iterable[JSON]) -> None:
+        """Who is told that all nodes of the job run finds them by their names."""
         if status.get("state") != "RUNNING" or "statusReason" in status:
             return
-        alive = [pod for pod in pods if not is_over(pod) and "startTime" in pod["status"]]
+        own = [pod for pod in pods if pod["metadata"]["labels"][names.LABEL_JOB_ID] == job_id]
+        alive = [pod for pod in own if not is_over(pod) and "startTime" in pod["status"]]
         mains = {
             pod["metadata"]["uid"]
             for pod in alive
@@ -46,6 +44,10 @@ class Names:
             if metadata["labels"].get(names.LABEL_MAIN_POD, metadata["uid"]) in mains:
                 published = self.slices[pod["spec"]["subdomain"]]
                 assert published[metadata["name"]] == pod["status"]["podIP"]
+
+
+def _addresses(body: JSON) -> dict[str, str]:
+    return {each["targetRef"]["name"]: address for each in body["endpoints"] for address in each["addresses"]}
 
 
 def _began(pod: JSON) -> str:

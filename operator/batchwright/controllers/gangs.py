@@ -151,10 +151,9 @@ class Gangs:
     async def publish(self, uid: str, entry: Entry, action: PublishNames, key: str) -> None:
         """Publishes the names of nodes. Raises ApiError."""
         nodes = entry.nodes = entry.nodes or Nodes()
+        body = build_names(_identity(entry), _owner(action.work), action.pods)
         try:
-            await self._api.apply(
-                ENDPOINT_SLICES, entry.job.namespace, build_names(_identity(entry), _owner(action.work), action.pods)
-            )
+            await publish_names(self._api, body, is_there=nodes.published is not None)
         except ApiError as error:
             entry.obstacle = bounded(f"{UNPUBLISHED}: {error}")
             raise
@@ -279,10 +278,27 @@ async def stop_node(api: ApiClient, pod: Pod, job: Job | FinishedJob, say: Say) 
         say(job, f"stop the pod {pod.name}", error)
 
 
+async def publish_names(api: ApiClient, body: Wire, *, is_there: bool) -> None:
+    """Writes the EndpointSlice. An operator that has just started does not know whether it is there, and somebody may
+    have deleted it."""
+    namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+    if is_there:
+        with suppress(NotFound):
+            return await _lead_to(api, namespace, name, body["endpoints"])
+    try:
+        await api.create(ENDPOINT_SLICES, namespace, body)
+    except AlreadyExists:
+        await _lead_to(api, namespace, name, body["endpoints"])
+
+
+async def _lead_to(api: ApiClient, namespace: str, name: str, endpoints: list[Wire]) -> None:
+    await api.patch(ENDPOINT_SLICES, namespace, name, {"endpoints": endpoints}, answer=False)
+
+
 async def withdraw_names(api: ApiClient, work: Work, job: Job | FinishedJob, say: Say) -> None:
     """Takes the addresses from the names of a job that has ended. An ApiError is logged: the names go with the Job."""
     try:
-        await api.patch(ENDPOINT_SLICES, work.namespace, work.name, {"endpoints": []}, answer=False)
+        await _lead_to(api, work.namespace, work.name, [])
     except NotFound:
         return
     except ApiError as error:
