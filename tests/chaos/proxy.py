@@ -28,10 +28,12 @@ from yarl import URL
 from batchwright.cluster.connection import load_connection
 from batchwright.local.ports import free_ports
 from chaos.certificate import ADDRESS, write_certificate, write_kubeconfig
-from chaos.strikes import Answer, Asked, CutAfter, CutBefore, Delay, Kill, Rule
+from chaos.strikes import Answer, As, Asked, CutAfter, CutBefore, Delay, Kill, Rule
 
 LARGEST_BODY = 64 << 20
 START_SECONDS = 20
+# Kubernetes, "User impersonation".
+IMPERSONATE = "Impersonate-User"
 UNTOUCHED = frozenset({"host", "connection", "authorization", "transfer-encoding", "content-length", "expect"})
 Result = TypeVar("Result")
 
@@ -228,6 +230,8 @@ class Proxy:
         self, request: web.Request, transport: asyncio.Transport, body: bytes, asked: Asked, strike: object
     ) -> web.StreamResponse:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in UNTOUCHED}
+        if isinstance(strike, As):
+            headers[IMPERSONATE] = strike.user
         url = URL(self._server + request.raw_path, encoded=True)
         async with self._session.request(request.method, url, data=body or None, headers=headers) as answer:
             kept = {name: value for name, value in answer.headers.items() if name.lower() not in UNTOUCHED}

@@ -71,6 +71,13 @@ class Delay:
 
 
 @dataclass(frozen=True)
+class As:
+    """The request goes on as that of this user, so that RBAC decides of it anew."""
+
+    user: str
+
+
+@dataclass(frozen=True)
 class Answer:
     """The proxy answers with an error in the server's place, as a Status object."""
 
@@ -93,7 +100,7 @@ class Answer:
         ).encode()
 
 
-Strike = CutBefore | CutAfter | Kill | Delay | Answer
+Strike = CutBefore | CutAfter | Kill | Delay | As | Answer
 
 
 def every(asked: Asked) -> bool:

@@ -335,7 +335,7 @@ def _body(manifest: JSON) -> JSON:
     }
 
 
-async def _read_pods(cluster: Cluster, work: Work) -> list[Pod]:
+async def _read_pods(cluster: Cluster, work: Work, *, is_array: bool) -> list[Pod]:
     cluster.fail_sometimes()
     return [pod for pod in cluster.pods.values() if pod.owner == work.uid]
 

@@ -251,10 +251,8 @@ class GangCluster:
                 pod["metadata"].setdefault("deletionTimestamp", timestamp(b.at(self.now)))
                 self.put_pod(pod)
 
-    # The controllers, each of which looks again and again.
-
     async def run(self) -> None:
-        """Everybody moves, in any order."""
+        """The controllers, each of which looks again and again: everybody moves, in any order."""
         while True:
             await asyncio.sleep(self.random.choice([0.05, 0.2]))
             for job in list(self.jobs.values()):

@@ -109,9 +109,10 @@ async def ensure(api: ApiClient, resource: Resource, body: JSON) -> None:
         return
 
 
-async def read_pods(api: ApiClient, work: Work) -> list[Pod]:
-    """The pods of a Kubernetes Job, straight from the API server."""
-    pages = api.pages(PODS, work.namespace, labels=f"{names.LABEL_JOB_ID}={work.job_id}")
+async def read_pods(api: ApiClient, work: Work, *, is_array: bool) -> list[Pod]:
+    """The pods of a Kubernetes Job, as the API server has them now."""
+    labels = f"{names.LABEL_JOB_ID}={work.job_id}"
+    pages = api.pages(PODS, work.namespace, labels=labels, is_small=not is_array)
     return [projections.pod(item) async for page in pages for item in page["items"]]
 
 

@@ -95,7 +95,7 @@ class Carrying:
                 case SuspendWork():
                     await self._preempting.suspend(entry, action)
                 case ReadPods():
-                    for pod in await acting.read_pods(self._api, action.work):
+                    for pod in await acting.read_pods(self._api, action.work, is_array=entry.is_array):
                         self._store.put_pod(pod.uid, pod)
                     entry.pods_complete = True
                     self._touch(uid)

@@ -244,7 +244,8 @@ async def _look_for(api: ApiClient, entry: Entry, nodes: Nodes, main: str, say: 
     """Notes the pods that belong to this one and have not been seen, as soon as the API server says which."""
     while True:
         try:
-            pages = api.pages(PODS, entry.job.namespace, labels=f"{names.LABEL_MAIN_POD}={main}")
+            labels = f"{names.LABEL_MAIN_POD}={main}"
+            pages = api.pages(PODS, entry.job.namespace, labels=labels, is_small=True)
             there = [item["metadata"]["name"] async for page in pages for item in page["items"]]
         except ApiError as error:
             cause = type(error).__name__
