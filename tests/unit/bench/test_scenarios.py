@@ -80,11 +80,11 @@ def test_our_objects_are_valid_and_refer_to_each_other(workload_of: Any, size: i
 
 
 def _template(spec: dict[str, Any]) -> Any:
-    """The pods of a definition; all nodes of a multi-node one run the same."""
+    """The pods of a definition; of a multi-node one, those of its other nodes."""
     if "podTemplate" in spec:
         return spec["podTemplate"]
-    [every] = spec["nodeProperties"]["nodeRangeProperties"]
-    return every["podTemplate"]
+    _, others = spec["nodeProperties"]["nodeRangeProperties"]
+    return others["podTemplate"]
 
 
 def _declared(workload: Workload, resource: object) -> list[dict[str, Any]]:

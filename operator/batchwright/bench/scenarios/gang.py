@@ -13,8 +13,10 @@ from batchwright.cluster.resources import BATCH_JOBS, JOBS
 MACHINES: Final = 20
 # Both contenders pack pods: one to a machine, gangs would wait for machines, and plain Jobs would not.
 NODES_PER_HOST: Final = 250
-# So long that all nodes of a job run at once: when the main node ends, the others are stopped.
+# So long that all nodes of a job run at once.
 NODE_SECONDS: Final = 20.0
+# The main node starts first, and waits for the others as its program would: when it ends, they are stopped.
+MAIN_SECONDS: Final = 25.0
 # 500 jobs of 20 nodes, or 20 of 500: ten thousand pods either way.
 FEW, LARGE, SMALL = 20, 500, 20
 
@@ -35,7 +37,10 @@ def workload(contender: str, size: int) -> Workload:
         "numNodes": nodes,
         "mainNode": 0,
         "nodesPerHost": NODES_PER_HOST,
-        "nodeRangeProperties": [{"targetNodes": "0:", "podTemplate": template}],
+        "nodeRangeProperties": [
+            {"targetNodes": "0", "podTemplate": manifests.pod_template(MAIN_SECONDS)},
+            {"targetNodes": "1:", "podTemplate": template},
+        ],
     }
     definition = manifests.multinode_definition(nodeProperties=properties)
     return Workload(
