@@ -21,7 +21,7 @@ from batchwright.cluster.client import JSON
 from batchwright.cluster.resources import JOBS, PODS, Resource
 from batchwright.domain.observations import Mark, Node, Pod, Work
 from batchwright.domain.texts import timestamp
-from batchwright.errors import AlreadyExists, ApiUnavailable, NotFound
+from batchwright.errors import AlreadyExists, ApiUnavailable, Invalid, NotFound
 from property.arrayplans import LOST, OUT_OF_MEMORY, JobPlan
 
 NAMESPACE = "default"
@@ -128,16 +128,23 @@ class Cluster:
     async def patch(self, resource: Resource, namespace: str, name: str, body: JSON, **how: Any) -> None:
         self.fail_sometimes()
         if resource is JOBS:
-            self._patch_job(name, body["spec"])
+            self._patch_job(name, body)
         else:
             self.element_writes += 1
             self._patch_pod(self._pod(name), body)
         self.fail_sometimes()
 
-    def _patch_job(self, name: str, spec: JSON) -> None:
+    def _patch_job(self, name: str, body: Any) -> None:
         if name not in self.jobs:
             raise NotFound("it is gone", 404)
         job = self.jobs[name]
+        if isinstance(body, list):
+            _, seen, change = (each["value"] for each in body)
+            if seen != job.body["spec"]["parallelism"]:
+                raise Invalid("a test failed", 422)
+            spec = {"parallelism": change}
+        else:
+            spec = body["spec"]
         if "parallelism" in spec and job.plan.number not in self.closed:
             ungated = [pod for pod in self.live(job) if not pod.gated]
             assert spec["parallelism"] >= len(ungated), "a parallelism that ends running pods"

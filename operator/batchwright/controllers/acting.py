@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 
 from batchwright import names
 from batchwright.cluster import projections
-from batchwright.cluster.client import JSON, STRATEGIC_PATCH, ApiClient
+from batchwright.cluster.client import JSON, JSON_PATCH, STRATEGIC_PATCH, ApiClient
 from batchwright.cluster.resources import JOBS, PODS, SERVICE_ACCOUNTS, VOLUME_CLAIMS, VOLUMES, Resource
 from batchwright.controllers.entries import Entry, Pinned
 from batchwright.domain.actions import EndAttempt, ReleasePod
 from batchwright.domain.observations import Pod, Work
 from batchwright.domain.texts import timestamp
-from batchwright.errors import AlreadyExists, Invalid, NotFound
+from batchwright.errors import AlreadyExists, Conflict, Invalid, NotFound
 from batchwright.workloads.array import ArrayWork
 from batchwright.workloads.gang import main_node
 from batchwright.workloads.job import JobIdentity, Placement, build_job
@@ -86,8 +86,29 @@ async def resume_work(api: ApiClient, work: Work) -> None:
 
 
 async def set_parallelism(api: ApiClient, work: Work, parallelism: int) -> None:
-    """Sets how many pods the Job has at one time."""
-    await _patch_job(api, work, {"parallelism": parallelism})
+    """Sets how many pods the Job has at one time, if that still is what was seen. A write that arrives late, from an
+    operator that is dead by then, would lower what the next one has set, and the Job controller end what runs.
+
+    Raises Conflict when it is another number by now: the watch will tell.
+    """
+    patch: list[JSON] = [
+        {"op": "test", "path": "/metadata/uid", "value": work.uid},
+        {"op": "test", "path": "/spec/parallelism", "value": work.parallelism},
+        {"op": "replace", "path": "/spec/parallelism", "value": parallelism},
+    ]
+    try:
+        await api.patch(JOBS, work.namespace, work.name, patch, content_type=JSON_PATCH, answer=False)
+    except NotFound:
+        return
+    except Invalid:
+        # That a test failed is said in words only. After an answer that was lost, it is as wanted.
+        found = await api.get(JOBS, work.namespace, work.name)
+        present = found["spec"].get("parallelism")
+        if found["metadata"]["uid"] != work.uid or present == parallelism:
+            return
+        if present != work.parallelism:
+            raise Conflict(f"{work.name} has a parallelism of {present} by now", 409) from None
+        raise
 
 
 async def _patch_job(api: ApiClient, work: Work, spec: JSON, annotations: Mapping[str, str] | None = None) -> None:
