@@ -35,10 +35,12 @@ def inject(ground: Ground) -> None:
         def is_due(asked: Asked, number: int = number) -> bool:
             return asked.number >= number and asked.is_write
 
+        # Before the rule holds: a write of the one that is replaced would be its first, and the next one would live on.
+        ground.operator.kill()
         ground.proxy.count_from_here()
         began = time.monotonic()
         with ground.proxy.rule(Rule(Kill(after), is_due, times=1)) as rule:
-            ground.restart_operator()
+            ground.operator.start(wait=False)
             while not ground.until(lambda: ground.operator.has_ended, IDLE_SECONDS, tending=False):
                 if time.monotonic() - began > LIFE_SECONDS:
                     ground.miss(NAME, f"write {number}")
