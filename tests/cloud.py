@@ -14,6 +14,7 @@ import boto3
 import manifests
 from apiserver import Manifest
 from batchwright.local.aws import INTERRUPTION_QUEUE
+from batchwright.names import TAG_ENVIRONMENT
 from stage import Stage
 
 # Of an operator that looks at instances twice a second.
@@ -57,10 +58,16 @@ class Cloud:
         urllib.request.urlopen(request, timeout=10).read()
 
     def instances(self, environment: str, *states: str) -> list[Manifest]:
-        filters = [{"Name": "tag:batchwright.io/compute-environment", "Values": [environment]}]
+        filters = [{"Name": f"tag:{TAG_ENVIRONMENT}", "Values": [environment]}]
         found = self.client().describe_instances(Filters=filters)["Reservations"]
         every = [each for reservation in found for each in reservation["Instances"]]
         return [each for each in every if not states or each["State"]["Name"] in states]
+
+    def groups(self, *environments: str) -> list[dict[str, Any]]:
+        """The Auto Scaling groups of these environments."""
+        filters = [{"Name": f"tag:{TAG_ENVIRONMENT}", "Values": list(environments)}]
+        found = self.client("autoscaling").describe_auto_scaling_groups(Filters=filters)["AutoScalingGroups"]
+        return [dict(each) for each in found]
 
 
 def make_network(url: str) -> Cloud:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import time
-
 from apiserver import Manifest
 from batchwright.names import LABEL_NODE_INDEX, SIMULATE_SECONDS
 from stage import Stage
+from watches import until
+
+
+def machines(stage: Stage) -> Stage:
+    """The stage, with four nodes of 2 vCPU."""
+    stage.nodes(4, cpu=2)
+    stage.environment()
+    return stage
 
 
 def by_node(stage: Stage, job_id: str) -> dict[int, list[Manifest]]:
@@ -19,22 +25,24 @@ def by_node(stage: Stage, job_id: str) -> dict[int, list[Manifest]]:
 
 def wait_nodes(stage: Stage, job_id: str, count: int, seconds: int = 40) -> dict[int, list[Manifest]]:
     """The pods by node, once so many nodes run."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = by_node(stage, job_id)
-        running = [pods[-1] for pods in found.values() if pods[-1]["status"].get("phase") == "Running"]
-        if len(running) == count:
-            return found
-        assert time.monotonic() < deadline, {n: [p["status"].get("phase") for p in each] for n, each in found.items()}
-        time.sleep(0.2)
+    found: dict[int, list[Manifest]] = {}
+
+    def run() -> bool:
+        found.clear()
+        found.update(by_node(stage, job_id))
+        return [pods[-1]["status"].get("phase") for pods in found.values()].count("Running") == count
+
+    until(run, f"{count} nodes of {job_id} do not run", seconds)
+    return found
 
 
 def wait_ended(stage: Stage, job_id: str, seconds: int = 40) -> None:
     """Returns once no pod of the job runs, or is to."""
-    deadline = time.monotonic() + seconds
-    while any(pod["status"].get("phase") in ("Pending", "Running") for pod in stage.pods(job_id)):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    until(
+        lambda: all(pod["status"].get("phase") in ("Succeeded", "Failed") for pod in stage.pods(job_id)),
+        f"nodes of {job_id} have not ended",
+        seconds,
+    )
 
 
 def end_now(stage: Stage, job_id: str, number: int) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from apiserver import Manifest
 from batchwright.domain.quantities import parse_cpu_milli
+from batchwright.names import ANNOTATION_PRICE
 from stage import Stage
 
 
@@ -16,7 +17,7 @@ def reckoned(scene: Stage, job_id: str, vcpus: float) -> tuple[float, float]:
     for pod in scene.pods(job_id):
         took = lasted(pod)
         node = nodes[pod["spec"]["nodeName"]]
-        price = float(node["metadata"]["annotations"]["batchwright.io/hourly-price"])
+        price = float(node["metadata"]["annotations"][ANNOTATION_PRICE])
         part = 1000 * vcpus / parse_cpu_milli(node["status"]["allocatable"]["cpu"])
         seconds += vcpus * took
         cost += price / 3600 * part * took

@@ -115,11 +115,9 @@ class Market:
         return []
 
     def _live(self, environments: list[str]) -> list[str]:
-        filters = [{"Name": "tag:batchwright.io/compute-environment", "Values": environments}]
-        found = self.cloud.client("autoscaling").describe_auto_scaling_groups(Filters=filters)["AutoScalingGroups"]
         groups = [
             f"group {each['AutoScalingGroupName']} is to have {each['DesiredCapacity']} instances"
-            for each in found
+            for each in self.cloud.groups(*environments)
             if each["DesiredCapacity"]
         ]
         return groups + [

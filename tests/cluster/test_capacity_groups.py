@@ -96,12 +96,6 @@ EVERY = [
 BOTH = [pytest.param(maker, id=maker.__name__) for maker in (scaling_groups, somebodys_node_group)]
 
 
-def groups_of(cloud: Cloud, environment: str) -> list[dict[str, Any]]:
-    filters = [{"Name": "tag:batchwright.io/compute-environment", "Values": [environment]}]
-    found = cloud.client("autoscaling").describe_auto_scaling_groups(Filters=filters)["AutoScalingGroups"]
-    return [dict(each) for each in found]
-
-
 @pytest.mark.parametrize("maker", EVERY)
 def test_from_zero_to_what_waits_and_back(scene: Stage, cloud: Cloud, maker: Maker) -> None:
     environment = maker(scene, cloud)
@@ -115,7 +109,7 @@ def test_from_zero_to_what_waits_and_back(scene: Stage, cloud: Cloud, maker: Mak
     until(lambda: not cloud.instances(environment, "pending", "running"), "instances stay though nothing runs")
     until(lambda: not nodes_of(scene, environment), "nodes of ended instances stay")
     # They were ended one by one, and their groups got smaller with them: nothing came in their place.
-    assert {each["DesiredCapacity"] for each in groups_of(cloud, environment)} == {0}
+    assert {each["DesiredCapacity"] for each in cloud.groups(environment)} == {0}
     assert len(cloud.instances(environment)) == 3
     shown = until(
         lambda: (found := status_of(scene, environment)).get("instanceCount") == 0 and found, "instances stay in status"
@@ -135,7 +129,7 @@ def test_killed_between_launch_and_record_nothing_is_lost_or_bought_twice(
     scene.submit("sweep", arrayProperties={"size": 3})
     try:
         until(
-            lambda: sum(each["DesiredCapacity"] for each in groups_of(cloud, environment)) > 0,
+            lambda: sum(each["DesiredCapacity"] for each in cloud.groups(environment)) > 0,
             "no group is asked for anything",
         )
     finally:
@@ -184,7 +178,7 @@ def test_a_group_that_may_get_no_bigger_leaves_the_rest_to_the_next_environment(
 def test_a_group_that_is_deleted_makes_the_environment_invalid(scene: Stage, cloud: Cloud) -> None:
     environment = somebodys_scaling_group(scene, cloud)
     scene.queue()
-    (group,) = until(lambda: groups_of(cloud, environment), "the group is not taken over")
+    (group,) = until(lambda: cloud.groups(environment), "the group is not taken over")
     until(lambda: status_of(scene, environment).get("status") == "VALID", "the environment does not become VALID")
     cloud.client("autoscaling").delete_auto_scaling_group(AutoScalingGroupName=group["AutoScalingGroupName"])
     scene.simulated()
@@ -201,18 +195,18 @@ def test_a_group_that_is_deleted_makes_the_environment_invalid(scene: Stage, clo
 def test_a_deleted_environment_leaves_nothing_of_its_own_and_what_is_somebodys(scene: Stage, cloud: Cloud) -> None:
     mine = scaling_groups(scene, cloud, "mine")
     theirs = somebodys_scaling_group(scene, cloud, "theirs", MinSize=1)
-    (theirs_group,) = until(lambda: groups_of(cloud, theirs), "the group is not taken over")
+    (theirs_group,) = until(lambda: cloud.groups(theirs), "the group is not taken over")
     scene.queue("queue", mine)
     scene.simulated(cpu="3", simulate={"seconds": "2"})
     scene.submit("one")
     assert scene.wait_final("one", 90)["state"] == "SUCCEEDED"
-    assert len(groups_of(cloud, mine)) == 1
+    assert len(cloud.groups(mine)) == 1
     scene.api.delete("ComputeEnvironment", mine)
     scene.api.delete("ComputeEnvironment", theirs)
 
     until(lambda: not cloud.instances(mine, "pending", "running"), "instances of no environment stay")
-    until(lambda: not groups_of(cloud, mine), "groups of ours stay")
-    until(lambda: not groups_of(cloud, theirs), "tags of ours stay on somebody's group")
+    until(lambda: not cloud.groups(mine), "groups of ours stay")
+    until(lambda: not cloud.groups(theirs), "tags of ours stay on somebody's group")
     found = cloud.client("autoscaling").describe_auto_scaling_groups(
         AutoScalingGroupNames=[theirs_group["AutoScalingGroupName"]]
     )["AutoScalingGroups"]

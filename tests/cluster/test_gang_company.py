@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from batchwright.names import SIMULATE_SECONDS
-from gangparts import end_now, wait_ended, wait_nodes
+from gangparts import end_now, machines, wait_ended, wait_nodes
 from stage import Stage
 from watches import PodObserver
 
@@ -22,9 +22,7 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples/multinode").glob("*.yam
 @pytest.fixture
 def four(stage: Stage) -> Stage:
     """A stage with four nodes of 2 vCPU."""
-    stage.nodes(4, cpu=2)
-    stage.environment()
-    return stage
+    return machines(stage)
 
 
 @pytest.fixture

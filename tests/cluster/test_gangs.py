@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from batchwright.names import LABEL_MAIN_POD
-from gangparts import by_node, end_now, wait_ended, wait_nodes
+from gangparts import by_node, end_now, machines, wait_ended, wait_nodes
 from operatorprocess import OperatorProcess
 from stage import Stage, variables_of
 from watches import PodObserver, until
@@ -23,9 +23,7 @@ EXITED = "Essential container in task exited"
 @pytest.fixture
 def four(stage: Stage) -> Stage:
     """A stage with four nodes of 2 vCPU."""
-    stage.nodes(4, cpu=2)
-    stage.environment()
-    stage.queue()
+    machines(stage).queue()
     return stage
 
 

@@ -202,6 +202,14 @@ def test_a_queue_is_for_the_namespaces_it_selects(bare_stage: Stage, tenants: tu
     one.wait("job", "SUBMITTED", f"JobQueue {queue} takes jobs only from namespaces with the labels team=b")
 
 
+def restrict(stage: Stage, tenant: Tenant) -> None:
+    """The tenant's namespace takes pods without privileges only; there are nodes for them."""
+    level = {"pod-security.kubernetes.io/enforce": "restricted"}
+    stage.api.patch("Namespace", tenant.namespace, None, {"metadata": {"labels": level}})
+    stage.nodes(2)
+    stage.environment()
+
+
 @pytest.mark.parametrize(
     ("spec", "named"),
     [
@@ -220,10 +228,7 @@ def test_a_definition_gives_no_privilege_that_the_namespace_does_not(
     bare_stage: Stage, tenants: tuple[Tenant, Tenant], spec: dict[str, Any], named: str
 ) -> None:
     one, _ = tenants
-    level = {"pod-security.kubernetes.io/enforce": "restricted"}
-    bare_stage.api.patch("Namespace", one.namespace, None, {"metadata": {"labels": level}})
-    bare_stage.nodes(2)
-    bare_stage.environment()
+    restrict(bare_stage, one)
     one.define("strong", **spec)
     one.submit("job", bare_stage.queue(), "strong")
     status = one.wait("job", "STARTING", 'violates PodSecurity "restricted', 60)
@@ -235,10 +240,7 @@ def test_nodes_that_the_operator_makes_are_judged_as_the_tenants_own(
     bare_stage: Stage, tenants: tuple[Tenant, Tenant]
 ) -> None:
     one, _ = tenants
-    level = {"pod-security.kubernetes.io/enforce": "restricted"}
-    bare_stage.api.patch("Namespace", one.namespace, None, {"metadata": {"labels": level}})
-    bare_stage.nodes(2)
-    bare_stage.environment()
+    restrict(bare_stage, one)
     main, other = modest(simulated("600")), modest(simulated(hostNetwork=True))
     one.define("strong", **gang({"podTemplate": main}, {"podTemplate": other}))
     one.submit("job", bare_stage.queue(), "strong")

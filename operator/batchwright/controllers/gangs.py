@@ -38,8 +38,8 @@ from batchwright.domain.texts import bounded
 from batchwright.errors import AlreadyExists, ApiError, NotFound
 from batchwright.workloads.gang import (
     MainPod,
+    build_endpoint_slice,
     build_hosts,
-    build_names,
     build_node,
     build_service,
     decode_placement,
@@ -86,7 +86,7 @@ class Gangs:
     def sweep(self, entry: Entry) -> None:
         """Stops what is left of a job that has ended: where its definition is gone, nobody knew that it has nodes. Its
         names lead nowhere then: their addresses will be others'."""
-        if entry.nodes is not None and entry.nodes.published is not None and entry.work is not None:
+        if entry.nodes is not None and entry.work is not None and entry.status.started_at is not None:
             self._spawn(withdraw_names(self._api, entry.work, entry.job, self._say))
         for pod in entry.nodes.pods.values() if entry.nodes is not None else ():
             if not pod.is_finished and not pod.deleting:
@@ -151,7 +151,7 @@ class Gangs:
     async def publish(self, uid: str, entry: Entry, action: PublishNames, key: str) -> None:
         """Publishes the names of nodes. Raises ApiError."""
         nodes = entry.nodes = entry.nodes or Nodes()
-        body = build_names(_identity(entry), _owner(action.work), action.pods)
+        body = build_endpoint_slice(_identity(entry), _owner(action.work), action.pods)
         try:
             await publish_names(self._api, body, is_there=nodes.published is not None)
         except ApiError as error:

@@ -121,7 +121,7 @@ def build_service(identity: JobIdentity, owner: Wire) -> Wire:
     }
 
 
-def build_names(identity: JobIdentity, owner: Wire, pods: Sequence[Pod]) -> Wire:
+def build_endpoint_slice(identity: JobIdentity, owner: Wire, pods: Sequence[Pod]) -> Wire:
     """The EndpointSlice by which the names of these nodes lead to their addresses, ready or not: they have to find each
     other to become ready. Pods without an address are left out."""
     found = [pod for pod in pods if pod.address]

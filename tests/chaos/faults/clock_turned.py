@@ -42,17 +42,21 @@ def inject(ground: Ground) -> None:
         ground.operator.kill()
         ground.operator.start()
         for number, hours in enumerate((5, -7, 0)):
-            turned = f"{hours:+}h"
             ground.want(f"hasty{number}", ground.submit(f"hasty{number}", "endless", timeout=short), late)
-            clock.write_text(f"{turned}\n")
-            since = len(ground.operator.log)
-            # It logs that, by its clock.
-            ground.proxy.cut_connections(watches_only=True)
-            ground.pause(ground.lasting(5, 12))
-            if ground.until(lambda: shows(ground.operator.log[since:], hours, datetime.now(UTC)), SHOWN_SECONDS):  # noqa: B023
-                ground.strike(NAME, turned)
-            else:
-                ground.miss(NAME, turned)
+            _turn(ground, clock, hours)
         ground.operator.environment = {}
         ground.operator.kill()
         ground.operator.start()
+
+
+def _turn(ground: Ground, clock: Path, hours: int) -> None:
+    """The operator's clock is so many hours ahead; it has struck once a line of its log says so."""
+    turned, since = f"{hours:+}h", len(ground.operator.log)
+    clock.write_text(f"{turned}\n")
+    # It logs that, by its clock.
+    ground.proxy.cut_connections(watches_only=True)
+    ground.pause(ground.lasting(5, 12))
+    if ground.until(lambda: shows(ground.operator.log[since:], hours, datetime.now(UTC)), SHOWN_SECONDS):
+        ground.strike(NAME, turned)
+    else:
+        ground.miss(NAME, turned)

@@ -21,28 +21,33 @@ def inject(ground: Ground) -> None:
     ground.queue("band", f"{ground.namespace}-band")
     ground.gang("band", nodes=SIZE, cpu="1", main={"seconds": "3000"}, retryStrategy={"attempts": 2})
     for loss in ("main", "other", "machine"):
-        name = f"band-{loss}"
-        job_id = ground.submit(name, "band", queue="band")
-        if not ground.until(lambda: len(_running(ground, job_id)) == SIZE, AGAIN_SECONDS):  # noqa: B023
-            raise AssertionError(f"{name} does not run: {ground.status(name)}")
-        pods = _running(ground, job_id)
-        lost = next(pod for pod in pods if (LABEL_MAIN_POD in pod["metadata"]["labels"]) != (loss == "main"))
-        if loss == "machine":
-            ground.api.delete("Node", lost["spec"]["nodeName"])
-        else:
-            ground.api.delete("Pod", lost["metadata"]["name"], ground.namespace)
-        ground.strike(NAME, loss)
-        ground.want(name, job_id, Want("SUCCEEDED", extra=0 if loss == "main" else 1))
-        before = {pod["metadata"]["uid"] for pod in pods}
+        _lose(ground, loss)
 
-        def starts_again(job_id: str = job_id, before: set[str] = before) -> bool:
-            now = {pod["metadata"]["uid"] for pod in _running(ground, job_id)}
-            return len(now) == SIZE and not now & before
 
-        if not ground.until(starts_again, AGAIN_SECONDS):
-            raise AssertionError(f"{name} does not start again: {ground.status(name)}")
-        ground.gangs[name] = SIZE
-        ground.until(lambda: name not in ground.open_jobs(), AGAIN_SECONDS)  # noqa: B023
+def _lose(ground: Ground, loss: str) -> None:
+    """A job loses a node of this kind, and all of its nodes start again."""
+    name = f"band-{loss}"
+    job_id = ground.submit(name, "band", queue="band")
+    if not ground.until(lambda: len(_running(ground, job_id)) == SIZE, AGAIN_SECONDS):
+        raise AssertionError(f"{name} does not run: {ground.status(name)}")
+    pods = _running(ground, job_id)
+    lost = next(pod for pod in pods if (LABEL_MAIN_POD in pod["metadata"]["labels"]) != (loss == "main"))
+    if loss == "machine":
+        ground.api.delete("Node", lost["spec"]["nodeName"])
+    else:
+        ground.api.delete("Pod", lost["metadata"]["name"], ground.namespace)
+    ground.strike(NAME, loss)
+    ground.want(name, job_id, Want("SUCCEEDED", extra=0 if loss == "main" else 1))
+    before = {pod["metadata"]["uid"] for pod in pods}
+
+    def starts_again() -> bool:
+        now = {pod["metadata"]["uid"] for pod in _running(ground, job_id)}
+        return len(now) == SIZE and not now & before
+
+    if not ground.until(starts_again, AGAIN_SECONDS):
+        raise AssertionError(f"{name} does not start again: {ground.status(name)}")
+    ground.gangs[name] = SIZE
+    ground.until(lambda: name not in ground.open_jobs(), AGAIN_SECONDS)
 
 
 def _running(ground: Ground, job_id: str) -> list[Manifest]:

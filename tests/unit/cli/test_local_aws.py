@@ -90,10 +90,10 @@ def test_what_is_switched(given: list[str], want: dict[str, Any], monkeypatch: p
     [
         pytest.param("dead=1", "no switch is named dead: there are exhausted, most, deaf, unready,", id="name"),
         pytest.param("most", "most needs a value: most=VALUE", id="no value"),
-        pytest.param("lost=often", "lost=often: often is no whole number from 0", id="no number"),
-        pytest.param("denied=-1", "denied=-1: -1 is no whole number from 0", id="below 0"),
-        pytest.param("join_seconds=nan", "join_seconds=nan: nan is no number of seconds from 0", id="not a number"),
-        pytest.param("exhausted=m5.large", "exhausted=m5.large: m5.large is no pool", id="no pool"),
+        pytest.param("lost=often", "lost=often: Input should be a valid integer", id="no number"),
+        pytest.param("denied=-1", "denied=-1: Input should be greater than or equal to 0", id="below 0"),
+        pytest.param("join_seconds=nan", "join_seconds=nan: Input should be a finite number", id="not a number"),
+        pytest.param("exhausted=m5.large", "exhausted=m5.large: Value error, m5.large is no pool", id="no pool"),
     ],
 )
 def test_what_is_no_switch_is_said(given: str, want: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from batchwright.cluster.client import ApiClient
 from batchwright.cluster.connection import Connection
-from batchwright.cluster.resources import JOBS
+from batchwright.cluster.resources import JOBS, PODS
 from batchwright.errors import ApiError, ApiUnavailable, NotLeading
 
 
@@ -82,3 +82,33 @@ class NoToken:
 
     async def get_api_key_with_prefix(self, _: str) -> None:
         """No token."""
+
+
+@pytest.mark.parametrize(
+    ("asks", "want"),
+    [
+        pytest.param("delete", {"labelSelector": "a=b", "resourceVersion": "0"}, id="deleted by labels"),
+        pytest.param("small", {"labelSelector": "a=b"}, id="a few of many"),
+        pytest.param("many", {"labelSelector": "a=b", "limit": "500"}, id="many"),
+    ],
+)
+async def test_what_is_selected_comes_from_the_watch_cache_where_it_is_little(asks: str, want: dict[str, str]) -> None:
+    """With a limit, and for a deletion without a version, the API server reads and decodes all that etcd has there."""
+    asked = list[dict[str, str]]()
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(dict(request.query))
+        return web.json_response({"metadata": {}, "items": []})
+
+    app = web.Application()
+    app.router.add_route("*", "/api/v1/namespaces/default/pods", answer)
+    async with TestServer(app) as server:
+        connection = Connection(
+            str(server.make_url("")).rstrip("/"), ssl.create_default_context(), "default", NoToken()
+        )
+        async with ApiClient(connection) as api:
+            if asks == "delete":
+                await api.delete_all(PODS, "default", labels="a=b")
+            else:
+                assert [page async for page in api.pages(PODS, "default", labels="a=b", is_small=asks == "small")]
+    assert asked == [want]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
+import builders as b
 from batchwright.cluster.client import JSON
 from batchwright.cluster.resources import ENDPOINT_SLICES, Resource
-from batchwright.controllers.gangs import publish_names
+from batchwright.controllers.gangs import Gangs, publish_names
+from batchwright.controllers.nodepods import Nodes
 from batchwright.errors import AlreadyExists, NotFound
+from unit.controllers.test_gather import World
 
 BODY = {"metadata": {"namespace": "lab", "name": "train"}, "addressType": "IPv4", "endpoints": [{"hostname": "a"}]}
 
@@ -51,3 +55,20 @@ async def test_publish_names(is_there: bool, found: JSON | None, want: list[str]
     await publish_names(api, BODY, is_there=is_there)
     assert api.asked == want
     assert api.found == BODY
+
+
+@pytest.mark.parametrize(("started", "want"), [(True, ["patch"]), (False, [])], ids=["it ran", "it never ran"])
+async def test_names_lead_nowhere_once_the_job_has_ended(started: bool, want: list[str]) -> None:
+    """Whoever published them: this operator knows of no names yet."""
+    api: Any = OneSlice(BODY)
+    nothing: Any = None
+    spawned = list[Coroutine[Any, Any, None]]()
+    gangs = Gangs(api, nothing, nothing, nothing, nothing, spawned.append, nothing, nothing)
+    entry = World().submit()
+    entry.nodes, entry.work = Nodes(), b.work(namespace="lab", name="train")
+    entry.status = b.status("SUCCEEDED", **({"startedAt": "2026-01-01T00:00:00Z"} if started else {}))
+    gangs.sweep(entry)
+    for each in spawned:
+        await each
+    assert api.asked == want
+    assert (api.found["endpoints"] == []) is started

@@ -67,9 +67,10 @@ def gang(*nodes: Pod, published: Published | None) -> GangView:
 
 def test_the_others_are_made_while_the_main_nodes_name_is_published() -> None:
     view = b.view(work=b.work(placement="m0,m1,m2"), started=True, pods=(MAIN,))
-    decision = decide_gang(view, gang(published=None), NOW)
-    assert [type(action) for action in decision.actions] == [PublishNames, MakeNodes]
-    assert decision.actions[0] == PublishNames(view.work, (MAIN,))  # type: ignore[arg-type]
+    publish, make = decide_gang(view, gang(published=None), NOW).actions
+    assert isinstance(publish, PublishNames)
+    assert isinstance(make, MakeNodes)
+    assert (publish.work, publish.pods) == (view.work, (MAIN,))
 
 
 def test_all_run_once_they_are_found_by_name() -> None:
@@ -85,7 +86,7 @@ def test_all_run_once_they_are_found_by_name() -> None:
 
 
 def test_an_operator_that_starts_later_writes_nothing_for_those_that_run() -> None:
-    job = b.job(status=b.status("RUNNING", startedAt=timestamp(MAIN.started_at)))  # type: ignore[arg-type]
+    job = b.job(status=b.status("RUNNING", startedAt=timestamp(b.at(0))))
     view = b.view(job=job, work=b.work(placement="m0,m1,m2"), started=True, pods=(MAIN,))
     assert decide_gang(view, gang(ONE, TWO, published=None), NOW).actions == ()
 

@@ -200,7 +200,7 @@ def test_names_lead_to_the_nodes_that_have_addresses() -> None:
         b.pod(uid="u2", name=f"{WORK}-2-abcde", address="10.1.2.5", node="m2"),
         b.pod(uid="u1", name=f"{WORK}-1-abcde"),
     )
-    found = gang.build_names(IDENTITY, OWNER, pods)
+    found = gang.build_endpoint_slice(IDENTITY, OWNER, pods)
     assert found["metadata"]["name"] == found["metadata"]["labels"]["kubernetes.io/service-name"] == WORK
     assert "endpointslice.kubernetes.io/managed-by" in found["metadata"]["labels"], "else a controller takes it away"
     assert found["metadata"]["ownerReferences"] == [OWNER]
@@ -208,5 +208,7 @@ def test_names_lead_to_the_nodes_that_have_addresses() -> None:
     named = [(each["hostname"], each["addresses"], each["nodeName"]) for each in found["endpoints"]]
     assert named == [(f"{WORK}-0", ["10.1.2.3"], "m0"), (f"{WORK}-2", ["10.1.2.5"], "m2")]
     assert all(each["conditions"] == {"ready": True} for each in found["endpoints"]), "before they are ready, too"
-    six = gang.build_names(IDENTITY, OWNER, [b.pod(uid="u0", name=f"{WORK}-0-abcde", address="fd00::3", node="m0")])
+    six = gang.build_endpoint_slice(
+        IDENTITY, OWNER, [b.pod(uid="u0", name=f"{WORK}-0-abcde", address="fd00::3", node="m0")]
+    )
     assert six["addressType"] == "IPv6"

@@ -8,8 +8,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
-from math import isfinite
-from typing import Any
+from typing import Annotated, Any, get_origin, get_type_hints
+
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Pool = Annotated[str, AfterValidator(lambda text: _pool(text))]
 
 
 @dataclass
@@ -21,19 +26,19 @@ class Switches:
     a launch that has been carried out; `join_seconds` an instance takes to be a node; `fill_seconds` a group takes to
     start what it was asked for, and `node_group_seconds` a node group to be made."""
 
-    exhausted: list[str] = field(default_factory=list)
-    most: int | None = None
+    exhausted: list[Pool] = field(default_factory=list)
+    most: Count | None = None
     deaf: list[str] = field(default_factory=list)
     unready: list[str] = field(default_factory=list)
     stillborn: list[str] = field(default_factory=list)
-    throttled: int = 0
-    denied: int = 0
-    lost: int = 0
-    slow_seconds: float = 0.0
-    late_seconds: float = 0.0
-    join_seconds: float = 1.0
-    fill_seconds: float = 0.0
-    node_group_seconds: float = 0.0
+    throttled: Count = 0
+    denied: Count = 0
+    lost: Count = 0
+    slow_seconds: Seconds = 0.0
+    late_seconds: Seconds = 0.0
+    join_seconds: Seconds = 1.0
+    fill_seconds: Seconds = 0.0
+    node_group_seconds: Seconds = 0.0
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -65,45 +70,26 @@ class Switches:
         return asdict(self)
 
 
+def _pool(text: str) -> str:
+    if len(text.split()) != 2:
+        raise ValueError(f"{text} is no pool: give a type and a zone, * for every one")
+    return text
+
+
 def parse(given: Iterable[str]) -> dict[str, Any]:
     """What `NAME=VALUE` switches, as `Switches.change` takes it: lists are parted by commas, and nothing for `most` is
     no bound. Raises ValueError."""
-    kinds = {each.name: str(each.type) for each in fields(Switches)}
-    found: dict[str, Any] = {}
+    kinds, found = get_type_hints(Switches, include_extras=True), dict[str, Any]()
     for text in given:
         name, sign, value = text.partition("=")
         if name not in kinds:
             raise ValueError(f"no switch is named {name}: there are {', '.join(kinds)}")
         if not sign:
             raise ValueError(f"{name} needs a value: {name}=VALUE")
+        listed = [each.strip() for each in value.split(",") if each.strip()]
         try:
-            found[name] = _value(name, kinds[name], value)
-        except ValueError as error:
-            raise ValueError(f"{text}: {error}") from None
+            known = listed if get_origin(kinds[name]) is list else value or None
+            found[name] = TypeAdapter(kinds[name]).validate_python(known)
+        except ValidationError as error:
+            raise ValueError(f"{text}: {error.errors()[0]['msg']}") from None
     return found
-
-
-def _value(name: str, kind: str, text: str) -> object:
-    if kind == "list[str]":
-        listed = [each.strip() for each in text.split(",") if each.strip()]
-        for each in listed:
-            if name == "exhausted" and len(each.split()) != 2:
-                raise ValueError(f"{each} is no pool: give a type and a zone, * for every one")
-        return listed
-    if kind == "int | None" and not text:
-        return None
-    if kind == "float":
-        return _seconds(text)
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{text} is no whole number from 0")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not isfinite(seconds) or seconds < 0:
-        raise ValueError(f"{text} is no number of seconds from 0")
-    return seconds
