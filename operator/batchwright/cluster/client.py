@@ -296,7 +296,8 @@ class ApiClient:
         """Deletes the objects of a namespace with these labels and fields, in one request.
 
         Those that the API server's watch cache has, which is ahead of our watches: without `resourceVersion=0` it would
-        read and decode all that the namespace has from etcd, whatever the labels.
+        read and decode all that the namespace has from etcd, whatever the labels. An object that left `fields` in that
+        very instant goes too, since the cache is compared and not the object.
         """
         await self.send(
             "DELETE",
