@@ -57,7 +57,7 @@ class Relisting:
                 try:
                     await self._compare(resource, known)
                 except ApiError as error:
-                    logger.warning("not listed", kind=resource.kind, error=str(error))
+                    logger.warning("not listed", kind=resource.kind, cause=type(error).__name__, error=str(error))
                     self._is_due, pause = True, RETRY_SECONDS
 
     async def _compare(self, resource: Resource, known: Known) -> None:

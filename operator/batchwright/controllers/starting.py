@@ -144,7 +144,7 @@ class Starting:
             try:
                 return await request()
             except ApiUnavailable as error:
-                logger.warning("no answer", error=str(error))
+                logger.warning("no answer", cause=type(error).__name__, error=str(error))
                 await asyncio.sleep(UNKNOWN_SECONDS)
 
     async def _create(self, uid: str, entry: Entry, pinned: Pinned, placement: Placement) -> None:

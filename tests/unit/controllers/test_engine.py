@@ -8,15 +8,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import structlog
 
 import builders as b
 from batchwright.controllers import engine
 from batchwright.controllers.cycles import break_cycles
 from batchwright.controllers.engine import Engine, pause_after
 from batchwright.controllers.entries import Entry
+from batchwright.controllers.nodepods import Nodes
 from batchwright.controllers.statuses import finished
 from batchwright.controllers.store import Store
-from batchwright.errors import Forbidden, Invalid, WorkloadError
+from batchwright.errors import ApiUnavailable, Forbidden, Invalid, WorkloadError
 from batchwright.settings import Settings
 from batchwright.workloads.job import Placement
 
@@ -211,6 +213,26 @@ async def test_a_job_that_cannot_be_made_is_not_tried_at_once_again(
     await desk.engine._starting._create("uid-a", entry, None, Placement("nodes", {}))  # type: ignore[arg-type]
     assert (entry.creating, entry.refused) == (False, want_refused)
     assert (entry.not_before is not None) == want_pause
+
+
+async def test_an_answer_that_was_lost_is_waited_for_and_passes_by_itself(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[Exception] = [ApiUnavailable("Server disconnected"), Invalid("spec: bad")]
+
+    async def answer(*_: object) -> None:
+        raise answers.pop(0)
+
+    monkeypatch.setattr("batchwright.controllers.starting.UNKNOWN_SECONDS", 0.0)
+    monkeypatch.setattr("batchwright.controllers.acting.create_work", answer)
+    monkeypatch.setattr(desk.engine._starting, "_notify", lambda *_: None)
+    entry = desk.submit("uid-a", "a")
+    entry.creating, entry.nodes = True, Nodes()
+    with structlog.testing.capture_logs() as logs:
+        await desk.engine._starting._create("uid-a", entry, None, Placement("nodes", {}))  # type: ignore[arg-type]
+    assert (answers, entry.refused) == ([], "The API server refused the job: spec: bad")
+    # By its cause a line is known for one that needs no event.
+    assert [(line["event"], line["cause"]) for line in logs] == [("no answer", "ApiUnavailable")]
 
 
 @pytest.mark.parametrize("steps", range(4))
